@@ -1,0 +1,1 @@
+"""Strategies of acquiring data, as plug-ins."""

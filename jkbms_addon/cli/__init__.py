@@ -1,0 +1,1 @@
+"""The commands beside ``run``, one small file each."""

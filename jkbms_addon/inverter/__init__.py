@@ -1,0 +1,1 @@
+"""What all batteries together let an inverter do, and telling it over CAN."""

@@ -1,0 +1,1 @@
+"""Wire formats: bytes to meaning and back, without any I/O."""
