@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from typing import Literal
 
 Severity = Literal["fault", "warning", "info"]
@@ -60,8 +61,64 @@ WORD = (
     Alarm("GPS remote lock", "info"),
 )
 
-ALARMS: dict[str, Alarm] = {slug(alarm.label): alarm for alarm in WORD}
+# Bit order of the alarm word (8B) of the first generation, UART-TTL protocol; bits 14 and 15 are reserved.
+LEGACY = (
+    # the charge fell below its threshold; nothing is disconnected
+    Alarm("Low capacity", "warning"),
+    Alarm("MOSFET overtemperature"),
+    # normal at the end of a full charge
+    Alarm("Charge overvoltage", "info"),
+    Alarm("Discharge undervoltage"),
+    Alarm("Battery overtemperature"),
+    Alarm("Charge overcurrent"),
+    Alarm("Discharge overcurrent"),
+    Alarm("Cell voltage difference"),
+    Alarm("Battery box overtemperature"),
+    Alarm("Battery undertemperature"),
+    Alarm("Cell overvoltage"),
+    Alarm("Cell undervoltage"),
+    Alarm("309_A protection"),
+    Alarm("309_B protection"),
+)
+
+# Entries of the BMS's CAN alarm frame in order, with the severity of level 1, "severe".
+CAN_ENTRIES = (
+    # like its bit in WORD it may come with every full charge, but here nothing says "charged"
+    Alarm("Cell over-voltage", "warning"),
+    Alarm("Cell under-voltage"),
+    Alarm("Battery over-voltage"),
+    Alarm("Battery under-voltage"),
+    Alarm("Cell voltage difference too large"),
+    Alarm("Discharge over-current"),
+    Alarm("Charge over-current"),
+    Alarm("Temperature too high"),
+    Alarm("Temperature too low"),
+    Alarm("Temperature difference too large"),
+    # the cure is to charge, so it must not put the battery out of use
+    Alarm("State of charge too low", "warning"),
+    Alarm("Insulation too low"),
+    Alarm("High-voltage interlock"),
+    # tells of whom the BMS talks to, not of the battery
+    Alarm("External communication anomaly", "warning"),
+    Alarm("Internal communication anomaly"),
+)
+
+
+def graded(entry: Alarm) -> tuple[Alarm, ...]:
+    """The alarm at its levels 1 to 3; smaller is worse, and only level 1 may be a fault."""
+    return (
+        Alarm(f"{entry.label} (severe)", entry.severity),
+        Alarm(f"{entry.label} (important)", "warning"),
+        Alarm(f"{entry.label} (general)", "info"),
+    )
+
+
+CAN_LEVELS = tuple(graded(entry) for entry in CAN_ENTRIES)
+
+ALARMS: dict[str, Alarm] = {slug(alarm.label): alarm for alarm in chain(WORD, LEGACY, *CAN_LEVELS)}
 WORD_NAMES: tuple[str, ...] = tuple(slug(alarm.label) for alarm in WORD)
+LEGACY_NAMES: tuple[str, ...] = tuple(slug(alarm.label) for alarm in LEGACY)
+CAN_LEVEL_NAMES: tuple[tuple[str, ...], ...] = tuple(tuple(slug(alarm.label) for alarm in row) for row in CAN_LEVELS)
 
 
 def alarm_key(name: str) -> str:

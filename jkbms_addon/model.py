@@ -238,6 +238,15 @@ class Pack(BaseModel):
     dry_contact_1: Annotated[Flag, flag("Dry contact 1", diagnostic=True, enabled=False)] = None
     dry_contact_2: Annotated[Flag, flag("Dry contact 2", diagnostic=True, enabled=False)] = None
     charger_plugged: Annotated[Flag, flag("Charger plugged", "plug", diagnostic=True, enabled=False)] = None
+    min_cell_temperature: Annotated[Number, measured("Min cell temperature", C, "temperature", 0)] = None
+    max_cell_temperature: Annotated[Number, measured("Max cell temperature", C, "temperature", 0)] = None
+    average_cell_temperature: Annotated[
+        Number, measured("Average cell temperature", C, "temperature", 0, enabled=False)
+    ] = None
+    requested_charge_voltage: Annotated[Number, measured("Requested charge voltage", V, "voltage", 1)] = None
+    requested_charge_current: Annotated[Number, measured("Requested charge current", A, "current", 1)] = None
+    charger_requested: Annotated[Flag, flag("Charger requested", diagnostic=True, enabled=False)] = None
+    acc_on: Annotated[Flag, flag("ACC on", diagnostic=True, enabled=False)] = None
     alarms: tuple[str, ...] | None = None
 
     # --- settings ------------------------------------------------------------------------------------

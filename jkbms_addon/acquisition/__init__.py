@@ -1,1 +1,63 @@
-"""Strategies of acquiring data, as plug-ins."""
+"""Strategies of acquiring data, as plug-ins.
+
+A plug-in is an entry point of the group ``jkbms_addon.acquisition`` that names a ``Plugin``: a schema of
+its own options and a function that opens a ``Source``. Built-in strategies are found the same way.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+import voluptuous as vol
+
+from jkbms_addon.errors import OptionsError
+from jkbms_addon.model import Reading
+from jkbms_addon.status import BusStatus
+
+GROUP = "jkbms_addon.acquisition"
+
+
+class Source(Protocol):
+    """One open bus. A single task owns it, so its methods never overlap."""
+
+    async def poll(self) -> Sequence[Reading]:
+        """What comes next, within about a second, empty-handed if need be; ``LinkError`` when the wire is gone."""
+
+
+Options = Mapping[str, Any]
+Open = Callable[[Options, BusStatus], AbstractAsyncContextManager[Source]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A strategy: what its options are, how to open it, and which link of its own it occupies."""
+
+    schema: vol.Schema
+    open: Open
+    target: Callable[[Options], str] = lambda options: str(options.get("port", ""))
+    addresses: Callable[[Options], frozenset[int]] = lambda options: options.get("addresses", frozenset(range(16)))
+
+
+def known() -> list[str]:
+    """Names of all strategies that are installed."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def load(name: str) -> Plugin:
+    """The plug-in of that name; ``OptionsError`` lists the known ones when there is none."""
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            return _loaded(name, point.load)
+    raise OptionsError(f"strategy: {name!r} is not one of {', '.join(known()) or 'none (package not installed)'}")
+
+
+def _loaded(name: str, loader: Callable[[], object]) -> Plugin:
+    try:
+        plugin = loader()
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise OptionsError(f"strategy: {name!r} cannot be loaded: {error}") from error
+    if not isinstance(plugin, Plugin):
+        raise OptionsError(f"strategy: {name!r} is not a plug-in of this program")
+    return plugin

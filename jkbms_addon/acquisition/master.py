@@ -1,0 +1,132 @@
+"""Strategy *master*: we ask the BMSs on an RS485 port, one at a time."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import voluptuous as vol
+
+from jkbms_addon.acquisition import Options, Plugin
+from jkbms_addon.acquisition.ear import Ear, Heard, stamped
+from jkbms_addon.acquisition.link import Link, serial_link
+from jkbms_addon.acquisition.options import addresses, interval, port
+from jkbms_addon.acquisition.schedule import GAP, Job, Schedule
+from jkbms_addon.model import Reading
+from jkbms_addon.protocols.jk02 import REGISTERS, Attributed
+from jkbms_addon.protocols.modbus import page_request
+from jkbms_addon.status import BusStatus
+
+_LOGGER = logging.getLogger(__name__)
+HOLD = 0.1  # seconds that a frame waits for its acknowledgement
+IDLE = 1.0  # longest sleep of one poll
+
+
+class Master:
+    """Asks for pages and keeps the pace; one question is outstanding at any time."""
+
+    def __init__(
+        self, link: Link, status: BusStatus, wanted: frozenset[int], every: float, patience: float = 1.0
+    ) -> None:
+        self._link, self._status = link, status
+        now = time.monotonic()
+        self.schedule = Schedule(wanted, every, now, patience)
+        self.ear = Ear(status, HOLD * max(1.0, patience), 1.5 * patience)
+        self._quiet_from = now  # when the line is ready for the next question
+        self._clean = True  # whether the last question was answered, so that no late answer is under way
+
+    async def poll(self) -> Sequence[Reading]:
+        """Ask what is due, or wait a little."""
+        job = self.schedule.next(time.monotonic())
+        if not isinstance(job, Job):
+            await self._listen(min(job, IDLE))
+            return []
+        return await self._ask(job)
+
+    async def _listen(self, seconds: float) -> None:
+        """Spend idle time hearing what is on the line."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.ear.hear(await self._link.read(left), time.monotonic())
+
+    async def _ask(self, job: Job) -> Sequence[Reading]:
+        await self._listen(self._quiet_from - time.monotonic())
+        self._link.discard()
+        self.ear.framer.clear()
+        asked = time.monotonic()
+        # without an acknowledgement an answer is only believed when no other can be under way
+        if self._clean:
+            self.ear.attribution.requested(job.address, job.register, asked)
+        self._link.write(page_request(job.address, job.register))
+        answer = await self._answer(job, asked)
+        now = time.monotonic()
+        self._quiet_from, self._clean = now + GAP, answer is not None
+        if answer is None:
+            return self._unanswered(job, now)
+        reading, verdict = self.ear.judge(answer, now)
+        if self.schedule.answered(job, now, believed=verdict == "accepted"):
+            _LOGGER.info("%s: BMS %d answers", self._status.name, job.address)
+        bms = self._status.bms(job.address)
+        bms.heard(now, now - asked)
+        return stamped([reading], self._valid_for(reading), now - asked) if reading else []
+
+    def _valid_for(self, reading: Reading) -> float:
+        return self.schedule.valid_for if reading.kind == "live" else float("inf")
+
+    def _unanswered(self, job: Job, now: float) -> Sequence[Reading]:
+        present = self.schedule.members[job.address].present
+        if self.schedule.failed(job, now):
+            _LOGGER.warning("%s: BMS %d does not answer any more", self._status.name, job.address)
+            self.ear.gate.forget(job.address)
+        if present:
+            self._status.timeouts += 1
+            self._status.bms(job.address).failures += 1
+        return []
+
+    async def _answer(self, job: Job, asked: float) -> Attributed | None:
+        """The frame that was asked for, or None when it does not come in time."""
+        received = self._link.received
+        limit = asked + job.first_byte
+        while (now := time.monotonic()) < limit:
+            holding = self.ear.attribution.holding
+            data = await self._link.read(min(limit - now, HOLD) if holding else limit - now)
+            if self._link.received > received + len(page_request(job.address, job.register)):
+                limit = asked + job.timeout  # more than our own echo: an answer is under way
+            for heard in self.ear.hear(data, time.monotonic()):
+                if self._is_answer(heard, job):
+                    assert isinstance(heard, Attributed)
+                    return heard
+        for late in self.ear.attribution.release():
+            if self._is_answer(late, job):
+                return late
+        return None
+
+    def _is_answer(self, heard: Heard, job: Job) -> bool:
+        if not isinstance(heard, Attributed):
+            return False
+        if heard.address == job.address and REGISTERS.get(heard.frame.type) == job.register:
+            return True
+        _LOGGER.debug("%s: a frame of BMS %s instead of %d", self._status.name, heard.address, job.address)
+        return False
+
+
+@asynccontextmanager
+async def opened(options: Options, status: BusStatus) -> AsyncIterator[Master]:
+    """The port, opened for us alone."""
+    async with serial_link(options["port"]) as link:
+        status.up()
+        yield Master(link, status, options["addresses"], options["interval"])
+        await asyncio.sleep(0)
+
+
+PLUGIN = Plugin(
+    schema=vol.Schema(
+        {
+            vol.Required("port"): port,
+            vol.Optional("addresses", default="1-15"): addresses,
+            vol.Optional("interval", default=2.0): interval,
+        }
+    ),
+    open=opened,
+)

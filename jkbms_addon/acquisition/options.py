@@ -1,0 +1,38 @@
+"""Validators that the strategies' option schemas share."""
+
+from math import isfinite
+
+import voluptuous as vol
+
+from jkbms_addon.protocols.modbus import ADDRESSES
+
+
+def addresses(value: object) -> frozenset[int]:
+    """Addresses from text such as ``1-3,7``; every one within 0 to 15."""
+    wanted: set[int] = set()
+    for part in str(value).replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise vol.Invalid("must be addresses such as '1-3,7'")
+        wanted.update(range(int(first), int(last or first) + 1) if int(last or first) >= int(first) else ())
+        if int(last or first) < int(first):
+            raise vol.Invalid(f"the range {part} runs backwards")
+    if not wanted <= set(ADDRESSES):
+        raise vol.Invalid("addresses are 0 to 15")
+    return frozenset(wanted)
+
+
+def interval(value: object) -> float:
+    """Seconds between round starts, 0 to 3600."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+        raise vol.Invalid("must be a number of seconds")
+    if not 0 <= value <= 3600:
+        raise vol.Invalid("must be 0 to 3600 seconds")
+    return float(value)
+
+
+def port(value: object) -> str:
+    """Path of a serial port."""
+    if not isinstance(value, str) or not value.strip():
+        raise vol.Invalid("must name a serial port, best as /dev/serial/by-id/...")
+    return value.strip()

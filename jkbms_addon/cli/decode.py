@@ -1,0 +1,119 @@
+"""``decode``: hex text to readings, through the same framer as the bus."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jkbms_addon.errors import FrameError, OptionsError
+from jkbms_addon.model import Reading, flat
+from jkbms_addon.plausibility import contradiction
+from jkbms_addon.protocols.jk02 import Attributed, Attribution, Framer, Short
+
+Outcome = Reading | str  # a reading, or why something was skipped
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("--format", choices=sorted(FORMATS), default="pb", help="wire format (default: %(default)s)")
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="hex text (default: standard input)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print a JSON line per reading, on standard error a line per thing skipped; 1 when nothing was valid."""
+    try:
+        text = args.file.read_text(encoding="utf-8", errors="replace") if args.file else sys.stdin.read()
+    except OSError as error:
+        raise OptionsError(f"{args.file} cannot be read: {error.strerror}") from error
+    found = False
+    for outcome in FORMATS[args.format](text):
+        if isinstance(outcome, Reading):
+            found = True
+            print(json.dumps(printed(outcome), ensure_ascii=False))
+        else:
+            print(f"skipped: {outcome}", file=sys.stderr)
+    return 0 if found else 1
+
+
+def printed(reading: Reading) -> dict[str, Any]:
+    """What a line says of a reading."""
+    fields = flat(reading.values, reading.alarm_names)
+    return {"format": reading.format, "kind": reading.kind, "address": reading.address, "fields": fields}
+
+
+_OFFSET = re.compile(r"\s*(?:0x)?([0-9a-f]{4,8})(:?)(?:\s+(.*)|\s*)", re.IGNORECASE)
+
+
+def hex_bytes(text: str) -> bytes:
+    """Bytes of hex text; blanks, line breaks, ``0x``, separators and the columns of a hex dump do not count."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return _dump(lines) or _row(" ".join(lines))
+
+
+def _dump(lines: list[str]) -> bytes | None:
+    """Bytes of a hex dump: every line begins with how many bytes came before it, ``*`` repeats the last row."""
+    data, row, repeated = b"", b"", False
+    for line in lines:
+        match = _OFFSET.fullmatch(line)
+        if line.strip() == "*":
+            repeated = True
+            continue
+        if match is None:
+            return None
+        offset = int(match[1], 16)
+        if repeated and row:
+            data += row * ((offset - len(data)) // len(row))
+            repeated = False
+        if offset != len(data):
+            return None
+        columns = (match[3] or "").split("|")[0]
+        row = _row(columns.split("  ")[0] if match[2] else columns)
+        data += row
+    return data
+
+
+def _row(line: str) -> bytes:
+    """Hex words of one line; a single digit between separators is a whole byte."""
+    words = re.findall(r"[0-9a-z]+", re.sub(r"0x", " ", line, flags=re.IGNORECASE), re.IGNORECASE)
+    digits = "".join(word.zfill(2) if len(word) == 1 else word for word in words if _HEX.fullmatch(word))
+    return bytes.fromhex(digits[: len(digits) // 2 * 2])
+
+
+_HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE)
+
+
+def pb(text: str) -> Iterator[Outcome]:
+    """Readings of the 300-byte frames of the PB series, attributed as on a listened bus."""
+    framer, attribution = Framer(), Attribution()
+    position = 0
+    data = hex_bytes(text)
+    for event in [*framer.feed(data), *framer.flush()]:
+        if event.offset > position:
+            yield f"{event.offset - position} bytes at {position}: no valid message"
+        size = event.message.size if isinstance(event, Short) else len(event.payload)
+        position = event.offset + size
+        for decided in attribution.event(event, 0):
+            yield _judged(decided)
+        if isinstance(event, Short) and event.message.kind not in ("request", "ack"):
+            message = event.message
+            yield f"{size} bytes at {event.offset}: Modbus {message.kind} of address {message.address}"
+    for decided in attribution.release():
+        yield _judged(decided)
+    if position < len(data):
+        yield f"{len(data) - position} bytes at {position}: no valid message"
+
+
+def _judged(decided: Attributed) -> Outcome:
+    where = f"frame at {decided.frame.offset}"
+    try:
+        reading = decided.reading()
+    except FrameError as error:
+        return f"{where}: {error}"
+    broken = contradiction(reading.values)
+    return f"{where}: contradicts itself: {broken}" if broken else reading
+
+
+FORMATS = {"pb": pb}

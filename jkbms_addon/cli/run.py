@@ -1,0 +1,60 @@
+"""``run``: the app itself."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from jkbms_addon import __version__
+from jkbms_addon.app import App
+from jkbms_addon.options import DEFAULT_FILE, read
+
+_LOGGER = logging.getLogger(__name__)
+LEVELS = {
+    "trace": 5,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.FATAL,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("--options", type=Path, default=DEFAULT_FILE, metavar="FILE", help="default: %(default)s")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT; 0. ``OptionsError`` when the options file cannot be used."""
+    options = read(args.options)
+    log_to_stderr(options.log_level)
+    _LOGGER.info("JK BMS %s: %s", __version__, ", ".join(f"{b.name} ({b.strategy})" for b in options.buses) or "no bus")
+    asyncio.run(until_signal(App(options, args.options.resolve().parent)))
+    _LOGGER.info("stopped")
+    return 0
+
+
+def log_to_stderr(level: str) -> None:
+    """One line per event; libraries only when something is wrong with them."""
+    logging.addLevelName(5, "TRACE")
+    logging.addLevelName(logging.CRITICAL, "FATAL")
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr, force=True
+    )
+    logging.getLogger("jkbms_addon").setLevel(LEVELS[level])
+
+
+async def until_signal(app: App) -> None:
+    """Run the app until the process is asked to stop."""
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+    assert main is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, main.cancel)
+    try:
+        await app.run()
+    except asyncio.CancelledError:
+        _LOGGER.debug("asked to stop")

@@ -1,0 +1,117 @@
+"""Owner of the broker: announces, publishes, hears when Home Assistant starts."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import aiomqtt
+
+from jkbms_addon.bank import Bank
+from jkbms_addon.errors import LinkError
+from jkbms_addon.mqtt.access import Access
+from jkbms_addon.mqtt.outbox import Message, Outbox
+
+_LOGGER = logging.getLogger(__name__)
+ACK_TIMEOUT = 4.0  # seconds for the broker's acknowledgement; its absence is how a frozen broker is noticed
+KEEPALIVE = 20
+TICK = 1.0  # seconds; silence of a battery is noticed without news
+FAREWELL = 1.0  # seconds for the last words
+
+
+class Broker:
+    """One connection at a time; ``own`` runs until it is lost."""
+
+    def __init__(
+        self,
+        bank: Bank,
+        outbox: Outbox,
+        access: Callable[[], Awaitable[Access]],
+        save: Callable[[Outbox], None],
+        healed: Callable[[], None],
+    ) -> None:
+        self._bank, self._outbox = bank, outbox
+        self._access, self._save, self._healed = access, save, healed
+        self.connected = False
+
+    async def own(self) -> None:
+        """Connect, publish and listen until the connection is lost (``LinkError``)."""
+        access = await self._access()
+        topics = self._outbox.topics
+        try:
+            async with aiomqtt.Client(
+                access.host,
+                access.port,
+                username=access.username or None,
+                password=access.password or None,
+                tls_context=_tls(access),
+                will=aiomqtt.Will(topics.bridge_state, "offline", qos=1, retain=True),
+                keepalive=KEEPALIVE,
+                timeout=ACK_TIMEOUT,
+                max_queued_incoming_messages=256,
+            ) as client:
+                await self._serve(client)
+        except aiomqtt.MqttError as error:
+            raise LinkError(f"MQTT broker {access.host}:{access.port}: {_reason(error)}") from error
+        except OSError as error:
+            raise LinkError(f"MQTT broker {access.host}:{access.port}: {error.strerror or error}") from error
+        finally:
+            self.connected = False
+
+    async def _serve(self, client: aiomqtt.Client) -> None:
+        topics = self._outbox.topics
+        await client.publish(topics.bridge_state, "online", qos=1, retain=True)
+        await client.subscribe(topics.birth, qos=1)
+        self.connected = True
+        self._healed()
+        try:
+            # inside the client's block, so that both end before it does
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._publish(client))
+                tasks.create_task(self._listen(client))
+        except asyncio.CancelledError:
+            with suppress(aiomqtt.MqttError):
+                await client.publish(topics.bridge_state, "offline", qos=1, retain=True, timeout=FAREWELL)
+            raise
+
+    async def _publish(self, client: aiomqtt.Client) -> None:
+        self._outbox.forget()
+        while True:
+            self._bank.changed.clear()
+            for message in self._outbox.due(self._bank.clock()):
+                await self._send(client, message)
+            if self._outbox.changed:
+                self._outbox.changed = False
+                self._save(self._outbox)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK):
+                    await self._bank.changed.wait()
+
+    async def _send(self, client: aiomqtt.Client, message: Message) -> None:
+        await client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+
+    async def _listen(self, client: aiomqtt.Client) -> None:
+        # no time limit around the iterator: cancelling it can lose a message
+        async for message in client.messages:
+            if str(message.topic) == self._outbox.topics.birth and message.payload == b"online":
+                _LOGGER.debug("Home Assistant has started: publishing everything again")
+                self._outbox.forget()
+                self._bank.changed.set()
+
+
+def _tls(access: Access) -> ssl.SSLContext | None:
+    if not access.tls:
+        return None
+    try:
+        return ssl.create_default_context(cafile=access.ca_file or None)
+    except OSError as error:
+        raise LinkError(f"mqtt.ca_file {access.ca_file} cannot be read: {error.strerror or error}") from error
+
+
+def _reason(error: aiomqtt.MqttError) -> str:
+    """The broker's words, without a password in any form."""
+    text = str(error)
+    if "Not authorized" in text or "Bad user name" in text:
+        return "refuses user name or password"
+    return text.removeprefix("[Errno -2] ") or type(error).__name__

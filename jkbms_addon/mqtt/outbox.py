@@ -1,0 +1,276 @@
+"""What is to be published now: the bank and the bus states against what was published last. Pure.
+
+Nothing here waits or sends; the owner of the broker asks ``due`` and sends what it gets.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from jkbms_addon.bank import Bank, Key, Snapshot
+from jkbms_addon.model import Scalar, flat, specs
+from jkbms_addon.mqtt.discovery import (
+    BATTERY_DIAGNOSTICS,
+    BRIDGE,
+    Identity,
+    Payload,
+    Topics,
+    battery_payload,
+    bridge_payload,
+    device_id,
+    entity_specs,
+    identity,
+)
+from jkbms_addon.status import BusStatus
+
+HEALTH_EVERY = 10.0  # seconds; sooner when a bus or a battery changes its state
+LEAVES = ("settings", "info")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something to publish."""
+
+    topic: str
+    payload: str
+    retain: bool = False
+
+
+@dataclass(slots=True)
+class Announced:
+    """A device that was announced: its topic and the platform of each of its components."""
+
+    topic: str
+    components: dict[str, str]
+    key: Key | None = None
+
+
+@dataclass(slots=True)
+class _Said:
+    """What was published of one battery."""
+
+    count: int = 0
+    available: bool | None = None
+    leaves: dict[str, str] = field(default_factory=dict)
+    announcement: tuple[frozenset[str], Identity] | None = None
+
+
+def encoded(values: Mapping[str, Scalar]) -> str:
+    """JSON with on/off as text, the form in which Home Assistant expects it."""
+    return json.dumps(
+        {key: ("ON" if value else "OFF") if isinstance(value, bool) else value for key, value in values.items()},
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )
+
+
+class Outbox:
+    """Keeps what was said, so that only news is published. Times are seconds of the bank's clock."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        bank: Bank,
+        buses: Mapping[str, BusStatus],
+        served: Mapping[str, frozenset[int]],
+        announced: dict[str, Announced] | None = None,
+    ) -> None:
+        self.topics, self._bank, self._buses, self._served = topics, bank, buses, served
+        self.announced = announced if announced is not None else {}
+        self.changed = False  # whether ``announced`` should be saved
+        self._known: dict[Key, set[str]] = {
+            device.key: set(still_known(device.components)) - set(BATTERY_DIAGNOSTICS)
+            for device in self.announced.values()
+            if device.key
+        }
+        self._said: dict[Key, _Said] = {}
+        self._greeted = False
+        self._health_at = float("-inf")
+        self._health_state: object = None
+
+    def forget(self) -> None:
+        """Home Assistant or the broker has started: everything is news again."""
+        self._said.clear()
+        self._greeted = False
+        self._health_at = float("-inf")
+
+    def due(self, now: float) -> list[Message]:
+        """Everything that is to be published now, in this order."""
+        messages: list[Message] = []
+        if not self._greeted:
+            messages += self._greeting()
+            self._greeted = True
+        for snapshot in self._bank:
+            messages += self._battery(snapshot, now)
+        return messages + self._health(now)
+
+    def _greeting(self) -> list[Message]:
+        messages = self._announce(BRIDGE, bridge_payload(self.topics, self._buses), None)
+        for device, known in list(self.announced.items()):
+            if known.key and self._ceased(known.key):
+                messages += self._remove(device, known.key)
+            elif known.key and self._bank.get(known.key) is None:
+                messages.append(Message(self.topics.battery(known.key, "availability"), "offline", retain=True))
+        return messages
+
+    def _ceased(self, key: Key) -> bool:
+        served = self._served.get(key[0])
+        return key[0] not in self._buses or (served is not None and key[1] not in served)
+
+    def _remove(self, device: str, key: Key) -> list[Message]:
+        topic = self.announced.pop(device).topic
+        self._known.pop(key, None)
+        self.changed = True
+        leaves = (self.topics.battery(key, leaf) for leaf in ("availability", *LEAVES))
+        return [Message(name, "", retain=True) for name in (topic, *leaves)]
+
+    def _battery(self, snapshot: Snapshot, now: float) -> list[Message]:
+        said = self._said.setdefault(snapshot.key, _Said())
+        if not snapshot.online(now):
+            return self._available(snapshot.key, said, online=False)
+        topics: dict[str, dict[str, Scalar]] = {
+            name: flat(snapshot.topic(name, now), snapshot.alarm_names) for name in ("state", *LEAVES)
+        }
+        known = self._entities(snapshot, topics)
+        messages = self._announcement(snapshot, said, known)
+        messages += self._available(snapshot.key, said, online=True)
+        if said.count != snapshot.count:
+            said.count = snapshot.count
+            messages.append(self._values(snapshot.key, "state", known, topics["state"]))
+        for leaf in LEAVES:
+            message = self._values(snapshot.key, leaf, known, topics[leaf])
+            if topics[leaf] and said.leaves.get(leaf) != message.payload:
+                said.leaves[leaf] = message.payload
+                messages.append(message)
+        return messages
+
+    def _values(self, key: Key, leaf: str, known: frozenset[str], values: Mapping[str, Scalar]) -> Message:
+        """Every key that is known of this battery, null where it is not known now."""
+        every = {name: values.get(name) for name in entity_specs(known) if _leaf(name) == leaf}
+        return Message(self.topics.battery(key, leaf), encoded(every), retain=leaf != "state")
+
+    def _entities(self, snapshot: Snapshot, topics: Mapping[str, Mapping[str, Scalar]]) -> frozenset[str]:
+        """Keys that were ever known of this battery, without cells that it does not have."""
+        known = self._known.setdefault(snapshot.key, set())
+        for values in topics.values():
+            known.update(key for key, value in values.items() if value is not None)
+        live = snapshot.parts.get("live")
+        cells = live.values.get("cell_voltage") if live else None
+        if isinstance(cells, tuple) and cells:
+            known.difference_update([key for key in known if _cell(key) > len(cells)])
+        return frozenset(known)
+
+    def _announcement(self, snapshot: Snapshot, said: _Said, known: frozenset[str]) -> list[Message]:
+        wanted = (known, identity(snapshot))
+        if said.announcement == wanted:
+            return []
+        said.announcement = wanted
+        payload = battery_payload(self.topics, snapshot.key, *wanted, single_bus=len(self._buses) == 1)
+        return self._announce(device_id(snapshot.key), payload, snapshot.key)
+
+    def _announce(self, device: str, payload: Payload, key: Key | None) -> list[Message]:
+        """The announcement; before it, once, tombstones for what it no longer has."""
+        topic = self.topics.config(device)
+        components = {name: part["p"] for name, part in payload["components"].items()}
+        before = self.announced.get(device)
+        gone = {n: {"p": p} for n, p in before.components.items() if components.get(n) != p} if before else {}
+        messages = []
+        if before and before.topic != topic:
+            messages.append(Message(before.topic, "", retain=True))
+        elif gone:
+            buried = {**payload, "components": {**payload["components"], **gone}}
+            messages.append(Message(topic, _compact(buried), retain=True))
+        if before is None or before.components != components or before.topic != topic:
+            self.announced[device] = Announced(topic, components, key)
+            self.changed = True
+        messages.append(Message(topic, _compact(payload), retain=True))
+        return messages
+
+    def _available(self, key: Key, said: _Said, *, online: bool) -> list[Message]:
+        if said.available is online:
+            return []
+        said.available = online
+        return [Message(self.topics.battery(key, "availability"), "online" if online else "offline", retain=True)]
+
+    def _health(self, now: float) -> list[Message]:
+        state = (
+            [(bus.connected, bus.problem) for bus in self._buses.values()],
+            [(snapshot.key, snapshot.online(now), self._troubled(snapshot, now)) for snapshot in self._bank],
+        )
+        if state == self._health_state and now - self._health_at < HEALTH_EVERY:
+            return []
+        self._health_state, self._health_at = state, now
+        return [Message(self.topics.health, _compact(self.health(now)))]
+
+    def _troubled(self, snapshot: Snapshot, now: float) -> bool:
+        return flat(snapshot.topic("state", now), snapshot.alarm_names).get("problem") is True
+
+    def health(self, now: float) -> dict[str, Any]:
+        """Diagnostics of the buses and of every BMS."""
+        return {
+            "any_battery_problem": _on_off(any(self._troubled(snapshot, now) for snapshot in self._bank)),
+            "configuration_problem": _on_off(any(bus.option_error for bus in self._buses.values())),
+            "buses": {name: bus_health(bus) for name, bus in self._buses.items()},
+            "batteries": {
+                f"{name}_{address}": {
+                    "age": None if bms.last_frame is None else round(now - bms.last_frame, 1),
+                    "latency": None if bms.latency is None else round(bms.latency * 1000),
+                    "frames": bms.frames,
+                    "failures": bms.failures,
+                    "implausible": bms.implausible,
+                }
+                for name, bus in self._buses.items()
+                for address, bms in bus.batteries.items()
+            },
+        }
+
+
+def bus_health(bus: BusStatus) -> dict[str, Scalar]:
+    """Diagnostics of one bus; ``since`` is the time of the last change of ``connected``."""
+    return {
+        "connected": _on_off(bus.connected),
+        "problem": _on_off(bool(bus.problem)),
+        "reason": (bus.problem or "ok")[:255],
+        "since": datetime.fromtimestamp(bus.since, UTC).isoformat(timespec="seconds"),
+        "last_error": bus.last_error[:255] or None,
+        "strategy": bus.strategy,
+        "bytes": bus.bytes,
+        "frames": bus.frames,
+        "checksum_errors": bus.checksum_errors,
+        "implausible": bus.implausible,
+        "junk": bus.junk,
+        "timeouts": bus.timeouts,
+        "reconnects": bus.reconnects,
+    }
+
+
+def _on_off(state: bool) -> str:  # noqa: FBT001
+    return "ON" if state else "OFF"
+
+
+def _compact(payload: Mapping[str, Any]) -> str:
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+
+
+_CELL = re.compile(r"cell_(?:voltage|resistance)_(\d+)")
+
+
+def _cell(key: str) -> int:
+    """Number of the cell that a key belongs to; 0 when it belongs to none."""
+    match = _CELL.fullmatch(key)
+    return int(match[1]) if match else 0
+
+
+def _leaf(key: str) -> str:
+    """Topic on which a key is published."""
+    spec = specs().get(key)
+    return spec.topic if spec else "state"
+
+
+def still_known(components: Mapping[str, str]) -> dict[str, str]:
+    """Components of an earlier run that the table still has."""
+    table = entity_specs(frozenset(components))
+    return {key: kind for key, kind in components.items() if key in table or key in BATTERY_DIAGNOSTICS}
