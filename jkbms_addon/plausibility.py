@@ -14,6 +14,7 @@ from typing import Literal
 from jkbms_addon.model import Reading, Values
 
 Verdict = Literal["accepted", "held", "rejected"]
+Who = tuple[int | None, str]  # address and kind of message
 
 
 def _number(values: Values, key: str) -> float | None:
@@ -111,26 +112,27 @@ class Jump:
 JUMPS = (
     Jump("state_of_charge", 1, 0.05, "charge moves in hours"),
     Jump("state_of_health", 0, 0, "wear moves in months"),
-    Jump("capacity_remaining", 0.5, 0.3, "1000 A move 0.28 Ah a second"),
+    Jump("capacity_remaining", 0.005, 0.2, "600 A move 0.17 Ah a second"),
     Jump("full_charge_capacity", 0, 0, "learned at a full cycle only"),
-    Jump("charging_cycles", 1, 0, "one at a time"),
-    Jump("total_charging_cycle_capacity", 0.5, 0.3, "1000 A move 0.28 Ah a second"),
-    Jump("total_runtime", 3, 1.2, "a clock"),
+    Jump("charging_cycles", 0, 0.01, "a cycle takes hours"),
+    Jump("total_charging_cycle_capacity", 0.005, 0.2, "600 A move 0.17 Ah a second"),
+    Jump("total_runtime", 2, 1.1, "a clock"),
     Jump("total_voltage", 0.4, 0.1, "larger steps come only with a switched load, which lasts"),
-    Jump("mosfet_temperature", 2, 0.5, "heat has inertia"),
-    Jump("temperature_sensor_1", 2, 0.2, "heat has inertia"),
-    Jump("temperature_sensor_2", 2, 0.2, "heat has inertia"),
-    Jump("temperature_sensor_4", 2, 0.2, "heat has inertia"),
-    Jump("temperature_sensor_5", 2, 0.2, "heat has inertia"),
-    Jump("balancing_current", 2.5, 0, "the usual balancer moves 2 A"),
-    Jump("emergency_time_countdown", 5, 1.2, "a clock"),
-    Jump("smart_sleep_countdown", 5, 1.2, "a clock"),
-    Jump("charge_status_time_elapsed", 5, 1.2, "a clock"),
-    Jump("detail_log_entry_count", 2, 0.2, "events are rare"),
-    Jump("heating_current", 1, 0.2, "a heater has one power"),
+    Jump("mosfet_temperature", 0.5, 0.5, "heat has inertia"),
+    Jump("temperature_sensor_1", 0.3, 0.1, "heat has inertia"),
+    Jump("temperature_sensor_2", 0.3, 0.1, "heat has inertia"),
+    Jump("temperature_sensor_4", 0.3, 0.1, "heat has inertia"),
+    Jump("temperature_sensor_5", 0.3, 0.1, "heat has inertia"),
+    Jump("balancing_current", 0.1, 0, "the balancer moves one constant current at a time"),
+    Jump("emergency_time_countdown", 2, 1.1, "a clock"),
+    Jump("smart_sleep_countdown", 2, 1.1, "a clock"),
+    Jump("charge_status_time_elapsed", 2, 1.1, "a clock"),
+    Jump("detail_log_entry_count", 0, 0.05, "events are rare"),
+    Jump("heating_current", 0.1, 0.1, "a heater has one power"),
 )
-CELL_JUMP = 0.012  # V that one cell may move against the mean of all
-RESISTANCE_JUMP = 0.012  # ohm; the balancer measures the same wires again and again
+CELL_JUMP = 0.003  # V that one cell may move against the mean of all; cells in series share their load
+RESISTANCE_JUMP = 0  # ohm; the balancer's measurement of a wire stands still for hours
+TOLERATED = 60.0  # seconds for which a battery that moves like that again and again is not doubted for it
 
 
 def jumps(before: Values, after: Values, seconds: float) -> frozenset[str]:
@@ -165,20 +167,26 @@ def _moved_apart(before: Values, after: Values, key: str, limit: float, *, relat
 
 @dataclass(slots=True)
 class _Told:
-    """What a battery said last, and when."""
+    """What a battery said, when, and what was doubted of it."""
 
     reading: Reading
     at: float
+    found: frozenset[str] = frozenset()
 
 
 class Gate:
-    """Decides for each battery which of its readings are believed."""
+    """Decides for each battery which of its readings are believed.
+
+    What is doubted is held until the next reading says the same. A battery that moves in the same doubtful
+    way twice running (a load that switches all the time) is believed and not doubted for that for a while.
+    """
 
     FORGET = 120.0  # seconds without a word after which a battery must prove itself anew
 
     def __init__(self) -> None:
-        self._believed: dict[tuple[int | None, str], _Told] = {}
-        self._held: dict[tuple[int | None, str], _Told] = {}
+        self._believed: dict[Who, _Told] = {}
+        self._held: dict[Who, _Told] = {}
+        self._tolerated: dict[tuple[Who, str], float] = {}
         self.reason = ""
 
     def admit(self, reading: Reading, now: float) -> Verdict:
@@ -187,32 +195,41 @@ class Gate:
         if broken:
             self.reason = broken
             return "rejected"
-        key = (reading.address, reading.kind)
-        if any(self._agrees(told, reading, now) for told in self._earlier(key, now)):
-            self._held.pop(key, None)
-            self._believed[key] = _Told(reading, now)
-            return "accepted"
-        self._held[key] = _Told(reading, now)
-        return "held"
+        who: Who = (reading.address, reading.kind)
+        found = self._found(who, reading, now)
+        self.reason = ", ".join(sorted(found))
+        if found:
+            self._held[who] = _Told(reading, now, found)
+            return "held"
+        self._held.pop(who, None)
+        self._believed[who] = _Told(reading, now)
+        return "accepted"
 
     def forget(self, address: int | None) -> None:
         """A battery went away: when it is back it proves itself anew."""
         for told in (self._believed, self._held):
-            for key in [key for key in told if key[0] == address]:
-                del told[key]
+            for who in [who for who in told if who[0] == address]:
+                del told[who]
 
-    def _earlier(self, key: tuple[int | None, str], now: float) -> list[_Told]:
-        told = [known[key] for known in (self._held, self._believed) if key in known]
-        self.reason = "first seen"
-        return [one for one in told if now - one.at <= self.FORGET or one.reading.kind != "live"]
+    def _found(self, who: Who, reading: Reading, now: float) -> frozenset[str]:
+        """What is doubted of a reading; empty when an earlier one, believed or held, bears it out."""
+        doubts: list[frozenset[str]] = []
+        for known in (self._held, self._believed):
+            told = known.get(who)
+            if told and (now - told.at <= self.FORGET or reading.kind != "live"):
+                doubts.append(self._against(who, told, reading, now))
+        found = min(doubts, key=len, default=frozenset({"first seen"}))
+        held = self._held.get(who)
+        if found and held and reading.kind == "live" and found <= held.found - {"first seen"}:
+            self._tolerated.update({(who, name): now + TOLERATED for name in found})
+            return frozenset()
+        return found
 
-    def _agrees(self, earlier: _Told, reading: Reading, now: float) -> bool:
-        before = earlier.reading
+    def _against(self, who: Who, told: _Told, reading: Reading, now: float) -> frozenset[str]:
+        before = told.reading
         if reading.kind != "live":
-            self.reason = "changed"
-            return before.values == reading.values
-        found = (reading.doubts - before.doubts) | jumps(before.values, reading.values, now - earlier.at)
+            return frozenset() if before.values == reading.values else frozenset({"changed"})
+        found = (reading.doubts - before.doubts) | jumps(before.values, reading.values, now - told.at)
         if reading.fingerprint != before.fingerprint:
             found |= {"states"}
-        self.reason = ", ".join(sorted(found))
-        return not found
+        return frozenset(name for name in found if self._tolerated.get((who, name), 0) < now)

@@ -96,7 +96,8 @@ def component(key: str, spec: Spec, unique: str, entity: str, topic: str) -> Pay
         "default_entity_id": f"{kind}.{entity}_{key}",
         "name": name,
         "state_topic": topic,
-        "value_template": "{{ value_json." + key + " }}",
+        # get(), as a missing key would be a warning in the log of Home Assistant
+        "value_template": f"{{{{ value_json.get('{key}') }}}}",
         **{field: value for field, value in optional.items() if value is not None},
     }
 
@@ -210,7 +211,7 @@ def bridge_payload(topics: Topics, buses: Iterable[str]) -> Payload:
             components[key] = {
                 **component(key, spec, f"{BRIDGE}_{key}", BRIDGE, topics.health),
                 "name": f"{bus} {spec.name}",
-                "value_template": "{{ value_json.buses." + f"{bus}.{name}" + " }}",
+                "value_template": f"{{{{ value_json.buses.get('{bus}', {{}}).get('{name}') }}}}",
             }
     return {
         "device": {

@@ -36,6 +36,9 @@ LIVE = Layout(
     At("cell_voltage", 6, milli16, CELLS),
     At("_mask", 70, number(u32)),
     At("_average", 74, milli16),
+    At("_delta", 76, milli16),
+    At("_highest", 78, number(u8)),
+    At("_lowest", 79, number(u8)),
     At("cell_resistance", 80, milli16, CELLS),
     At("mosfet_temperature", 144, tenth),
     At("total_voltage", 150, milli32),
@@ -258,7 +261,9 @@ def decode(frame: Frame, address: int | None = None) -> Reading:
         mask = int.from_bytes(frame.payload[70:74], "little")
         values = layout.decode(frame.payload, mask.bit_length())
         doubts = _live(values, mask)
-        return Reading(address, "live", values, WORD_NAMES, _fingerprint(frame.payload), doubts, format="pb")
+        return Reading(
+            address, "live", values, WORD_NAMES, _fingerprint(frame.payload, mask.bit_length()), doubts, format="pb"
+        )
     return Reading(address, KINDS[frame.type], layout.decode(frame.payload), WORD_NAMES, format="pb")
 
 
@@ -301,36 +306,64 @@ def _doubts(values: dict[str, Value]) -> frozenset[str]:
     """Where the frame's own redundant fields disagree with what is published."""
     average, power = values.pop("_average"), values.pop("_power")
     second, mosfet = values.pop("_voltage"), values.pop("_mosfet")
+    delta, extremes = values.pop("_delta"), (values.pop("_lowest"), values.pop("_highest"))
     mean, voltage = values["average_cell_voltage"] or 0, values["total_voltage"]
+    count = len(values["cell_voltage"])  # type: ignore[arg-type]
     watts = abs(values["power"])  # type: ignore[arg-type]
     found = []
-    if abs(mean - average) > 0.002:  # type: ignore[operator]
+    if abs(mean - average) > 0.001:  # type: ignore[operator]
         found.append("average")
-    if abs(voltage - second) > 0.03:  # type: ignore[operator]
+    if abs(mean * count - voltage) > 0.002 + 0.0005 * count:  # type: ignore[operator]
+        found.append("sum of cells")
+    if not -0.001 <= voltage - second <= 0.02:  # type: ignore[operator]
         found.append("second voltage")
-    if abs(watts - power) > 2 + 0.02 * watts:  # type: ignore[operator]
+    if abs(watts - power) > 0.1 + 0.003 * watts:  # type: ignore[operator]
         found.append("power")
+    # the unit's own statistics lag by a scan
+    if abs((values["delta_cell_voltage"] or 0) - delta) > 0.003:  # type: ignore[operator]
+        found.append("spread")
+    if not _extreme(values, extremes):
+        found.append("extremes")
     if mosfet not in (values["mosfet_temperature"], 0):
         found.append("mosfet temperature")
+    if abs(values["state_of_charge"] * values["full_charge_capacity"] / 100 - values["capacity_remaining"]) > (  # type: ignore[operator]
+        0.015 * values["full_charge_capacity"]  # type: ignore[operator]
+    ):
+        found.append("capacity")
     return frozenset(found)
 
 
-# Unpublished bytes that stand still from frame to frame: a change in them hints at damage elsewhere.
+def _extreme(values: dict[str, Value], extremes: tuple[Value, Value]) -> bool:
+    """Whether the cells that the unit calls lowest and highest are so, within its lag."""
+    cells: tuple[float, ...] = values["cell_voltage"]  # type: ignore[assignment]
+    lowest, highest = extremes
+    try:
+        low, high = cells[lowest], cells[highest]  # type: ignore[index]
+        return low - values["min_cell_voltage"] < 0.004 and values["max_cell_voltage"] - high < 0.004  # type: ignore[operator]
+    except (IndexError, TypeError):
+        return not cells
+
+
+# Bytes that stand still from frame to frame: a change in them hints at damage elsewhere.
 _STILL: Final = (
     (70, 74),
     (146, 150),
     (166, 170),
     (192, 194),
-    (198, 202),
-    (214, 218),
+    (198, 216),
+    (220, 222),
+    (226, 230),
     (240, 246),
+    (248, 250),  # the upper halves of the clocks
+    (264, 266),
     (274, 278),
     (280, 299),
 )
 
 
-def _fingerprint(payload: bytes) -> bytes:
-    return b"".join([payload[start:stop] for start, stop in _STILL])
+def _fingerprint(payload: bytes, count: int) -> bytes:
+    still = [payload[start:stop] for start, stop in _STILL]
+    return b"".join([*still, payload[6 + 2 * count : 70], payload[80 + 2 * count : 144]])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,93 @@
+import asyncio
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+CAPTURES = Path(__file__).parent / "captures"
+settings.register_profile(
+    "fast", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.register_profile("long", max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+def captures(name: str) -> Any:
+    return json.loads((CAPTURES / f"{name}.json").read_text(encoding="utf-8"))
+
+
+async def until(condition: Callable[[], Any], seconds: float = 8.0) -> float:
+    """Wait for a condition; how long it took."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, "did not happen in time"
+        await asyncio.sleep(0.01)
+    return time.monotonic() - start
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+class Mosquitto:
+    """A real broker that can be killed, frozen and started again on its port."""
+
+    def __init__(self, folder: Path, extra: str = "") -> None:
+        self.port, self._folder, self._extra = free_port(), folder, extra
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        conf = self._folder / "broker.conf"
+        conf.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n{self._extra}")
+        self.process = await asyncio.create_subprocess_exec(
+            str(MOSQUITTO), "-c", str(conf), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        )
+        for _ in range(200):
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.close()
+                await writer.wait_closed()
+                return
+            await asyncio.sleep(0.02)
+        raise AssertionError("mosquitto does not start")
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    async def kill(self) -> None:
+        assert self.process is not None
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+
+@asynccontextmanager
+async def mosquitto(folder: Path, extra: str = "") -> AsyncIterator[Mosquitto]:
+    if MOSQUITTO is None:
+        pytest.skip("mosquitto is not installed")
+    broker = Mosquitto(folder, extra)
+    await broker.start()
+    try:
+        yield broker
+    finally:
+        await broker.kill()
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
+    async with mosquitto(tmp_path) as running:
+        yield running
