@@ -14,7 +14,7 @@ from jkbms_addon.acquisition.link import Link, serial_link
 from jkbms_addon.acquisition.options import addresses, interval, port
 from jkbms_addon.acquisition.schedule import GAP, Job, Schedule
 from jkbms_addon.model import Reading
-from jkbms_addon.protocols.jk02 import REGISTERS, Attributed
+from jkbms_addon.protocols.jk02 import REGISTERS, Short
 from jkbms_addon.protocols.modbus import page_request
 from jkbms_addon.status import BusStatus
 
@@ -64,12 +64,21 @@ class Master:
         self._quiet_from, self._clean = now + GAP, answer is not None
         if answer is None:
             return self._unanswered(job, now)
+        if isinstance(answer, Short):
+            return self._damaged(job, now)
         reading, verdict = self.ear.judge(answer, now)
         if self.schedule.answered(job, now, believed=verdict == "accepted"):
             _LOGGER.info("%s: BMS %d answers", self._status.name, job.address)
         bms = self._status.bms(job.address)
         bms.heard(now, now - asked)
         return stamped([reading], self._valid_for(reading), now - asked) if reading else []
+
+    def _damaged(self, job: Job, now: float) -> Sequence[Reading]:
+        """The BMS acknowledged, but its frame did not arrive whole: it is there, so ask again."""
+        self._status.bms(job.address).failures += 1
+        _LOGGER.debug("%s: BMS %d: damaged frame", self._status.name, job.address)
+        self.schedule.answered(job, now, believed=False)
+        return []
 
     def _valid_for(self, reading: Reading) -> float:
         return self.schedule.valid_for if reading.kind == "live" else float("inf")
@@ -84,8 +93,8 @@ class Master:
             self._status.bms(job.address).failures += 1
         return []
 
-    async def _answer(self, job: Job, asked: float) -> Attributed | None:
-        """The frame that was asked for, or None when it does not come in time."""
+    async def _answer(self, job: Job, asked: float) -> Heard | None:
+        """The frame that was asked for, its acknowledgement alone, or None when neither comes in time."""
         received = self._link.received
         limit = asked + job.first_byte
         while (now := time.monotonic()) < limit:
@@ -95,7 +104,6 @@ class Master:
                 limit = asked + job.timeout  # more than our own echo: an answer is under way
             for heard in self.ear.hear(data, time.monotonic()):
                 if self._is_answer(heard, job):
-                    assert isinstance(heard, Attributed)
                     return heard
         for late in self.ear.attribution.release():
             if self._is_answer(late, job):
@@ -103,8 +111,9 @@ class Master:
         return None
 
     def _is_answer(self, heard: Heard, job: Job) -> bool:
-        if not isinstance(heard, Attributed):
-            return False
+        if isinstance(heard, Short):
+            message = heard.message
+            return message.kind == "ack" and (message.address, message.register) == (job.address, job.register)
         if heard.address == job.address and REGISTERS.get(heard.frame.type) == job.register:
             return True
         _LOGGER.debug("%s: a frame of BMS %s instead of %d", self._status.name, heard.address, job.address)

@@ -53,7 +53,7 @@ class Schedule:
         self._round: list[int] = []
         self._round_start = now
         self._next_round = now
-        self._side_done = False
+        self._side_done = self._retried = False
         self._confirm: Job | None = None
         self.round_time = interval
 
@@ -74,6 +74,7 @@ class Schedule:
         side = self._side_job(now)
         if side:
             self._side_done = True
+            self._retried = side.register == LIVE and self.members[side.address].present
             return side
         if self._anybody() and now >= self._next_round:
             self._begin(now)
@@ -96,15 +97,16 @@ class Schedule:
         return max(0.01, min(later, default=now + 1) - now)
 
     def _side_job(self, now: float) -> Job | None:
+        # a second try and everything else take turns, so that neither starves the other
         waiting = [
-            (register != LIVE or not member.present, due, -register, address)
+            ((register == LIVE and member.present) is self._retried, due, -register, address)
             for address, member in self.members.items()
             for register, due in member.due.items()
             if due <= now
         ]
         if not waiting:
             return None
-        # a second try first, then what has waited longest, settings before device information
+        # what has waited longest, settings before device information
         _, _, register, address = min(waiting)
         job = self._job(address, -register, probe=register == -LIVE)
         free = not self._side_done or not self._anybody()

@@ -1,0 +1,89 @@
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from jkbms_addon import supervise
+from jkbms_addon.errors import LinkError
+from jkbms_addon.supervise import Keeper
+
+LONGEST = supervise.MAX_DELAY
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "FIRST_DELAY", 0.001)
+    monkeypatch.setattr(supervise, "MAX_DELAY", 0.002)
+
+
+async def run(keeper: Keeper, owner: Callable[[], Awaitable[None]]) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await keeper.run(owner)
+
+
+async def test_one_warning_per_failure_and_one_info_when_healed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    calls: list[int] = []
+    notes: list[str] = []
+    keeper = Keeper("bus", notes.append)
+
+    async def owner() -> None:
+        calls.append(1)
+        if len(calls) in (5, 9):
+            keeper.healed()
+        if len(calls) == 10:
+            raise asyncio.CancelledError
+        raise LinkError("unplugged")
+
+    await run(keeper, owner)
+    said = [(r.levelname, r.getMessage()) for r in caplog.records]
+    assert (
+        said
+        == [
+            ("WARNING", "bus: unplugged; trying again"),
+            ("INFO", "bus: works again"),
+            ("WARNING", "bus: unplugged; trying again"),
+            ("INFO", "bus: works again"),
+            ("WARNING", "bus: unplugged; trying again"),
+        ][: len(said)]
+    )
+    assert len(said) >= 4
+    assert set(notes) == {"unplugged"}
+
+
+async def test_a_link_error_inside_a_task_group_is_the_same_failure(caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[int] = []
+    keeper = Keeper("mqtt")
+
+    async def fails() -> None:
+        raise LinkError("gone")
+
+    async def owner() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise asyncio.CancelledError
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fails())
+            tasks.create_task(asyncio.sleep(10))
+
+    await run(keeper, owner)
+    assert [r.getMessage() for r in caplog.records] == ["mqtt: gone; trying again"]
+
+
+async def test_a_bug_restarts_its_owner_and_shows_where_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[int] = []
+
+    async def owner() -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise asyncio.CancelledError
+        raise ZeroDivisionError("oops")
+
+    await run(Keeper("bus"), owner)
+    assert "this is a bug" in caplog.text
+    assert "oops" in caplog.text
+
+
+def test_what_is_back_is_noticed_within_five_seconds() -> None:
+    assert LONGEST * 1.2 < 5
