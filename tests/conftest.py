@@ -51,7 +51,8 @@ class Mosquitto:
 
     async def start(self) -> None:
         conf = self._folder / "broker.conf"
-        conf.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n{self._extra}")
+        user = "user root\n" if os.geteuid() == 0 else ""  # else it could not read a test's certificates
+        conf.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n{user}{self._extra}")
         self.process = await asyncio.create_subprocess_exec(
             str(MOSQUITTO), "-c", str(conf), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
         )

@@ -10,10 +10,11 @@ from dataclasses import replace
 from jkbms_addon.errors import FrameError
 from jkbms_addon.model import Reading
 from jkbms_addon.plausibility import Gate, Verdict
-from jkbms_addon.protocols.jk02 import Attributed, Attribution, Framer, Short
+from jkbms_addon.protocols.jk02 import Attributed, Attribution, Event, Frame, Framer, Short, masked
 from jkbms_addon.status import BusStatus
 
 _LOGGER = logging.getLogger(__name__)
+TRACE = 5
 SILENCE = 0.3  # seconds after which an unfinished message is given up (specification, chapter 5)
 Heard = Attributed | Short
 
@@ -38,6 +39,8 @@ class Ear:
         else:
             events = []
         heard: list[Heard] = []
+        if events and _LOGGER.isEnabledFor(TRACE):
+            self._trace(events)
         for event in events:
             heard += self.attribution.event(event, now)
             if isinstance(event, Short):
@@ -45,6 +48,12 @@ class Ear:
         heard += self.attribution.expire(now)
         self._count()
         return heard
+
+    def _trace(self, events: Sequence[Event]) -> None:
+        """Show messages, without the passwords that device information holds."""
+        for event in events:
+            shown = masked(event).payload.hex(" ") if isinstance(event, Frame) else event.message
+            _LOGGER.log(TRACE, "%s <- %s", self._status.name, shown)
 
     def _count(self) -> None:
         status, framer = self._status, self.framer

@@ -66,8 +66,6 @@ class Link(asyncio.Protocol):
         if self._pending:
             data = bytes(self._pending)
             self._pending.clear()
-            if _LOGGER.isEnabledFor(TRACE):
-                _LOGGER.log(TRACE, "%s <- %s", self.name, data.hex(" "))
             return data
         if self._lost is not None:
             raise LinkError(self._lost)
@@ -79,6 +77,7 @@ class Link(asyncio.Protocol):
             raise LinkError(self._lost or f"{self.name}: not open")
         if self._transport.get_write_buffer_size() > 4096:
             raise LinkError(f"{self.name}: takes no bytes any more")
+        # what arrives is logged message by message elsewhere: raw pieces may hold a BMS's passwords
         if _LOGGER.isEnabledFor(TRACE):
             _LOGGER.log(TRACE, "%s -> %s", self.name, data.hex(" "))
         self._transport.write(data)

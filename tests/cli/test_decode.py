@@ -1,0 +1,109 @@
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jkbms_addon.__main__ import main
+from jkbms_addon.cli.decode import hex_bytes
+from tests.conftest import captures
+
+STREAM = bytes.fromhex(next(c["hex"] for c in captures("jk_pb") if c["id"] == "stream-v14-master0-slave7"))
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
+    status = main(["decode", *arguments])
+    out, err = capsys.readouterr()
+    return status, [json.loads(line) for line in out.splitlines()], err
+
+
+def test_a_stream_with_the_addresses_that_are_proved(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "x").write_text(STREAM.hex())
+    status, lines, err = run(capsys, str(tmp_path / "x"))
+    assert (status, err) == (0, "")
+    assert [(x["format"], x["kind"], x["address"]) for x in lines] == [
+        ("pb", "live", 7),
+        ("pb", "settings", 7),
+        ("pb", "live", 0),
+        ("pb", "settings", 0),
+        ("pb", "live", 7),
+    ]
+    assert lines[0]["fields"]["total_voltage"] == 53.539
+    assert lines[0]["fields"]["cell_voltage_16"] == 3.345
+    assert lines[0]["fields"]["charging"] is True
+    assert lines[1]["fields"]["device_address"] == 7
+
+
+FORMS = {
+    "plain": STREAM.hex(),
+    "lines": "\n".join(STREAM.hex()[i : i + 64] for i in range(0, len(STREAM.hex()), 64)),
+    "spaces": STREAM.hex(" "),
+    "0x": ", ".join(f"0x{b:02X}" for b in STREAM),
+    "short 0x": ", ".join(f"0x{b:X}" for b in STREAM),
+    "xxd": "\n".join(f"{i:08x}: {STREAM[i : i + 16].hex(' ', 2)}  ....be.." for i in range(0, len(STREAM), 16)),
+    "hexdump": "\n".join(f"{i:08x}  {STREAM[i : i + 16].hex(' ')}  |..ab..|" for i in range(0, len(STREAM), 16))
+    + f"\n{len(STREAM):08x}",
+    "od": "\n".join(f"{i:06x} {STREAM[i : i + 16].hex(' ')}" for i in range(0, len(STREAM), 16))
+    + f"\n{len(STREAM):06x}",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_hex_text_as_programs_write_it(form: str) -> None:
+    assert hex_bytes(FORMS[form]) == STREAM
+
+
+def test_repeated_rows_of_a_dump() -> None:
+    text = "00000000  01 02\n00000002  00 00\n*\n00000008  05\n00000009\n"
+    assert hex_bytes(text) == bytes([1, 2, 0, 0, 0, 0, 0, 0, 5])
+
+
+def test_what_is_skipped_is_told_on_standard_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    damaged = bytearray(STREAM)
+    damaged[100] ^= 4
+    (tmp_path / "x").write_text(damaged.hex())
+    status, lines, err = run(capsys, str(tmp_path / "x"))
+    assert (status, len(lines)) == (0, 4)
+    assert err == "skipped: 300 bytes at 77: no valid message\n"
+
+
+def test_nothing_valid_is_status_1(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("01 02 03")
+    assert run(capsys, str(tmp_path / "x"))[0] == 1
+    (tmp_path / "x").write_text("")
+    assert run(capsys, str(tmp_path / "x")) == (1, [], "")
+    status, _, err = run(capsys, str(tmp_path / "missing"))
+    assert (status, err) == (1, f"jkbms_addon: {tmp_path}/missing cannot be read: No such file or directory\n")
+
+
+@pytest.mark.parametrize("capture", [c for c in captures("jk_pb") if c["expected"].get("layout") == "24S"])
+def test_a_frame_that_contradicts_itself_is_not_printed(
+    capture: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "x").write_text(capture["hex"])
+    status, lines, err = run(capsys, str(tmp_path / "x"))
+    assert (status, lines) == (1, [])
+    assert "contradicts itself" in err
+
+
+def test_passwords_never_appear(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for capture in captures("jk_pb"):
+        if capture["kind"] != "frame03" or not capture["checksum_ok"]:
+            continue
+        frame = bytes.fromhex(capture["hex"])
+        secrets = {frame[start : start + 16].split(b"\0")[0].decode("ascii", "ignore") for start in (62, 118)} - {""}
+        (tmp_path / "x").write_text(capture["hex"])
+        main(["decode", str(tmp_path / "x")])
+        shown = capsys.readouterr()
+        fields = json.loads(shown.out)["fields"]
+        assert secrets
+        assert not secrets & {str(value) for value in fields.values()}
+        assert not [secret for secret in secrets if secret in shown.err]
+
+
+def test_standard_input(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["python3", "-m", "jkbms_addon", "decode"], input=STREAM.hex(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 5)

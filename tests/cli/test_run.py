@@ -1,0 +1,135 @@
+"""The program as the container starts it."""
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jkbms_addon import __version__
+from jkbms_addon.protocols.jk02 import checksum
+from jkbms_addon.simulator import SimulatedBms, serial_bus
+from tests.conftest import Mosquitto, until
+from tests.mqtt.test_client import listening
+
+
+async def program(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "jkbms_addon", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def written(folder: Path, options: Any) -> str:
+    path = folder / "options-test.json"
+    path.write_text(json.dumps(options))
+    return str(path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_publishes_offline_and_ends_with_status_0(
+    broker: Mosquitto, tmp_path: Path, number: signal.Signals
+) -> None:
+    async with serial_bus([SimulatedBms(1)]) as far, listening(broker.port) as heard:
+        options = {
+            "buses": [
+                {"name": "a", "strategy": "master", "port": far.port, "addresses": "1"},
+                {"name": "b", "strategy": "master", "port": "/dev/nowhere"},
+                {"name": "c", "strategy": "nonsense"},
+            ],
+            "mqtt": {"host": "127.0.0.1", "port": broker.port},
+        }
+        process = await program("run", "--options", written(tmp_path, options))
+        await until(lambda: heard.last("jkbms/a/1/state"))
+        health = json.loads(heard.last("jkbms/bridge/health") or "{}")
+        assert health["configuration_problem"] == "ON"
+        asked = time.monotonic()
+        process.send_signal(number)
+        _, err = await process.communicate()
+        assert process.returncode == 0
+        assert time.monotonic() - asked < 5
+        await until(lambda: heard.last("jkbms/bridge/state") == "offline")
+    log = err.decode()
+    assert log.count("/dev/nowhere does not exist") == 1
+    assert "bus c: strategy: 'nonsense' is not one of" in log
+    assert "Traceback" not in log
+    assert " <- " not in log  # frames only at trace
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+async def test_it_ends_at_once_without_a_broker_too(tmp_path: Path, reachable: bool) -> None:
+    silent = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)  # takes connections, says nothing
+    async with silent:
+        port = silent.sockets[0].getsockname()[1] if reachable else 9
+        process = await program("run", "--options", written(tmp_path, {"mqtt": {"host": "127.0.0.1", "port": port}}))
+        await asyncio.sleep(1.5)
+        asked = time.monotonic()
+        process.terminate()
+        await process.communicate()
+        assert (process.returncode, time.monotonic() - asked < 5) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"mqtt": {"port": "x"}}, "jkbms_addon: mqtt: port: must be a whole number from 1 to 65535"),
+        (
+            {"log_level": "loud"},
+            "jkbms_addon: log_level: 'loud' is not one of trace, debug, info, warning, error, fatal",
+        ),
+    ],
+)
+async def test_unusable_options_are_one_line_and_status_1(tmp_path: Path, options: Any, line: str) -> None:
+    process = await program("run", "--options", written(tmp_path, options))
+    out, err = await process.communicate()
+    assert (process.returncode, out, err.decode()) == (1, b"", f"{line}\n")
+
+
+async def test_a_missing_file(tmp_path: Path) -> None:
+    process = await program("run", "--options", str(tmp_path / "none.json"))
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert err.decode().count("\n") == 1
+    assert "cannot be read" in err.decode()
+
+
+async def test_version_and_help() -> None:
+    process = await program("--version")
+    out, _ = await process.communicate()
+    assert out.decode().strip() == __version__
+    process = await program("--help")
+    out, _ = await process.communicate()
+    assert {"run", "demo", "decode"} <= set(out.decode().split())
+
+
+def with_secrets(data: bytes) -> bytes:
+    """The device information of a unit whose owner has set PIN and password."""
+    if data[4:5] != b"\x03":
+        return data
+    frame = bytearray(data)
+    frame[62:69], frame[118:126] = b"PIN4321", b"PASSWD99"
+    frame[299] = checksum(frame[:300])
+    return bytes(frame)
+
+
+async def test_secrets_stay_out_of_the_log_at_every_level(broker: Mosquitto, tmp_path: Path) -> None:
+    async with serial_bus([SimulatedBms(1)], mangle=with_secrets) as far, listening(broker.port) as heard:
+        entry = {"name": "a", "strategy": "master", "port": far.port, "addresses": "1"}
+        mqtt = {"host": "127.0.0.1", "port": broker.port, "username": "u", "password": "geheim"}
+        process = await program(
+            "run", "--options", written(tmp_path, {"log_level": "trace", "buses": [entry], "mqtt": mqtt})
+        )
+        await until(lambda: "serial_number" in (heard.last("jkbms/a/1/info") or ""))
+        process.terminate()
+        _, err = await process.communicate()
+    log = err.decode()
+    assert "TRACE" in log
+    assert "01 10 16 1c" in log
+    published = " ".join(f"{topic} {payload}" for _, topic, payload, _ in heard.messages)
+    for secret in ("geheim", "PIN4321", "PASSWD99"):
+        assert secret not in log + published
+        assert secret.encode().hex(" ") not in log + published
