@@ -46,6 +46,10 @@ class Snapshot:
         live = self.parts.get("live")
         return None if live is None else now - live.at
 
+    def until(self, now: float) -> float:
+        """When something of what is known now expires."""
+        return min((part.expires for part in self.parts.values() if part.expires > now), default=float("inf"))
+
     def values(self, now: float) -> dict[str, Value]:
         """What is known now; nothing of a battery that fell silent."""
         if not self.online(now):

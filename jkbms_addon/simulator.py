@@ -76,7 +76,7 @@ class SimulatedBms:
             "mosfet_temperature": warm,
             "_mosfet": warm,
             "total_voltage": voltage,
-            "_voltage": voltage,
+            "_voltage": int(voltage * 100) / 100,
             "_power": abs(round(voltage * current, 3)),
             "current": current,
             "temperature_sensor_1": self.temperature,
@@ -242,12 +242,12 @@ class SerialBus:
         sent, start, data = 0, time.monotonic(), self.mangle(data)
         while sent < len(data):
             part = data[sent : sent + self.chunk]
+            sent += len(part)
+            early = start + sent * BYTE_TIME - time.monotonic()
+            if early > 0:
+                await asyncio.sleep(early)
             with suppress(OSError):
                 os.write(self.fd, part)
-            sent += len(part)
-            late = start + sent * BYTE_TIME - time.monotonic()
-            if late > 0:
-                await asyncio.sleep(late)
 
 
 @asynccontextmanager

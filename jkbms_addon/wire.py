@@ -23,7 +23,10 @@ class Codec:
     fmt: str
     decode: Decode
     encode: Encode
-    divisor: int = 0  # set where decoding is nothing but a division
+    # what the compiled layout does by itself, faster than by a call: a division, a test for not 0
+    divisor: int = 0
+    unknown: int | None = None
+    truth: bool = False
 
 
 def number(fmt: str, divisor: int = 1, unknown: int | None = None) -> Codec:
@@ -39,12 +42,12 @@ def number(fmt: str, divisor: int = 1, unknown: int | None = None) -> Codec:
             return 0 if unknown is None else unknown
         return round(value * divisor)
 
-    return Codec(fmt, decode, encode, 0 if unknown is not None else divisor)
+    return Codec(fmt, decode, encode, divisor, unknown)
 
 
 def flag(fmt: str = "B") -> Codec:
     """On where the field is not 0; encoded as 1."""
-    return Codec(fmt, lambda raw: raw != 0, lambda value, _present: int(bool(value)))
+    return Codec(fmt, lambda raw: raw != 0, lambda value, _present: int(bool(value)), truth=True)
 
 
 def bit(fmt: str, position: int) -> Codec:
@@ -115,6 +118,8 @@ class Layout:
             end = offset + count * struct.calcsize(self.order + code)
         self._struct = struct.Struct(fmt)
         self._scaled: list[tuple[str, int, int]] = []
+        self._guarded: list[tuple[str, int, int, int]] = []
+        self._flags: list[tuple[str, int]] = []
         self._plain: list[tuple[str, int]] = []
         self._other: list[tuple[str, int, Decode]] = []
         self._lists: list[tuple[str, int, int, Decode, int]] = []
@@ -128,10 +133,15 @@ class Layout:
             single = struct.Struct(self.order + codec.fmt)
             self._apart.append((row.key, row.offset, single, codec.decode))
         elif row.count > 1:
-            self._lists.append((row.key, spot, spot + row.count, codec.decode, codec.divisor))
-        elif codec.divisor == 1:
+            plain = codec.divisor if codec.unknown is None else 0
+            self._lists.append((row.key, spot, spot + row.count, codec.decode, plain))
+        elif codec.unknown is not None and codec.divisor > 1:
+            self._guarded.append((row.key, spot, codec.divisor, codec.unknown))
+        elif codec.truth:
+            self._flags.append((row.key, spot))
+        elif codec.divisor == 1 and codec.unknown is None:
             self._plain.append((row.key, spot))
-        elif codec.divisor:
+        elif codec.divisor > 1:
             self._scaled.append((row.key, spot, codec.divisor))
         else:
             self._other.append((row.key, spot, codec.decode))
@@ -145,6 +155,10 @@ class Layout:
         values: dict[str, Value] = {key: raw[i] / divisor for key, i, divisor in self._scaled}
         for key, i in self._plain:
             values[key] = raw[i]
+        for key, i in self._flags:
+            values[key] = raw[i] != 0
+        for key, i, divisor, unknown in self._guarded:
+            values[key] = None if raw[i] == unknown else raw[i] / divisor
         for key, i, decode in self._other:
             values[key] = decode(raw[i])
         for key, start, stop, decode, divisor in self._lists:

@@ -90,7 +90,7 @@ class Link(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once."""
-        if self._transport is not None:
+        if self._transport is not None and self._lost is None:
             self._transport.abort()
 
 

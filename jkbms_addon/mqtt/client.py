@@ -52,10 +52,9 @@ class Broker:
                 max_queued_incoming_messages=256,
             ) as client:
                 await self._serve(client)
-        except aiomqtt.MqttError as error:
-            raise LinkError(f"MQTT broker {access.host}:{access.port}: {_reason(error)}") from error
-        except OSError as error:
-            raise LinkError(f"MQTT broker {access.host}:{access.port}: {error.strerror or error}") from error
+        # the errors of the inner tasks come as a group
+        except* (aiomqtt.MqttError, OSError) as errors:
+            raise LinkError(f"MQTT broker {access.host}:{access.port}: {_reason(errors)}") from errors
         finally:
             self.connected = False
 
@@ -109,9 +108,14 @@ def _tls(access: Access) -> ssl.SSLContext | None:
         raise LinkError(f"mqtt.ca_file {access.ca_file} cannot be read: {error.strerror or error}") from error
 
 
-def _reason(error: aiomqtt.MqttError) -> str:
+def _reason(errors: BaseExceptionGroup[Exception]) -> str:
     """The broker's words, without a password in any form."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
     text = str(error)
     if "Not authorized" in text or "Bad user name" in text:
         return "refuses user name or password"
-    return text.removeprefix("[Errno -2] ") or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return text or type(error).__name__

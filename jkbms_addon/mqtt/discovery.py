@@ -14,7 +14,6 @@ from jkbms_addon.alarms import ALARMS, alarm_key
 from jkbms_addon.bank import Key, Snapshot
 from jkbms_addon.model import ERRORS, PROBLEM, Spec, alarm_spec, specs
 
-URL = "https://github.com/jkbms-addon/jkbms-addon"
 Payload = dict[str, Any]
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from jkbms_addon.bank import Bank, Key, Snapshot
@@ -27,6 +28,7 @@ from jkbms_addon.mqtt.discovery import (
 from jkbms_addon.status import BusStatus
 
 HEALTH_EVERY = 10.0  # seconds; sooner when a bus or a battery changes its state
+SETTLING = 1.0  # seconds that Home Assistant may need to subscribe to what was just announced
 LEAVES = ("settings", "info")
 
 
@@ -52,8 +54,12 @@ class Announced:
 class _Said:
     """What was published of one battery."""
 
+    seen: Snapshot | None = None
+    until: float = 0.0  # when what was seen has to be looked at again
+    again: float = float("inf")  # when the state is sent once more
     count: int = 0
     available: bool | None = None
+    troubled: bool = False
     leaves: dict[str, str] = field(default_factory=dict)
     announcement: tuple[frozenset[str], Identity] | None = None
 
@@ -81,11 +87,12 @@ class Outbox:
         self.topics, self._bank, self._buses, self._served = topics, bank, buses, served
         self.announced = announced if announced is not None else {}
         self.changed = False  # whether ``announced`` should be saved
-        self._known: dict[Key, set[str]] = {
-            device.key: set(still_known(device.components)) - set(BATTERY_DIAGNOSTICS)
+        self._known: dict[Key, frozenset[str]] = {
+            device.key: frozenset(still_known(device.components)) - set(BATTERY_DIAGNOSTICS)
             for device in self.announced.values()
             if device.key
         }
+        self._cells: dict[Key, int | None] = {}
         self._said: dict[Key, _Said] = {}
         self._greeted = False
         self._health_at = float("-inf")
@@ -129,15 +136,23 @@ class Outbox:
 
     def _battery(self, snapshot: Snapshot, now: float) -> list[Message]:
         said = self._said.setdefault(snapshot.key, _Said())
+        if said.seen is snapshot and now < min(said.until, said.again):
+            return []
+        said.seen, said.until, said.troubled = snapshot, snapshot.until(now), False
         if not snapshot.online(now):
             return self._available(snapshot.key, said, online=False)
         topics: dict[str, dict[str, Scalar]] = {
             name: flat(snapshot.topic(name, now), snapshot.alarm_names) for name in ("state", *LEAVES)
         }
+        said.troubled = topics["state"].get("problem") is True
         known = self._entities(snapshot, topics)
         messages = self._announcement(snapshot, said, known)
+        if messages:
+            said.again = now + SETTLING
         messages += self._available(snapshot.key, said, online=True)
-        if said.count != snapshot.count:
+        if said.count != snapshot.count or now >= said.again:
+            if now >= said.again:
+                said.again = float("inf")
             said.count = snapshot.count
             messages.append(self._values(snapshot.key, "state", known, topics["state"]))
         for leaf in LEAVES:
@@ -149,19 +164,20 @@ class Outbox:
 
     def _values(self, key: Key, leaf: str, known: frozenset[str], values: Mapping[str, Scalar]) -> Message:
         """Every key that is known of this battery, null where it is not known now."""
-        every = {name: values.get(name) for name in entity_specs(known) if _leaf(name) == leaf}
+        every = {name: values.get(name) for name in _keys(known, leaf)}
         return Message(self.topics.battery(key, leaf), encoded(every), retain=leaf != "state")
 
     def _entities(self, snapshot: Snapshot, topics: Mapping[str, Mapping[str, Scalar]]) -> frozenset[str]:
         """Keys that were ever known of this battery, without cells that it does not have."""
-        known = self._known.setdefault(snapshot.key, set())
-        for values in topics.values():
-            known.update(key for key, value in values.items() if value is not None)
+        known = self._known.get(snapshot.key, frozenset())
+        fresh = {key for values in topics.values() for key, value in values.items() if value is not None}
         live = snapshot.parts.get("live")
         cells = live.values.get("cell_voltage") if live else None
-        if isinstance(cells, tuple) and cells:
-            known.difference_update([key for key in known if _cell(key) > len(cells)])
-        return frozenset(known)
+        count = len(cells) if isinstance(cells, tuple) and cells else None
+        if not fresh <= known or count != self._cells.get(snapshot.key):
+            known = frozenset(key for key in known | fresh if count is None or _cell(key) <= count)
+            self._known[snapshot.key], self._cells[snapshot.key] = known, count
+        return known
 
     def _announcement(self, snapshot: Snapshot, said: _Said, known: frozenset[str]) -> list[Message]:
         wanted = (known, identity(snapshot))
@@ -198,20 +214,17 @@ class Outbox:
     def _health(self, now: float) -> list[Message]:
         state = (
             [(bus.connected, bus.problem) for bus in self._buses.values()],
-            [(snapshot.key, snapshot.online(now), self._troubled(snapshot, now)) for snapshot in self._bank],
+            [(key, said.available, said.troubled) for key, said in self._said.items()],
         )
         if state == self._health_state and now - self._health_at < HEALTH_EVERY:
             return []
         self._health_state, self._health_at = state, now
-        return [Message(self.topics.health, _compact(self.health(now)))]
-
-    def _troubled(self, snapshot: Snapshot, now: float) -> bool:
-        return flat(snapshot.topic("state", now), snapshot.alarm_names).get("problem") is True
+        return [Message(self.topics.health, _compact(self.health(now)), retain=True)]
 
     def health(self, now: float) -> dict[str, Any]:
         """Diagnostics of the buses and of every BMS."""
         return {
-            "any_battery_problem": _on_off(any(self._troubled(snapshot, now) for snapshot in self._bank)),
+            "any_battery_problem": _on_off(any(said.troubled for said in self._said.values())),
             "configuration_problem": _on_off(any(bus.option_error for bus in self._buses.values())),
             "buses": {name: bus_health(bus) for name, bus in self._buses.items()},
             "batteries": {
@@ -264,10 +277,11 @@ def _cell(key: str) -> int:
     return int(match[1]) if match else 0
 
 
-def _leaf(key: str) -> str:
-    """Topic on which a key is published."""
-    spec = specs().get(key)
-    return spec.topic if spec else "state"
+@lru_cache(maxsize=64)
+def _keys(known: frozenset[str], leaf: str) -> tuple[str, ...]:
+    """The keys that are published on one topic, in the order of the table."""
+    table = specs()
+    return tuple(key for key in entity_specs(known) if (table[key].topic if key in table else "state") == leaf)
 
 
 def still_known(components: Mapping[str, str]) -> dict[str, str]:

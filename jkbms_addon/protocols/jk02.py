@@ -315,7 +315,7 @@ def _doubts(values: dict[str, Value]) -> frozenset[str]:
         found.append("average")
     if abs(mean * count - voltage) > 0.002 + 0.0005 * count:  # type: ignore[operator]
         found.append("sum of cells")
-    if not -0.001 <= voltage - second <= 0.02:  # type: ignore[operator]
+    if not -0.001 <= voltage - second < 0.02:  # type: ignore[operator]
         found.append("second voltage")
     if abs(watts - power) > 0.1 + 0.003 * watts:  # type: ignore[operator]
         found.append("power")

@@ -49,19 +49,15 @@ def answers() -> list[tuple[bytes, bytes]]:
             continue
         cells = [round(cell + 0.001, 3) for cell in values["cell_voltage"]]
         voltage = round(values["total_voltage"] + 0.001 * len(cells), 3)
-        later = built(
-            2,
-            {
-                "cell_voltage": cells,
-                "_average": sum(cells) / len(cells),
-                "total_voltage": voltage,
-                "_voltage": voltage,
-                "_power": abs(voltage * values["current"]),
-                "total_runtime": values["total_runtime"] + 2,
-            },
-            now,
-        )
-        pairs.append((now, later))
+        changed: dict[str, Any] = {
+            "cell_voltage": cells,
+            "_average": sum(cells) / len(cells),
+            "total_voltage": voltage,
+            "_voltage": voltage,
+            "_power": abs(voltage * values["current"]),
+            "total_runtime": values["total_runtime"] + 2,
+        }
+        pairs.append((now, built(2, changed, now)))
     return pairs
 
 

@@ -199,7 +199,7 @@ def test_computed_values_come_from_the_cells_that_exist(capture: dict[str, Any])
     assert values["power"] == pytest.approx(expected["voltage_mV"] * expected["current_mA"] / 1e6, abs=0.001)
     assert (values["charging_power"], values["discharging_power"]) == (
         max(values["power"], 0),  # type: ignore[type-var]
-        max(-values["power"], 0),  # type: ignore[operator,type-var]
+        max(-values["power"], 0),  # type: ignore[operator]
     )
 
 

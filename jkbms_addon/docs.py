@@ -1,0 +1,178 @@
+"""The tables of DOCS.md, made from the program's own tables: ``python -m jkbms_addon.docs`` renews them.
+
+A table stands between ``<!-- table:NAME -->`` and ``<!-- end -->``. A test compares.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import entry_points
+from inspect import getdoc, isroutine
+from pathlib import Path
+from typing import Any
+
+from jkbms_addon.acquisition import GROUP, load
+from jkbms_addon.alarms import WORD, alarm_key, slug
+from jkbms_addon.model import ERRORS, PROBLEM, Spec, alarm_spec, specs
+from jkbms_addon.mqtt.discovery import (
+    ANY_PROBLEM,
+    BATTERY_DIAGNOSTICS,
+    BUS_DIAGNOSTICS,
+    CONFIGURATION,
+    platform,
+)
+from jkbms_addon.plausibility import CELL_JUMP, CONTRADICTIONS, JUMPS, RESISTANCE_JUMP
+from jkbms_addon.protocols.jk02 import CELLS
+
+FILE = Path(__file__).parent.parent / "DOCS.md"
+Row = tuple[str, ...]
+
+
+def table(head: Row, rows: Iterable[Row]) -> str:
+    """A markdown table."""
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _yes(state: bool) -> str:  # noqa: FBT001
+    return "yes" if state else "no"
+
+
+# --- entities ------------------------------------------------------------------------------------------
+_ENTITY = ("key", "name", "unit", "kind", "topic", "enabled")
+
+
+def _entity(key: str, spec: Spec) -> Row:
+    kind = platform(spec) + (", diagnostic" if spec.diagnostic else "")
+    unit = spec.unit or (" / ".join(spec.options) if spec.options else "")
+    if not spec.listed:
+        return _code(key), spec.name, unit, kind, spec.topic, _yes(spec.enabled)
+    every = f"`{key}_1` … `{key}_{CELLS}`"
+    return every, f"{spec.name} 1 … {CELLS}", unit, kind, spec.topic, _yes(spec.enabled)
+
+
+def entities() -> str:
+    """Every quantity of a battery, in the order of the table."""
+    rows = [*specs().items(), ("problem", PROBLEM), ("errors", ERRORS)]
+    return table(_ENTITY, (_entity(key, spec) for key, spec in rows))
+
+
+def diagnostics() -> str:
+    """What is told of the link to a battery, of every bus and of the whole."""
+    bridge = {"any_battery_problem": ANY_PROBLEM, "configuration_problem": CONFIGURATION}
+    rows = [
+        *(("battery", _code(key), *_brief(spec)) for key, spec in BATTERY_DIAGNOSTICS.items()),
+        *(("bridge", _code(key), *_brief(spec)) for key, spec in bridge.items()),
+        *(("bridge", f"`<bus>_{key}`", *_brief(spec, "*bus* ")) for key, spec in BUS_DIAGNOSTICS.items()),
+    ]
+    return table(("device", "key", "name", "unit", "kind", "enabled"), rows)
+
+
+def _brief(spec: Spec, before: str = "") -> Row:
+    return f"{before}{spec.name}", spec.unit or "", platform(spec), _yes(spec.enabled)
+
+
+def alarms() -> str:
+    """The alarm bits of the RS485 frames."""
+    return table(
+        ("bit", "key", "name", "severity", "enabled"),
+        (
+            (
+                str(bit),
+                _code(alarm_key(slug(alarm.label))),
+                alarm.label,
+                alarm.severity,
+                _yes(alarm_spec(alarm).enabled),
+            )
+            for bit, alarm in enumerate(WORD)
+        ),
+    )
+
+
+# --- options -------------------------------------------------------------------------------------------
+def options() -> str:
+    """The options of every installed strategy of this package, as its plug-in declares them."""
+    return table(
+        ("strategy", "option", "default", "what it may be"),
+        (
+            (_code(name), _code(str(marker)), _default(marker), _meaning(marker, validator))
+            for name in built_in()
+            for marker, validator in load(name).schema.schema.items()
+        ),
+    )
+
+
+def built_in() -> list[str]:
+    """Names of the strategies that this package brings."""
+    package = GROUP.partition(".")[0]
+    return sorted(point.name for point in entry_points(group=GROUP) if point.module.partition(".")[0] == package)
+
+
+def _default(marker: Any) -> str:  # noqa: ANN401 - a marker of a schema or a plain key
+    default = getattr(marker, "default", None)
+    if callable(default):
+        return _code(str(default()))
+    return "required" if type(marker).__name__ == "Required" else "none"
+
+
+def _meaning(marker: Any, validator: Any) -> str:  # noqa: ANN401
+    """First line of the marker's description, else of what the validator says of itself."""
+    if getattr(marker, "description", None):
+        return str(marker.description)
+    if isroutine(validator):
+        line = (getdoc(validator) or "").partition("\n")[0]
+        return line.replace("``", "`")
+    choices = getattr(validator, "container", None)
+    return f"one of {', '.join(map(str, choices))}" if choices else getattr(validator, "__name__", "")
+
+
+# --- plausibility --------------------------------------------------------------------------------------
+def contradictions() -> str:
+    """What cannot be true of any battery."""
+    return table(("rule", "reason"), ((rule.name, rule.reason) for rule in CONTRADICTIONS))
+
+
+def jumps() -> str:
+    """How far a value may move from one frame to the next."""
+    rows: list[Row] = [
+        (_code(jump.key), _amount(jump.at_once, jump.key), _amount(jump.per_second, jump.key), jump.reason)
+        for jump in JUMPS
+    ]
+    rows += [
+        ("`cell_voltage`, against the mean of all", _amount(CELL_JUMP, "cell_voltage"), "0", "cells move together"),
+        ("`cell_resistance`", _amount(RESISTANCE_JUMP, "cell_resistance"), "0", "a wire stays what it is"),
+    ]
+    return table(("quantity", "at once", "and each second", "reason"), rows)
+
+
+def _amount(number: float, key: str) -> str:
+    unit = specs()[key].unit
+    return f"{number:g} {unit}" if number and unit else f"{number:g}"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "options": options,
+    "entities": entities,
+    "alarms": alarms,
+    "diagnostics": diagnostics,
+    "contradictions": contradictions,
+    "jumps": jumps,
+}
+_BETWEEN = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def renewed(text: str) -> str:
+    """The text with every table made anew."""
+    return _BETWEEN.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n\n{found[3]}", text)
+
+
+def main() -> None:
+    """Renew DOCS.md."""
+    FILE.write_text(renewed(FILE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+#!/bin/sh
+# Without an argument: the app, as in the image. "demo" and "test" run from a fresh checkout; they make
+# .venv themselves and, as root on Debian, install what is missing.
+set -eu
+
+fail() {
+    echo "run.sh: $*" >&2
+    exit 1
+}
+
+debian_root() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
+}
+
+installed() {
+    PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v "$1" >/dev/null
+}
+
+apt_install() {
+    echo "run.sh: installing $*" >&2
+    # a broken third-party list is no reason to stop; whether the package came is checked afterwards
+    apt-get update -qq >/dev/null || true
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# environment [EXTRA]: .venv with the package and an extra of pyproject.toml; nothing to do the second time
+environment() {
+    stamp=.venv/.installed-${1:-base}
+    key="$(cksum <pyproject.toml) $PWD"
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$key" ] && .venv/bin/python -c '' 2>/dev/null; then
+        return
+    fi
+    command -v python3 >/dev/null || { debian_root && apt_install python3 python3-venv; } || fail "needs Python 3.11 or newer"
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "needs Python 3.11 or newer as python3"
+    if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+        if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+            debian_root || fail "Python's venv is missing: install python3-venv with your package manager"
+            apt_install python3-venv
+        fi
+        python3 -m venv --clear .venv
+    fi
+    echo "run.sh: installing Python packages into .venv" >&2
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".${1:+[$1]}" >&2
+    echo "$key" >"$stamp"
+}
+
+demo() {
+    if installed mosquitto; then environment; else environment broker; fi
+    exec .venv/bin/python -m jkbms_addon demo "$@"
+}
+
+part() {
+    name=$1
+    shift
+    begun=$(date +%s)
+    if "$@"; then outcome=ok; else outcome=FAILED status=1; fi
+    echo "run.sh: $name: $outcome, $(($(date +%s) - begun)) s"
+}
+
+tests() {
+    environment test
+    if ! installed mosquitto && debian_root; then
+        apt_install mosquitto || true
+    fi
+    installed mosquitto || echo "run.sh: mosquitto is not installed: the tests with a real broker are left out"
+    status=0
+    part "ruff format" .venv/bin/ruff format --check .
+    part "ruff check" .venv/bin/ruff check .
+    part mypy .venv/bin/mypy
+    # most tests wait for real links, so more of them than cores may run side by side
+    part pytest .venv/bin/python -m pytest -n 4 "$@"
+    exit "$status"
+}
+
+command=${1:-run}
+[ $# = 0 ] || shift
+case $command in
+run)
+    if [ -d /data/plugins ]; then
+        export PYTHONPATH="/data/plugins${PYTHONPATH:+:$PYTHONPATH}"
+    fi
+    exec python3 -m jkbms_addon run "$@"
+    ;;
+demo | test)
+    cd "$(dirname "$0")"
+    if [ "$command" = demo ]; then demo "$@"; else tests "$@"; fi
+    ;;
+*)
+    echo "usage: $0 [run [ARGUMENTS] | demo [ARGUMENTS] | test [PYTEST ARGUMENTS]]" >&2
+    exit 64
+    ;;
+esac

@@ -1,0 +1,124 @@
+"""DOCS.md against the program: generated tables, examples that run, links that lead somewhere."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jkbms_addon.docs import FILE, TABLES, built_in, options, renewed
+from jkbms_addon.options import MQTT, parse
+
+DOCS = FILE.read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOCS, re.DOTALL | re.MULTILINE)
+
+
+def test_tables_are_as_the_program_makes_them() -> None:
+    assert renewed(DOCS) == DOCS, "run python -m jkbms_addon.docs"
+
+
+def test_every_table_is_there_once() -> None:
+    assert sorted(re.findall(r"<!-- table:(\w+) -->", DOCS)) == sorted(TABLES)
+
+
+def test_every_option_of_a_strategy_is_explained() -> None:
+    rows = [line.strip("| ").split(" | ") for line in options().splitlines()[2:]]
+    assert {row[0].strip("`") for row in rows} == set(built_in())
+    assert [row for row in rows if len(row) != 4 or not all(cell.strip() for cell in row)] == []
+
+
+def test_every_option_for_mqtt_is_explained() -> None:
+    section = DOCS.partition("\n### mqtt\n")[2].partition("\n## ")[0]
+    assert [key for key in map(str, MQTT.schema) if f"`{key}`" not in section] == []
+
+
+def test_links_lead_somewhere() -> None:
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", DOCS, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    anchors = [re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles]
+    assert [target for target in re.findall(r"\]\(#(.+?)\)", DOCS) if target not in anchors] == []
+
+
+def test_examples_of_options_are_valid() -> None:
+    example = next(json.loads(text) for text in blocks("json") if '"mqtt"' in text)
+    compose = next(loaded for text in blocks("yaml") if "services" in (loaded := yaml.safe_load(text)))
+    form = next(loaded for text in blocks("yaml") if "buses" in (loaded := yaml.safe_load(text)))
+    assert [bus.problem for bus in parse(example).buses] == [""]
+    assert [bus.problem for bus in parse(form).buses] == [""]
+    assert "./options.json:/data/options.json:ro" in compose["services"]["jkbms"]["volumes"]
+    assert any(line.endswith(f":{example['buses'][0]['port']}") for line in compose["services"]["jkbms"]["devices"])
+
+
+# what the program does with a plug-in: find it, check its options, open it, poll it, keep what it says
+PROBE = """
+import asyncio, json, sys
+from jkbms_addon.acquisition import known
+from jkbms_addon.bank import Bank
+from jkbms_addon.model import flat
+from jkbms_addon.options import parse
+from jkbms_addon.status import BusStatus
+
+async def polled(bus, bank):
+    async with bus.plugin.open(bus.values, BusStatus(bus.name)) as source:
+        for reading in await source.poll():
+            bank.update(bus.name, reading)
+
+row = json.loads(sys.argv[1])
+bus, = parse({"buses": [row]}).buses
+wrong = [parse({"buses": [{**row, **change}]}).buses[0].problem for change in ({"port": ""}, {"colour": "red"})]
+bank = Bank()
+asyncio.run(polled(bus, bank))
+snapshots = [[s.bus, s.address, flat(s.topic("state", bank.clock()))] for s in bank]
+print(json.dumps({"known": known(), "problem": bus.problem, "wrong": wrong, "snapshots": snapshots}))
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The example as pip would install it into a folder."""
+    (source,) = blocks("python")
+    project = tomllib.loads(blocks("toml")[0])
+    points = project["project"]["entry-points"]["jkbms_addon.acquisition"]
+    ((name, target),) = points.items()
+    folder = tmp_path / "plugins"
+    info = folder / f"{project['project']['name'].replace('-', '_')}-{project['project']['version']}.dist-info"
+    info.mkdir(parents=True)
+    (folder / f"{target.partition(':')[0]}.py").write_text(source)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['project']['name']}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[jkbms_addon.acquisition]\n{name} = {target}\n")
+    return folder
+
+
+def test_the_example_plugin_works(installed: Path, tmp_path: Path) -> None:
+    battery = tmp_path / "battery.json"
+    battery.write_text('{"total_voltage": 53.5, "current": -10, "state_of_charge": 61}')
+    row = next(json.loads(text) for text in blocks("json") if '"json_file"' in text) | {"port": str(battery)}
+    probe = subprocess.run(
+        [sys.executable, "-c", PROBE, json.dumps(row)],
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    said = json.loads(probe.stdout)
+    assert "json_file" in said["known"]
+    assert set(built_in()) < set(said["known"])
+    assert said["problem"] == ""
+    assert [problem.partition(":")[0] for problem in said["wrong"]] == ["port", "colour"]
+    ((bus, address, values),) = said["snapshots"]
+    assert (bus, address) == ("file", 1)
+    assert values["state_of_charge"] == 61
+    assert values["power"] == -535
+
+
+def test_the_example_plugin_is_short() -> None:
+    (source,) = blocks("python")
+    assert len([line for line in source.splitlines() if line.strip()]) <= 20
