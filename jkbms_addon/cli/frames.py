@@ -1,0 +1,76 @@
+"""``frames``: what an inverter would be told for a state, in the notation of candump."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from jkbms_addon.inverter.profiles import LENGTHS, PROFILES, Frame, frames
+from jkbms_addon.inverter.targets import ALARMS, PROTECTIONS, State
+
+HELP = "print the CAN frames that tell an inverter a given state"
+DESCRIPTION = f"""\
+Prints in candump notation the CAN frames that tell an inverter a given state. Nothing is sent.
+
+STATE.json is one object. V, A, % and °C; current is positive while charging:
+  charge_voltage, charge_current, discharge_current, discharge_voltage,
+  state_of_charge, state_of_health, voltage, current, temperature,
+  charge_enabled, discharge_enabled, force_charge_1, force_charge_2, full_charge_request,
+  protections: [..], alarms: [..], modules: N, module_addresses: [..], manufacturer
+state_of_health and temperature may be null; flags, lists, modules and manufacturer may be left out.
+
+protections: {", ".join(PROTECTIONS)}
+alarms:      {", ".join(ALARMS)}
+
+protocols:
+{chr(10).join(f"  {name:10} {profile.title}" for name, profile in PROFILES.items())}
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.description, parser.formatter_class = DESCRIPTION, argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--protocol", required=True, choices=list(PROFILES), metavar="P", help=", ".join(PROFILES))
+    parser.add_argument("--dlc", choices=LENGTHS, default="padded", help="8 bytes, or the dialect's own lengths")
+    parser.add_argument("--channel", default="can0", help="name of the interface to print (default: can0)")
+    parser.add_argument("state", metavar="STATE.json", help="the state; - for standard input")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the frames; status 1 and one line on stderr when the state cannot be used."""
+    try:
+        text = sys.stdin.read() if args.state == "-" else Path(args.state).read_text(encoding="utf-8")
+        state = State.model_validate_json(text)
+    except ValidationError as error:
+        return _refused(args.state, explained(error))
+    except OSError as error:
+        return _refused(args.state, error.strerror or str(error))
+    except UnicodeDecodeError:
+        return _refused(args.state, "is not UTF-8 text")
+    profile = PROFILES[args.protocol]
+    for unsaid in sorted({*state.protections} - {*profile.protections} | {*state.alarms} - {*profile.alarms}):
+        print(f"{args.state}: {args.protocol} has no bit for {unsaid}", file=sys.stderr)
+    for frame in frames(profile, state, args.dlc):
+        print(line(args.channel, frame))
+    return 0
+
+
+def _refused(name: str, why: str) -> int:
+    print(f"{name}: {why}", file=sys.stderr)
+    return 1
+
+
+def line(channel: str, frame: Frame) -> str:
+    """A frame as candump prints it."""
+    can_id, data = frame
+    return f"  {channel}  {can_id:03X}   [{len(data)}]  {data.hex(' ').upper()}"
+
+
+def explained(error: ValidationError) -> str:
+    """The first of several errors in one line: which key, and what is wrong with it."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    words = {"missing": "is missing", "extra_forbidden": "is not a key of a state"}
+    message = words.get(first["type"], first["msg"])
+    return " ".join((f"{where}: {message}" if where else message).split())
