@@ -2,23 +2,27 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from jkbms_addon.bank import Bank
+from jkbms_addon.kept import Kept
 from jkbms_addon.mqtt.access import access
 from jkbms_addon.mqtt.client import Broker
 from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Outbox
 from jkbms_addon.mqtt.published import Published
 from jkbms_addon.options import BusOptions, Options
-from jkbms_addon.status import BusStatus
+from jkbms_addon.status import BusStatus, Incident
 from jkbms_addon.supervise import Keeper
 
 _LOGGER = logging.getLogger(__name__)
 HEARTBEAT = Path("/dev/shm/jkbms-heartbeat")  # noqa: S108
 BEAT = 10.0  # seconds
+REMEMBER = 5.0  # seconds between looks at what should survive a restart
 
 
 class App:
@@ -27,19 +31,39 @@ class App:
     def __init__(self, options: Options, data: Path) -> None:
         self.options, self.bank = options, Bank()
         self.buses = {bus.name: _status(bus) for bus in options.buses}
+        self._running = [bus for bus in options.buses if bus.plugin and not _shared(bus, options.buses, self.buses)]
         topics = Topics(options.mqtt.base_topic, options.mqtt.discovery_prefix)
         served = {bus.name: bus.plugin.addresses(bus.values) for bus in options.buses if bus.plugin}
         self._published = Published(data)
+        self._incidents = Kept(data / "incidents.json")
+        self._recall()
         self.outbox = Outbox(topics, self.bank, self.buses, served, self._published.load())
 
     async def run(self) -> None:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            for bus in self.options.buses:
-                if bus.plugin:
-                    tasks.create_task(self._bus(bus))
+            for bus in self._running:
+                tasks.create_task(self._bus(bus))
             tasks.create_task(self._broker())
             tasks.create_task(_beat())
+            tasks.create_task(self._remember())
+
+    def _recall(self) -> None:
+        """The worst incidents of earlier runs."""
+        for name, told in self._incidents.load().items():
+            if name in self.buses and isinstance(told, dict):
+                with suppress(KeyError, TypeError, ValueError):
+                    self.buses[name].worst = Incident(str(told["reason"]), float(told["began"]), float(told["seconds"]))
+
+    async def _remember(self) -> None:
+        """Keep the worst incident of every bus over restarts."""
+        kept = {name: bus.worst for name, bus in self.buses.items()}
+        while True:
+            await asyncio.sleep(REMEMBER)
+            worst = {name: bus.worst for name, bus in self.buses.items()}
+            if worst != kept:
+                kept = worst
+                self._incidents.save({name: asdict(incident) for name, incident in worst.items() if incident})
 
     async def _bus(self, bus: BusOptions) -> None:
         status = self.buses[bus.name]
@@ -63,10 +87,28 @@ def _status(bus: BusOptions) -> BusStatus:
     status = BusStatus(bus.name, bus.strategy)
     if bus.problem:
         _LOGGER.error("bus %s: %s", bus.name, bus.problem)
-        status.option_error, status.problem, status.last_error = True, bus.problem, bus.problem
+        status.option_error = True
+        status.says(bus.problem)
     elif bus.plugin:
         status.target = bus.plugin.target(bus.values)
     return status
+
+
+def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, BusStatus]) -> bool:
+    """Whether an earlier bus has the same port; then this one is a problem, as two owners would disturb each other."""
+    for other in buses[: buses.index(bus)]:
+        if other.plugin and _place(status[other.name].target) == _place(status[bus.name].target):
+            problem = f"uses the same port as bus {other.name}: {status[bus.name].target}"
+            _LOGGER.error("bus %s: %s", bus.name, problem)
+            status[bus.name].option_error = True
+            status[bus.name].says(problem)
+            return True
+    return False
+
+
+def _place(target: str) -> str:
+    """A port under its real name, as links in /dev/serial lead to it."""
+    return str(Path(target).resolve()) if target.startswith("/") else target
 
 
 async def own_bus(bus: BusOptions, status: BusStatus, bank: Bank, healed: Callable[[], None]) -> None:
@@ -75,10 +117,14 @@ async def own_bus(bus: BusOptions, status: BusStatus, bank: Bank, healed: Callab
     async with bus.plugin.open(bus.values, status) as source:
         status.up()
         bank.changed.set()
-        healed()
+        frames, well = status.frames, False
         while True:
             for reading in await source.poll():
                 bank.update(bus.name, reading)
+                frames = -1
+            if not well and status.frames != frames:
+                well = True
+                healed()  # an open port proves little, a frame does
 
 
 async def _beat() -> None:

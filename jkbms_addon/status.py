@@ -1,7 +1,49 @@
 """How each bus and each BMS on it is doing: written by the bus's owner, looked at by whoever shows it."""
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
+
+BUCKET = 10.0  # seconds
+WINDOW = 30  # buckets: five minutes
+
+
+@dataclass(slots=True)
+class Quality:
+    """Share of good frames and of connected time over the last five minutes, as 0 to 100."""
+
+    _buckets: deque[list[float]] = field(default_factory=lambda: deque(maxlen=WINDOW))
+
+    def note(self, now: float, good: int = 0, bad: int = 0) -> None:
+        """Frames that arrived well, and frames that were damaged, doubted or missing."""
+        number = now // BUCKET
+        if not self._buckets or self._buckets[-1][0] != number:
+            self._buckets.append([number, 0, 0, 0.0])
+        self._buckets[-1][1] += good
+        self._buckets[-1][2] += bad
+
+    def lost(self, now: float, seconds: float) -> None:
+        """The link was gone for so long."""
+        self.note(now)
+        self._buckets[-1][3] += seconds
+
+    def score(self, now: float) -> int | None:
+        """Score of the last five minutes; None when nothing happened in them."""
+        recent = [bucket for bucket in self._buckets if bucket[0] > now // BUCKET - WINDOW]
+        good, bad = sum(b[1] for b in recent), sum(b[2] for b in recent)
+        if good + bad == 0:
+            return 0 if recent and any(b[3] for b in recent) else None
+        down = min(1.0, sum(b[3] for b in recent) / (BUCKET * WINDOW))
+        return round(100 * good / (good + bad) * (1 - down))
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that was wrong for a while; ``began`` is wall clock time in s since 1970."""
+
+    reason: str
+    began: float
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -11,15 +53,36 @@ class BmsStatus:
     frames: int = 0
     failures: int = 0
     implausible: int = 0
+    damaged: int = 0  # damaged answers since the last good one
     last_frame: float | None = None
+    expected: float | None = None  # seconds until the next frame should come
+    valid_for: float = 10.0
     latency: float | None = None  # seconds from request to the last byte of the answer
 
     def heard(self, now: float, latency: float | None = None) -> None:
         """A good frame arrived."""
         self.frames += 1
+        self.damaged = 0
         self.last_frame = now
         if latency is not None:
             self.latency = latency
+
+    def failed(self, *, damaged: bool = False) -> None:
+        """No answer, or a damaged one."""
+        self.failures += 1
+        self.damaged += damaged
+
+    def health(self, now: float) -> str:
+        """``ok``, ``late``, ``silent`` or ``corrupt``."""
+        if self.damaged >= DAMAGED:
+            return "corrupt"
+        if self.last_frame is None or now - self.last_frame > self.valid_for:
+            return "silent"
+        late = self.expected is not None and now - self.last_frame > 1.5 * self.expected + 1
+        return "late" if late else "ok"
+
+
+DAMAGED = 3  # damaged answers in a row that make a BMS corrupt
 
 
 @dataclass(slots=True)
@@ -32,6 +95,7 @@ class BusStatus:
     connected: bool = False
     since: float = field(default_factory=time.time)  # wall clock of the last change
     problem: str = "not opened yet"
+    mode: str = ""  # what a strategy that decides for itself is doing
     last_error: str = ""
     option_error: bool = False
     bytes: int = 0
@@ -42,6 +106,9 @@ class BusStatus:
     timeouts: int = 0
     reconnects: int = 0
     batteries: dict[int, BmsStatus] = field(default_factory=dict)
+    quality: Quality = field(default_factory=Quality)
+    worst: Incident | None = None
+    _trouble: tuple[str, float] | None = None  # reason and wall clock of what is wrong now
 
     def bms(self, address: int) -> BmsStatus:
         """Counters of one address, made when it is first spoken of."""
@@ -50,11 +117,30 @@ class BusStatus:
     def up(self) -> None:
         """The link is open."""
         if not self.connected:
-            self.connected, self.since, self.problem = True, time.time(), ""
+            self.connected, self.since = True, time.time()
+            self.says("")
 
     def down(self, reason: str) -> None:
         """The link is gone."""
         if self.connected:
             self.since = time.time()
             self.reconnects += 1
-        self.connected, self.problem, self.last_error = False, reason, reason
+        self.connected, self.last_error = False, reason
+        self.says(reason)
+
+    def says(self, reason: str) -> bool:
+        """What is wrong now, empty when nothing is; whether that is news. The worst incident is kept."""
+        if reason == self.problem:
+            return False
+        now = time.time()
+        if self._trouble:
+            what, began = self._trouble
+            if self.worst is None or now - began > self.worst.seconds:
+                self.worst = Incident(what, began, now - began)
+            if not self.connected or not reason:
+                self.quality.lost(time.monotonic(), now - began)
+        self._trouble = (reason, now) if reason else None
+        self.problem = reason
+        if reason:
+            self.last_error = reason
+        return True

@@ -1,12 +1,14 @@
 """Bytes of an RS485 bus of PB models to attributed, believed readings; shared by all who hear such a bus.
 
-Parsing itself is pure (``protocols``); this joins framer, attribution and plausibility and keeps the counters.
+Parsing itself is pure (``protocols``); this joins framer, attribution, plausibility and the doctor and keeps
+the counters.
 """
 
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from jkbms_addon.acquisition.doctor import REASONS, Doctor
 from jkbms_addon.errors import FrameError
 from jkbms_addon.model import Reading
 from jkbms_addon.plausibility import Gate, Verdict
@@ -22,8 +24,9 @@ Heard = Attributed | Short
 class Ear:
     """What was heard on one bus. Times are seconds of the monotonic clock."""
 
-    def __init__(self, status: BusStatus, hold: float = 0.1, request_age: float = 0.5) -> None:
+    def __init__(self, status: BusStatus, doctor: Doctor, hold: float = 0.1, request_age: float = 0.5) -> None:
         self._status = status
+        self.doctor = doctor
         self.framer = Framer()
         self.attribution = Attribution(hold, request_age)
         self.gate = Gate()
@@ -31,6 +34,7 @@ class Ear:
 
     def hear(self, data: bytes, now: float) -> list[Heard]:
         """Frames whose origin is decided and short messages, in the order in which they came."""
+        self.doctor.chunk(data, now)
         if data:
             events = self.framer.feed(data)
             self._last_byte = now
@@ -46,7 +50,7 @@ class Ear:
             if isinstance(event, Short):
                 heard.append(event)
         heard += self.attribution.expire(now)
-        self._count()
+        self._count(now)
         return heard
 
     def _trace(self, events: Sequence[Event]) -> None:
@@ -55,14 +59,17 @@ class Ear:
             shown = masked(event).payload.hex(" ") if isinstance(event, Frame) else event.message
             _LOGGER.log(TRACE, "%s <- %s", self._status.name, shown)
 
-    def _count(self) -> None:
+    def _count(self, now: float) -> None:
         status, framer = self._status, self.framer
         status.bytes += framer.received
         status.junk += framer.junk
         status.checksum_errors += framer.checksum_failures
+        if framer.checksum_failures:
+            self.doctor.damaged += framer.checksum_failures
+            status.quality.note(now, bad=framer.checksum_failures)
         framer.received = framer.junk = framer.checksum_failures = 0
 
-    def judge(self, heard: Attributed, now: float) -> tuple[Reading | None, Verdict]:
+    def judge(self, heard: Attributed, now: float, latency: float | None = None) -> tuple[Reading | None, Verdict]:
         """The reading of an attributed frame if it can be decoded and is believed, and the verdict."""
         if heard.address is None:
             self._status.junk += len(heard.frame.payload)
@@ -74,15 +81,32 @@ class Ear:
             return None, "rejected"
         self._status.frames += 1
         verdict = self.gate.admit(reading, now)
-        if verdict == "accepted":
-            return reading, verdict
-        if verdict == "rejected" or self.gate.reason not in ("first seen", "changed"):
-            self._status.implausible += 1
-            self._status.bms(heard.address).implausible += 1
-        _LOGGER.debug("%s: BMS %s: frame %s: %s", self._status.name, heard.address, verdict, self.gate.reason)
-        return None, verdict
+        self._note(reading, verdict, now, latency)
+        return (replace(reading, latency=latency) if verdict == "accepted" else None), verdict
 
+    def _note(self, reading: Reading, verdict: Verdict, now: float, latency: float | None) -> None:
+        status, reason = self._status, self.gate.reason
+        assert reading.address is not None
+        clock = reading.values.get("total_runtime") if reading.kind == "live" else None
+        self.doctor.frame(reading.address, clock if isinstance(clock, int) else None, now)
+        self.doctor.damaged = 0
+        if verdict != "accepted":
+            _LOGGER.debug("%s: BMS %s: frame %s: %s", status.name, reading.address, verdict, reason)
+        if verdict == "rejected" or (verdict == "held" and reason not in ("first seen", "changed")):
+            status.implausible += 1
+            status.bms(reading.address).implausible += 1
+            status.quality.note(now, bad=1)
+            return
+        status.bms(reading.address).heard(now, latency)
+        status.quality.note(now, good=1)
 
-def stamped(readings: Sequence[Reading], valid_for: float, latency: float | None = None) -> list[Reading]:
-    """The same readings with how long they may be shown."""
-    return [replace(reading, valid_for=valid_for, latency=latency) for reading in readings]
+    def diagnose(self, now: float) -> None:
+        """Say what is wrong with the bus, once, and once that it is well again."""
+        key = self.doctor.reason(now, bytes(self.framer.sample[-64:]))
+        before, text = self._status.problem, str(REASONS[key]) if key else ""
+        if not self._status.says(text):
+            return
+        if text:
+            _LOGGER.warning("%s: %s", self._status.name, text)
+        elif before:
+            _LOGGER.info("%s: well again", self._status.name)

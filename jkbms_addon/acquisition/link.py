@@ -8,7 +8,7 @@ import asyncio
 import logging
 import socket
 import termios
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -29,6 +29,7 @@ class Link(asyncio.Protocol):
     def __init__(self, name: str) -> None:
         self.name = name
         self.received = 0
+        self.tap: Callable[[str, bytes], None] | None = None  # sees every byte: "rx" or "tx"
         self._pending = bytearray()
         self._news = asyncio.Event()
         self._transport: asyncio.Transport | None = None
@@ -42,6 +43,8 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Collect bytes (asyncio calls this)."""
         self.received += len(data)
+        if self.tap:
+            self.tap("rx", data)
         self._pending += data
         if len(self._pending) > MAX_PENDING:
             del self._pending[:-MAX_PENDING]
@@ -80,13 +83,14 @@ class Link(asyncio.Protocol):
         # what arrives is logged message by message elsewhere: raw pieces may hold a BMS's passwords
         if _LOGGER.isEnabledFor(TRACE):
             _LOGGER.log(TRACE, "%s -> %s", self.name, data.hex(" "))
+        if self.tap:
+            self.tap("tx", data)
         self._transport.write(data)
 
-    def discard(self) -> int:
-        """Forget what arrived but was not read; how many bytes that was."""
-        stale = len(self._pending)
-        self._pending.clear()
-        return stale
+    @property
+    def pending(self) -> bool:
+        """Whether bytes have arrived that were not read."""
+        return bool(self._pending)
 
     def abort(self) -> None:
         """Close at once."""

@@ -1,15 +1,16 @@
 """Strategy *master*: we ask the BMSs on an RS485 port, one at a time."""
 
-import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import voluptuous as vol
 
 from jkbms_addon.acquisition import Options, Plugin
-from jkbms_addon.acquisition.ear import Ear, Heard, stamped
+from jkbms_addon.acquisition.doctor import Doctor
+from jkbms_addon.acquisition.ear import Ear, Heard
 from jkbms_addon.acquisition.link import Link, serial_link
 from jkbms_addon.acquisition.options import addresses, interval, port
 from jkbms_addon.acquisition.schedule import GAP, Job, Schedule
@@ -19,26 +20,51 @@ from jkbms_addon.protocols.modbus import page_request
 from jkbms_addon.status import BusStatus
 
 _LOGGER = logging.getLogger(__name__)
-HOLD = 0.1  # seconds that a frame waits for its acknowledgement
+HOLD, HOLD_TCP = 0.1, 0.3  # seconds that a frame waits for its acknowledgement
+YIELD = 60.0  # seconds of silence of another master after which we ask again
 IDLE = 1.0  # longest sleep of one poll
 
 
 class Master:
-    """Asks for pages and keeps the pace; one question is outstanding at any time."""
+    """Asks for pages and keeps the pace; one question is outstanding at any time.
+
+    ``patience`` stretches all time limits, ``tcp`` tells that a gateway stands between. When another master
+    is heard nothing is sent any more until it has been silent for ``YIELD`` seconds.
+    """
 
     def __init__(
-        self, link: Link, status: BusStatus, wanted: frozenset[int], every: float, patience: float = 1.0
+        self,
+        link: Link,
+        status: BusStatus,
+        wanted: frozenset[int],
+        every: float,
+        patience: float = 1.0,
+        *,
+        tcp: bool = False,
     ) -> None:
         self._link, self._status = link, status
         now = time.monotonic()
         self.schedule = Schedule(wanted, every, now, patience)
-        self.ear = Ear(status, HOLD * max(1.0, patience), 1.5 * patience)
+        hold = HOLD if patience == 1 else HOLD_TCP
+        self._hold = hold
+        self.ear = Ear(status, Doctor(polling=True, tcp=tcp, started=now), hold, 1.5 * patience)
         self._quiet_from = now  # when the line is ready for the next question
         self._clean = True  # whether the last question was answered, so that no late answer is under way
+        self._expecting_echo: Job | None = None
+
+    def yielding(self, now: float) -> bool:
+        """Whether another master is on this bus, so that we must not send."""
+        foreign = self.ear.doctor.foreign
+        return foreign is not None and now - foreign < YIELD
 
     async def poll(self) -> Sequence[Reading]:
         """Ask what is due, or wait a little."""
-        job = self.schedule.next(time.monotonic())
+        now = time.monotonic()
+        self.ear.diagnose(now)
+        if self.yielding(now):
+            await self._listen(IDLE)
+            return []
+        job = self.schedule.next(now)
         if not isinstance(job, Job):
             await self._listen(min(job, IDLE))
             return []
@@ -47,41 +73,62 @@ class Master:
     async def _listen(self, seconds: float) -> None:
         """Spend idle time hearing what is on the line."""
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self.ear.hear(await self._link.read(left), time.monotonic())
+        while (left := end - time.monotonic()) > 0 or self._link.pending:
+            self._hear(await self._link.read(max(0.0, left)))
+
+    def _hear(self, data: bytes) -> list[Heard]:
+        now = time.monotonic()
+        heard = self.ear.hear(data, now)
+        for one in heard:
+            if isinstance(one, Short) and one.message.kind in ("request", "write", "read"):
+                self._question(one, now)
+        return heard
+
+    def _question(self, heard: Short, now: float) -> None:
+        """A question on the line is our echo, or another master's."""
+        job, message = self._expecting_echo, heard.message
+        if job and (message.address, message.register) == (job.address, job.register):
+            self._expecting_echo = None
+            self.ear.doctor.echoes += 1
+            return
+        self.ear.doctor.foreign = now
 
     async def _ask(self, job: Job) -> Sequence[Reading]:
         await self._listen(self._quiet_from - time.monotonic())
-        self._link.discard()
-        self.ear.framer.clear()
         asked = time.monotonic()
+        if self.yielding(asked):
+            return []
+        self.ear.framer.clear()
         # without an acknowledgement an answer is only believed when no other can be under way
         if self._clean:
             self.ear.attribution.requested(job.address, job.register, asked)
+        self._expecting_echo = job
         self._link.write(page_request(job.address, job.register))
         answer = await self._answer(job, asked)
         now = time.monotonic()
-        self._quiet_from, self._clean = now + GAP, answer is not None
+        self._quiet_from, self._clean, self._expecting_echo = now + GAP, answer is not None, None
         if answer is None:
             return self._unanswered(job, now)
         if isinstance(answer, Short):
             return self._damaged(job, now)
-        reading, verdict = self.ear.judge(answer, now)
+        reading, verdict = self.ear.judge(answer, now, now - asked)
         if self.schedule.answered(job, now, believed=verdict == "accepted"):
             _LOGGER.info("%s: BMS %d answers", self._status.name, job.address)
-        bms = self._status.bms(job.address)
-        bms.heard(now, now - asked)
-        return stamped([reading], self._valid_for(reading), now - asked) if reading else []
+        return [self._stamped(reading)] if reading else []
+
+    def _stamped(self, reading: Reading) -> Reading:
+        if reading.kind != "live" or reading.address is None:
+            return reading
+        bms = self._status.bms(reading.address)
+        bms.expected, bms.valid_for = max(self.schedule.interval, self.schedule.round_time), self.schedule.valid_for
+        return replace(reading, valid_for=self.schedule.valid_for)
 
     def _damaged(self, job: Job, now: float) -> Sequence[Reading]:
         """The BMS acknowledged, but its frame did not arrive whole: it is there, so ask again."""
-        self._status.bms(job.address).failures += 1
+        self._status.bms(job.address).failed(damaged=True)
         _LOGGER.debug("%s: BMS %d: damaged frame", self._status.name, job.address)
         self.schedule.answered(job, now, believed=False)
         return []
-
-    def _valid_for(self, reading: Reading) -> float:
-        return self.schedule.valid_for if reading.kind == "live" else float("inf")
 
     def _unanswered(self, job: Job, now: float) -> Sequence[Reading]:
         present = self.schedule.members[job.address].present
@@ -90,7 +137,8 @@ class Master:
             self.ear.gate.forget(job.address)
         if present:
             self._status.timeouts += 1
-            self._status.bms(job.address).failures += 1
+            self._status.bms(job.address).failed()
+            self._status.quality.note(now, bad=1)
         return []
 
     async def _answer(self, job: Job, asked: float) -> Heard | None:
@@ -99,10 +147,10 @@ class Master:
         limit = asked + job.first_byte
         while (now := time.monotonic()) < limit:
             holding = self.ear.attribution.holding
-            data = await self._link.read(min(limit - now, HOLD) if holding else limit - now)
+            data = await self._link.read(min(limit - now, self._hold) if holding else limit - now)
             if self._link.received > received + len(page_request(job.address, job.register)):
                 limit = asked + job.timeout  # more than our own echo: an answer is under way
-            for heard in self.ear.hear(data, time.monotonic()):
+            for heard in self._hear(data):
                 if self._is_answer(heard, job):
                     return heard
         for late in self.ear.attribution.release():
@@ -124,9 +172,7 @@ class Master:
 async def opened(options: Options, status: BusStatus) -> AsyncIterator[Master]:
     """The port, opened for us alone."""
     async with serial_link(options["port"]) as link:
-        status.up()
         yield Master(link, status, options["addresses"], options["interval"])
-        await asyncio.sleep(0)
 
 
 PLUGIN = Plugin(

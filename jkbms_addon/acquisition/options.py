@@ -31,8 +31,36 @@ def interval(value: object) -> float:
     return float(value)
 
 
+def pause(value: object) -> float:
+    """Seconds from one reading to the next, 0.5 to 3600."""
+    if interval(value) < 0.5:
+        raise vol.Invalid("must be 0.5 to 3600 seconds")
+    return interval(value)
+
+
+def address(value: object) -> int:
+    """Address under which the battery is shown, 0 to 15."""
+    if isinstance(value, bool) or not isinstance(value, int) or value not in ADDRESSES:
+        raise vol.Invalid("must be a whole number from 0 to 15")
+    return value
+
+
 def port(value: object) -> str:
     """Path of a serial port."""
     if not isinstance(value, str) or not value.strip():
         raise vol.Invalid("must name a serial port, best as /dev/serial/by-id/...")
     return value.strip()
+
+
+def host(value: object) -> str:
+    """Name or address of a gateway."""
+    if not isinstance(value, str) or not value.strip() or any(character.isspace() for character in value.strip()):
+        raise vol.Invalid("must be the name or the address of the gateway")
+    return value.strip()
+
+
+def tcp_port(value: object) -> int:
+    """TCP port of a gateway, 1 to 65535."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
+        raise vol.Invalid("must be a whole number from 1 to 65535")
+    return value

@@ -120,6 +120,9 @@ def identity(snapshot: Snapshot) -> Identity:
 
 # Diagnostics of one BMS that stay available when it is silent.
 BATTERY_DIAGNOSTICS: dict[str, Spec] = {
+    "health": Spec(
+        "Health", kind="choice", device_class="enum", options=("ok", "late", "silent", "corrupt"), diagnostic=True
+    ),
     "age": Spec("Age of the last frame", unit="s", device_class="duration", digits=0, diagnostic=True, enabled=False),
     "latency": Spec(
         "Response latency",
@@ -130,6 +133,10 @@ BATTERY_DIAGNOSTICS: dict[str, Spec] = {
         diagnostic=True,
         enabled=False,
     ),
+    **{
+        name: Spec(label, state_class="total_increasing", diagnostic=True, enabled=False)
+        for name, label in (("frames", "Frames"), ("failures", "Failures"))
+    },
 }
 
 
@@ -180,11 +187,16 @@ BUS_DIAGNOSTICS: dict[str, Spec] = {
     "connected": Spec("connected", kind="flag", device_class="connectivity", diagnostic=True),
     "problem": Spec("problem", kind="flag", device_class="problem", diagnostic=True),
     "reason": Spec("reason", kind="text", diagnostic=True),
+    "quality": Spec("quality", unit="%", state_class="measurement", digits=0, diagnostic=True),
+    "mode": Spec("mode", kind="text", diagnostic=True, enabled=False),
+    "worst_incident": Spec("worst incident", kind="text", diagnostic=True, enabled=False),
+    "worst_incident_time": Spec("worst incident time", device_class="timestamp", diagnostic=True, enabled=False),
     "since": Spec("since", device_class="timestamp", diagnostic=True, enabled=False),
     "last_error": Spec("last error", kind="text", diagnostic=True, enabled=False),
     **{
         name: Spec(label, state_class="total_increasing", diagnostic=True, enabled=False)
         for name, label in (
+            ("bytes", "bytes"),
             ("frames", "frames"),
             ("checksum_errors", "checksum errors"),
             ("implausible", "implausible frames"),

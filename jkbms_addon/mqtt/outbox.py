@@ -213,7 +213,8 @@ class Outbox:
 
     def _health(self, now: float) -> list[Message]:
         state = (
-            [(bus.connected, bus.problem) for bus in self._buses.values()],
+            [(bus.connected, bus.problem, bus.mode) for bus in self._buses.values()],
+            [bms.health(now) for bus in self._buses.values() for bms in bus.batteries.values()],
             [(key, said.available, said.troubled) for key, said in self._said.items()],
         )
         if state == self._health_state and now - self._health_at < HEALTH_EVERY:
@@ -226,9 +227,10 @@ class Outbox:
         return {
             "any_battery_problem": _on_off(any(said.troubled for said in self._said.values())),
             "configuration_problem": _on_off(any(bus.option_error for bus in self._buses.values())),
-            "buses": {name: bus_health(bus) for name, bus in self._buses.items()},
+            "buses": {name: bus_health(bus, now) for name, bus in self._buses.items()},
             "batteries": {
                 f"{name}_{address}": {
+                    "health": bms.health(now),
                     "age": None if bms.last_frame is None else round(now - bms.last_frame, 1),
                     "latency": None if bms.latency is None else round(bms.latency * 1000),
                     "frames": bms.frames,
@@ -241,13 +243,18 @@ class Outbox:
         }
 
 
-def bus_health(bus: BusStatus) -> dict[str, Scalar]:
+def bus_health(bus: BusStatus, now: float) -> dict[str, Scalar]:
     """Diagnostics of one bus; ``since`` is the time of the last change of ``connected``."""
+    worst = bus.worst
     return {
         "connected": _on_off(bus.connected),
         "problem": _on_off(bool(bus.problem)),
         "reason": (bus.problem or "ok")[:255],
-        "since": datetime.fromtimestamp(bus.since, UTC).isoformat(timespec="seconds"),
+        "quality": bus.quality.score(now),
+        "mode": bus.mode or bus.strategy,
+        "worst_incident": f"{worst.seconds:.0f} s: {worst.reason}"[:255] if worst else None,
+        "worst_incident_time": _time(worst.began) if worst else None,
+        "since": _time(bus.since),
         "last_error": bus.last_error[:255] or None,
         "strategy": bus.strategy,
         "bytes": bus.bytes,
@@ -258,6 +265,11 @@ def bus_health(bus: BusStatus) -> dict[str, Scalar]:
         "timeouts": bus.timeouts,
         "reconnects": bus.reconnects,
     }
+
+
+def _time(seconds: float) -> str:
+    """Wall clock time, s since 1970, as Home Assistant reads it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _on_off(state: bool) -> str:  # noqa: FBT001

@@ -1,9 +1,10 @@
 """The list of announced devices, kept over restarts so that what ceases can be removed."""
 
-import json
 import logging
 from pathlib import Path
+from typing import Any
 
+from jkbms_addon.kept import Kept
 from jkbms_addon.mqtt.outbox import Announced, Outbox
 
 _LOGGER = logging.getLogger(__name__)
@@ -11,32 +12,19 @@ NAME = "announced.json"
 
 
 class Published:
-    """A small JSON file beside the options; losing it loses nothing but tidiness."""
+    """A small file beside the options; losing it loses nothing but tidiness."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / NAME
-        self._complained = False
+        self._file = Kept(folder / NAME)
 
     def load(self) -> dict[str, Announced]:
-        """What an earlier run announced; empty when the file is missing or damaged."""
-        try:
-            raw = json.loads(self._path.read_text(encoding="utf-8"))
-            return {
-                device: Announced(
-                    str(entry["topic"]),
-                    {str(name): str(kind) for name, kind in entry["components"].items()},
-                    (str(entry["bus"]), int(entry["address"])) if entry.get("bus") else None,
-                )
-                for device, entry in raw["devices"].items()
-            }
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            _LOGGER.warning("%s is ignored: %s", self._path, error)
-            return {}
+        """What an earlier run announced; entries that make no sense are left out."""
+        devices = self._file.load().get("devices")
+        known = devices if isinstance(devices, dict) else {}
+        return {device: read for device, entry in known.items() if (read := _announced(entry))}
 
     def save(self, outbox: Outbox) -> None:
-        """Write the list; a full disk is told once and costs nothing else."""
+        """Write the list."""
         devices = {
             device: {
                 "topic": known.topic,
@@ -45,12 +33,14 @@ class Published:
             }
             for device, known in outbox.announced.items()
         }
-        fresh = self._path.with_suffix(".new")
-        try:
-            fresh.write_text(json.dumps({"version": 1, "devices": devices}), encoding="utf-8")
-            fresh.replace(self._path)
-            self._complained = False
-        except OSError as error:
-            if not self._complained:
-                _LOGGER.warning("%s cannot be written: %s", self._path, error.strerror)
-            self._complained = True
+        self._file.save({"version": 1, "devices": devices})
+
+
+def _announced(entry: Any) -> Announced | None:  # noqa: ANN401
+    try:
+        components = {str(name): str(kind) for name, kind in entry["components"].items()}
+        key = (str(entry["bus"]), int(entry["address"])) if entry.get("bus") else None
+        return Announced(str(entry["topic"]), components, key)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        _LOGGER.warning("%s: an entry is ignored: %s", NAME, error)
+        return None

@@ -22,6 +22,7 @@ TYPES: Final = frozenset((1, 2, 3, 5, 6))
 KINDS: Final = {1: "settings", 2: "live", 3: "about"}
 REGISTERS: Final = {1: modbus.SETTINGS, 2: modbus.LIVE, 3: modbus.ABOUT}
 CELLS: Final = 32
+SAMPLE: Final = 512  # bytes of junk that are kept
 MAX_FILLER: Final = 4  # bytes that some adapters put between a frame and its acknowledgement
 
 u8, u16, i16, u32, i32 = "B", "H", "h", "I", "i"
@@ -188,6 +189,7 @@ class Framer:
         self.received = 0
         self.junk = 0
         self.checksum_failures = 0
+        self.sample = bytearray()  # the last bytes that were no message, for whoever looks for a cause
         self.expected_read: tuple[int, int] | None = None
 
     @property
@@ -218,8 +220,8 @@ class Framer:
                 if found is None and not final:
                     break
                 if not found:
+                    self._skip(buffer[position])
                     position += 1
-                    self.junk += 1
                     continue
                 size = SIZE if isinstance(found, Frame) else found.message.size
                 position += size
@@ -227,6 +229,12 @@ class Framer:
         finally:
             del buffer[:position]
             self._offset += position
+
+    def _skip(self, byte: int) -> None:
+        self.junk += 1
+        self.sample.append(byte)
+        if len(self.sample) > 2 * SAMPLE:
+            del self.sample[:-SAMPLE]
 
     def _at(self, buffer: bytearray, position: int) -> Event | Literal[False] | None:
         """The message at a position, False when there is none, None when more bytes are needed."""

@@ -187,7 +187,14 @@ def test_health_tells_buses_batteries_and_any_problem() -> None:
     assert health["buses"]["a"]["connected"] == "ON"
     assert health["buses"]["a"]["reason"] == "ok"
     assert health["buses"]["a"]["timeouts"] == 3
-    assert health["batteries"]["a_1"] == {"age": 0.0, "latency": 38, "frames": 1, "failures": 0, "implausible": 0}
+    assert health["batteries"]["a_1"] == {
+        "health": "ok",
+        "age": 0.0,
+        "latency": 38,
+        "frames": 1,
+        "failures": 0,
+        "implausible": 0,
+    }
     desk.live(alarms=("charge_mosfet_anomaly",))
     status.down("unplugged")
     (health,) = desk.payloads("jkbms/bridge/health")

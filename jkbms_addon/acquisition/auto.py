@@ -1,0 +1,116 @@
+"""Strategy *auto*: listens first; a master heard is followed, a bus without one is polled."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import voluptuous as vol
+
+from jkbms_addon.acquisition import Options, Plugin
+from jkbms_addon.acquisition.gateway import PATIENCE, SILENT_LISTENING, SILENT_POLLING, Watched
+from jkbms_addon.acquisition.link import Link, serial_link, tcp_link
+from jkbms_addon.acquisition.listen import Listener
+from jkbms_addon.acquisition.master import YIELD, Master
+from jkbms_addon.acquisition.options import addresses, host, interval, port, tcp_port
+from jkbms_addon.model import Reading
+from jkbms_addon.protocols.modbus import ADDRESSES
+from jkbms_addon.status import BusStatus
+
+_LOGGER = logging.getLogger(__name__)
+FIRST_LISTEN = 8.0  # seconds: at least one cycle of a master
+
+
+class Auto:
+    """Changes between following and asking, and says so once."""
+
+    def __init__(
+        self, link: Link, status: BusStatus, wanted: frozenset[int], every: float, *, tcp: bool = False
+    ) -> None:
+        self._link, self._status, self._wanted, self._every, self._tcp = link, status, wanted, every, tcp
+        self._listener: Listener | None = Listener(link, status, tcp=tcp)
+        self._master: Master | None = None
+        self._since = time.monotonic()
+        status.mode = "listening for a master"
+
+    async def poll(self) -> Sequence[Reading]:
+        """Follow or ask, whichever fits this bus now."""
+        if self._listener:
+            readings = await self._listener.poll()
+            self._consider_asking(self._listener, time.monotonic())
+            return readings
+        assert self._master is not None
+        readings = await self._master.poll()
+        if self._master.yielding(time.monotonic()):
+            self._follow()
+        return readings
+
+    def _consider_asking(self, listener: Listener, now: float) -> None:
+        heard = listener.master_heard
+        if heard is None:
+            if now - self._since >= FIRST_LISTEN:
+                self._ask("no master heard")
+        elif now - heard >= YIELD:
+            self._ask("the master has been silent for a minute")
+        elif self._status.mode != "listening":
+            self._status.mode = "listening"
+            _LOGGER.info("%s: a master was heard: listening", self._status.name)
+
+    def _ask(self, why: str) -> None:
+        patience = PATIENCE if self._tcp else 1.0
+        self._listener = None
+        self._master = Master(self._link, self._status, self._wanted, self._every, patience, tcp=self._tcp)
+        self._status.mode = "polling"
+        _LOGGER.info("%s: %s: polling", self._status.name, why)
+
+    def _follow(self) -> None:
+        self._master, self._listener = None, Listener(self._link, self._status, tcp=self._tcp)
+        self._listener.master_heard = self._since = time.monotonic()
+        self._status.mode = "listening"
+        self._status.says("")
+        _LOGGER.warning("%s: another master has appeared: listening", self._status.name)
+
+
+@asynccontextmanager
+async def opened(options: Options, status: BusStatus) -> AsyncIterator[Auto | Watched]:
+    """The port or the connection to the gateway."""
+    wanted, every = options["addresses"], options["interval"]
+    if "port" in options:
+        async with serial_link(options["port"]) as link:
+            yield Auto(link, status, wanted, every)
+        return
+    async with tcp_link(options["host"], options["tcp_port"]) as link:
+        yield Watched(Auto(link, status, wanted, every, tcp=True), link, max(SILENT_LISTENING, SILENT_POLLING))
+
+
+def one_link(options: Options) -> Options:
+    """Either ``port`` or ``host`` with ``tcp_port``."""
+    if ("port" in options) == ("host" in options):
+        raise vol.Invalid("needs either port or host with tcp_port")
+    if ("host" in options) != ("tcp_port" in options):
+        raise vol.Invalid("host and tcp_port belong together")
+    return options
+
+
+def target(options: Options) -> str:
+    """What the link leads to."""
+    return str(options["port"]) if "port" in options else f"{options['host']}:{options['tcp_port']}"
+
+
+PLUGIN = Plugin(
+    schema=vol.Schema(
+        vol.All(
+            {
+                vol.Optional("port"): port,
+                vol.Optional("host"): host,
+                vol.Optional("tcp_port"): tcp_port,
+                vol.Optional("addresses", default="1-15"): addresses,
+                vol.Optional("interval", default=2.0): interval,
+            },
+            one_link,
+        )
+    ),
+    open=opened,
+    target=target,
+    addresses=lambda _options: frozenset(ADDRESSES),
+)

@@ -1,0 +1,66 @@
+"""Strategy *gateway*: the behaviours of master and listen through an RS485-to-TCP gateway."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import voluptuous as vol
+
+from jkbms_addon.acquisition import Options, Plugin, Source
+from jkbms_addon.acquisition.doctor import REASONS
+from jkbms_addon.acquisition.link import Link, tcp_link
+from jkbms_addon.acquisition.listen import Listener
+from jkbms_addon.acquisition.master import Master
+from jkbms_addon.acquisition.options import addresses, host, interval, tcp_port
+from jkbms_addon.errors import LinkError
+from jkbms_addon.model import Reading
+from jkbms_addon.protocols.modbus import ADDRESSES
+from jkbms_addon.status import BusStatus
+
+PATIENCE = 2.0  # gateways take 230 ms on average; answers are awaited for 1 s
+SILENT_POLLING, SILENT_LISTENING = 30.0, 60.0  # seconds without a byte that make a connection half-open
+
+
+class Watched:
+    """A source on a TCP link that gives the connection up when nothing comes for too long."""
+
+    def __init__(self, source: Source, link: Link, silence: float) -> None:
+        self._source, self._link, self._silence = source, link, silence
+        self._received, self._since = 0, time.monotonic()
+
+    async def poll(self) -> Sequence[Reading]:
+        """As the source; ``LinkError`` when the connection is half-open."""
+        readings = await self._source.poll()
+        now = time.monotonic()
+        if self._link.received != self._received:
+            self._received, self._since = self._link.received, now
+        elif now - self._since > self._silence:
+            raise LinkError(f"{self._link.name}: {REASONS['half_open']}")
+        return readings
+
+
+@asynccontextmanager
+async def opened(options: Options, status: BusStatus) -> AsyncIterator[Watched]:
+    """A connection to the gateway."""
+    async with tcp_link(options["host"], options["tcp_port"]) as link:
+        if options["mode"] == "poll":
+            source: Source = Master(link, status, options["addresses"], options["interval"], PATIENCE, tcp=True)
+            yield Watched(source, link, SILENT_POLLING)
+        else:
+            yield Watched(Listener(link, status, tcp=True), link, SILENT_LISTENING)
+
+
+PLUGIN = Plugin(
+    schema=vol.Schema(
+        {
+            vol.Required("host"): host,
+            vol.Required("tcp_port"): tcp_port,
+            vol.Optional("mode", default="poll"): vol.In(("poll", "listen"), msg="must be poll or listen"),
+            vol.Optional("addresses", default="1-15"): addresses,
+            vol.Optional("interval", default=2.0): interval,
+        }
+    ),
+    open=opened,
+    target=lambda options: f"{options['host']}:{options['tcp_port']}",
+    addresses=lambda options: options["addresses"] if options["mode"] == "poll" else frozenset(ADDRESSES),
+)

@@ -1,0 +1,81 @@
+"""Strategy *listen*: a BMS with DIP address 0 masters the bus; we follow and never transmit."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import voluptuous as vol
+
+from jkbms_addon.acquisition import Options, Plugin
+from jkbms_addon.acquisition.doctor import Doctor
+from jkbms_addon.acquisition.ear import Ear
+from jkbms_addon.acquisition.link import Link, serial_link
+from jkbms_addon.acquisition.master import HOLD, HOLD_TCP
+from jkbms_addon.acquisition.options import port
+from jkbms_addon.model import Reading
+from jkbms_addon.protocols.jk02 import Attributed
+from jkbms_addon.status import BusStatus
+
+_LOGGER = logging.getLogger(__name__)
+IDLE = 1.0  # seconds that one poll waits for the first byte
+FIRST_CYCLE = 8.0  # seconds; the longest cycle seen, until the bus's own is known
+CYCLES = 3  # silent cycles after which a BMS is gone
+
+
+class Listener:
+    """Follows the questions and answers of another master."""
+
+    def __init__(self, link: Link, status: BusStatus, *, tcp: bool = False) -> None:
+        self._link, self._status = link, status
+        self._hold = HOLD_TCP if tcp else HOLD
+        self.ear = Ear(status, Doctor(polling=False, tcp=tcp, started=time.monotonic()), self._hold)
+        self.master_heard: float | None = None  # monotonic time of the last sign of a master, in s
+        self._cycles: dict[int, deque[float]] = {}
+        self._last: dict[int, float] = {}
+
+    async def poll(self) -> Sequence[Reading]:
+        """What was heard since the last time."""
+        waiting = self.ear.attribution.holding or self.ear.framer.waiting
+        data = await self._link.read(self._hold if waiting else IDLE)
+        now = time.monotonic()
+        readings = []
+        for heard in self.ear.hear(data, now):
+            self.master_heard = now
+            if isinstance(heard, Attributed):
+                readings += self._judged(heard, now)
+        self.ear.diagnose(now)
+        return readings
+
+    def _judged(self, heard: Attributed, now: float) -> list[Reading]:
+        if heard.address is not None and heard.frame.type == 2:
+            self._cadence(heard.address, now)
+        reading, _ = self.ear.judge(heard, now)
+        if reading is None or reading.address is None:
+            return []
+        if reading.kind != "live":
+            return [reading]
+        cycle = min(self._cycles.get(reading.address) or (FIRST_CYCLE,))
+        bms = self._status.bms(reading.address)
+        bms.expected, bms.valid_for = cycle, max(CYCLES * cycle, 10.0)
+        return [replace(reading, valid_for=bms.valid_for)]
+
+    def _cadence(self, address: int, now: float) -> None:
+        """Learn how often the master asks this BMS; a lost frame makes one gap longer, never the shortest."""
+        last, self._last[address] = self._last.get(address), now
+        if last is None:
+            _LOGGER.info("%s: BMS %d heard", self._status.name, address)
+        elif now - last > 0.5:
+            self._cycles.setdefault(address, deque(maxlen=5)).append(now - last)
+
+
+@asynccontextmanager
+async def opened(options: Options, status: BusStatus) -> AsyncIterator[Listener]:
+    """The port, opened for us alone."""
+    async with serial_link(options["port"]) as link:
+        yield Listener(link, status)
+
+
+PLUGIN = Plugin(schema=vol.Schema({vol.Required("port"): port}), open=opened)
