@@ -232,14 +232,15 @@ class FarEnd:
     async def mastering(self) -> None:
         """What a BMS with DIP address 0 does for ever (specification, chapter 5)."""
         while True:
-            if self.master is None or self.master.silent or self.frozen:
+            master = self.master
+            if master is None or master.silent or self.frozen:
                 await asyncio.sleep(self.slot)
                 continue
             for address in range(1, 16):
                 if await self._slot(address, modbus.LIVE):
                     await self._slot(address, modbus.SETTINGS)
             for register in (modbus.LIVE, modbus.SETTINGS):
-                await self.say(self.master.page(register) + self.filler + modbus.acknowledgement(0, register))
+                await self.say(master.page(register) + self.filler + modbus.acknowledgement(0, register))
                 await asyncio.sleep(self.slot)
 
     async def _slot(self, address: int, register: int) -> bool:

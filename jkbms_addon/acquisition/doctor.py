@@ -138,7 +138,7 @@ class Doctor:
 
     def reason(self, now: float, sample: bytes = b"") -> str | None:
         """Key of the reason that fits best; None while all is well or it is too early to tell."""
-        if self.foreign is not None and self.polling and now - self.foreign < 60:
+        if self.foreign is not None and self.polling:
             return "two_masters"
         if self.duplicates:
             return "duplicate"
@@ -154,7 +154,6 @@ class Doctor:
 
     def _noise(self, recent: list[bytes], sample: bytes) -> str:
         heard = b"".join(recent)
-        idle = sum(byte in (0xFF, 0x7F, 0x00, 0xFE, 0xFC) for byte in heard)
         causes = (
             ("legacy", b"\x4e\x57\x00" in heard or b"\x4e\x57\x01" in heard),
             ("modbus_tcp", any(mbap(data) for data in recent)),
@@ -162,7 +161,7 @@ class Doctor:
             ("damaged", self.damaged > 0),
             ("echo", self.echoes > 0 and len(sample) < ENOUGH),
             (self._silence(), len(heard) < ENOUGH),
-            ("flood", idle > 0.7 * len(heard)),
+            ("flood", idle(heard) > 0.7),
         )
         return next((key for key, found in causes if found), "garbage")
 
@@ -180,5 +179,9 @@ def mbap(data: bytes) -> bool:
 def repeated(packets: list[bytes]) -> bool:
     """Whether the same short packet came three times and is not part of the protocol."""
     short = [p for p in packets if 2 <= len(p) <= 40 and p[1:2] not in (b"\x10", b"\x03") and p[:2] != b"\x55\xaa"]
-    idle = bytes((0xFF, 0x7F, 0x00))
-    return any(short.count(p) >= 3 and p.strip(idle) for p in set(short))
+    return any(short.count(p) >= 3 and idle(p) < 0.7 for p in set(short))
+
+
+def idle(data: bytes) -> float:
+    """Share of bytes that an undriven line shows."""
+    return sum(byte in (0xFF, 0x7F, 0x00, 0xFE, 0xFC) for byte in data) / len(data)

@@ -54,14 +54,17 @@ class Master:
 
     def yielding(self, now: float) -> bool:
         """Whether another master is on this bus, so that we must not send."""
-        foreign = self.ear.doctor.foreign
-        return foreign is not None and now - foreign < YIELD
+        doctor = self.ear.doctor
+        if doctor.foreign is not None and now - doctor.foreign >= YIELD:
+            doctor.foreign = None
+        return doctor.foreign is not None
 
     async def poll(self) -> Sequence[Reading]:
         """Ask what is due, or wait a little."""
         now = time.monotonic()
+        yielding = self.yielding(now)
         self.ear.diagnose(now)
-        if self.yielding(now):
+        if yielding:
             await self._listen(IDLE)
             return []
         job = self.schedule.next(now)

@@ -1,0 +1,97 @@
+import pytest
+
+from jkbms_addon.acquisition.doctor import PATIENCE, REASONS, Doctor, mbap, repeated
+from jkbms_addon.protocols.modbus import page_request
+
+LATE = PATIENCE + 1
+
+
+def patient(*chunks: bytes, polling: bool = True, tcp: bool = False, gap: float = 0.5) -> Doctor:
+    doctor = Doctor(polling=polling, tcp=tcp, started=0.0)
+    for n, chunk in enumerate(chunks):
+        doctor.chunk(chunk, n * gap)
+    return doctor
+
+
+ECHO = page_request(1, 0x1620)
+NW = bytes.fromhex("4e57001300000000060300000000000068000001 29".replace(" ", ""))
+MODBUS_TCP = bytes.fromhex("000100000003018302")
+
+
+@pytest.mark.parametrize(
+    ("doctor", "sample", "reason"),
+    [
+        (patient(), b"", "nothing_polled"),
+        (patient(polling=False), b"", "nothing_heard"),
+        (patient(tcp=True), b"", "nothing_gateway"),
+        (patient(*[b"\xff" * 20] * 4), b"\xff" * 64, "flood"),
+        (patient(*[b"\x7f\xff\xfe" * 9] * 4), b"", "flood"),
+        (patient(*[bytes(range(n, n + 40)) for n in range(4)]), b"x" * 64, "garbage"),
+        (patient(NW, polling=False), NW, "legacy"),
+        (patient(MODBUS_TCP, tcp=True), MODBUS_TCP, "modbus_tcp"),
+        (patient(*[b"alive"] * 4, tcp=True), b"alive" * 4, "heartbeat"),
+    ],
+)
+def test_a_cause_from_the_bytes(doctor: Doctor, sample: bytes, reason: str) -> None:
+    assert doctor.reason(LATE, sample) == reason
+    assert doctor.reason(PATIENCE - 1, sample) is None  # too early to tell
+
+
+def test_only_our_echo() -> None:
+    doctor = patient(*[ECHO] * 5)
+    doctor.echoes = 5
+    assert doctor.reason(LATE) == "echo"
+
+
+def test_damaged_frames() -> None:
+    doctor = patient(*[b"\x55\xaa\xeb\x90" + bytes(60)] * 3)
+    doctor.damaged = 3
+    assert doctor.reason(LATE) == "damaged"
+
+
+def test_all_is_well_while_frames_come() -> None:
+    doctor = patient(*[b"\xff" * 20] * 4)
+    doctor.frame(1, 1000, 8)
+    assert doctor.reason(LATE) is None
+
+
+def test_two_masters_only_matter_to_who_polls() -> None:
+    for polling, reason in ((True, "two_masters"), (False, None)):
+        doctor = Doctor(polling=polling, started=0.0, foreign=1.0)
+        doctor.frame(1, 1000, 1.0)
+        assert doctor.reason(2.0) == reason
+
+
+def test_two_running_times_that_take_turns_are_two_units() -> None:
+    doctor = Doctor(polling=True, started=0.0)
+    for n in range(8):
+        doctor.frame(1, (5_000 if n % 2 else 900_000) + 2 * n, 2.0 * n)
+        doctor.frame(2, 777_000 + 2 * n, 2.0 * n)
+    assert doctor.duplicates == {1}
+    assert doctor.reason(16.0) == "duplicate"
+    for n in range(8, 16):
+        doctor.frame(1, 5_000 + 2 * n, 2.0 * n)
+    assert doctor.reason(32.0) is None
+
+
+def test_a_restarted_bms_is_no_duplicate() -> None:
+    doctor = Doctor(polling=True, started=0.0)
+    for n in range(8):
+        doctor.frame(1, 900_000 + 2 * n if n < 4 else 10 + 2 * n, 2.0 * n)
+    assert doctor.duplicates == set()
+
+
+def test_packets_of_gateways() -> None:
+    assert mbap(MODBUS_TCP)
+    assert not mbap(ECHO)
+    assert not repeated([ECHO] * 5)  # a master repeats its questions
+    assert not repeated([b"\xff\xff"] * 5)
+    assert repeated([b"\x01\x02\x03", b"x", b"\x01\x02\x03", b"\x01\x02\x03"])
+
+
+@pytest.mark.parametrize("reason", REASONS.values(), ids=REASONS)
+def test_each_reason_is_one_line_that_says_what_to_do(reason: object) -> None:
+    text = str(reason)
+    assert "\n" not in text
+    assert len(text) < 400
+    assert text.count(": ") >= 1
