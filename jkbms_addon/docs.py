@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jkbms_addon.acquisition import GROUP, load
+from jkbms_addon.acquisition.doctor import REASONS
 from jkbms_addon.alarms import WORD, alarm_key, slug
 from jkbms_addon.model import ERRORS, PROBLEM, Spec, alarm_spec, specs
 from jkbms_addon.mqtt.discovery import (
@@ -100,7 +101,7 @@ def options() -> str:
         (
             (_code(name), _code(str(marker)), _default(marker), _meaning(marker, validator))
             for name in built_in()
-            for marker, validator in load(name).schema.schema.items()
+            for marker, validator in load(name).rows.items()
         ),
     )
 
@@ -153,12 +154,19 @@ def _amount(number: float, key: str) -> str:
     return f"{number:g} {unit}" if number and unit else f"{number:g}"
 
 
+def symptoms() -> str:
+    """What the program says of a bus that does not work, with cause and remedy."""
+    rows = ((reason.symptom, reason.cause, reason.remedy) for reason in REASONS.values())
+    return table(("the reason begins with", "likely cause", "what to do"), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "options": options,
     "entities": entities,
     "alarms": alarms,
     "diagnostics": diagnostics,
     "contradictions": contradictions,
+    "symptoms": symptoms,
     "jumps": jumps,
 }
 _BETWEEN = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -222,7 +222,7 @@ def test_the_form_has_the_options_of_the_program() -> None:
 
 
 def test_the_form_has_the_options_of_every_strategy() -> None:
-    of_strategies = set[str]().union(*(names(plugin.schema.schema) for plugin in built_in().values()))
+    of_strategies = set[str]().union(*(names(plugin.rows) for plugin in built_in().values()))
     assert names(CONFIG["schema"]["buses"][0]) == {"name", "strategy"} | of_strategies
 
 

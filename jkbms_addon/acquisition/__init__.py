@@ -39,6 +39,15 @@ class Plugin:
     target: Callable[[Options], str] = lambda options: str(options.get("port", ""))
     addresses: Callable[[Options], frozenset[int]] = lambda options: options.get("addresses", frozenset(range(16)))
 
+    @property
+    def rows(self) -> Mapping[Any, Any]:
+        """Marker and validator of each option, whether or not a rule about several follows."""
+        schema = self.schema.schema
+        while isinstance(schema, (vol.All, vol.Schema)):
+            schema = schema.validators[0] if isinstance(schema, vol.All) else schema.schema
+        rows: Mapping[Any, Any] = schema
+        return rows
+
 
 def known() -> list[str]:
     """Names of all strategies that are installed."""

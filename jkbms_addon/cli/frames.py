@@ -4,10 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.profiles import LENGTHS, PROFILES, Frame, frames
-from jkbms_addon.inverter.targets import ALARMS, PROTECTIONS, State
+from jkbms_addon.inverter.targets import ALARMS, PROTECTIONS, read_state
 
 HELP = "print the CAN frames that tell an inverter a given state"
 DESCRIPTION = f"""\
@@ -41,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
     """Print the frames; status 1 and one line on stderr when the state cannot be used."""
     try:
         text = sys.stdin.read() if args.state == "-" else Path(args.state).read_text(encoding="utf-8")
-        state = State.model_validate_json(text)
-    except ValidationError as error:
-        return _refused(args.state, explained(error))
+        state = read_state(text)
+    except OptionsError as error:
+        return _refused(args.state, str(error))
     except OSError as error:
         return _refused(args.state, error.strerror or str(error))
     except UnicodeDecodeError:
@@ -65,12 +64,3 @@ def line(channel: str, frame: Frame) -> str:
     """A frame as candump prints it."""
     can_id, data = frame
     return f"  {channel}  {can_id:03X}   [{len(data)}]  {data.hex(' ').upper()}"
-
-
-def explained(error: ValidationError) -> str:
-    """The first of several errors in one line: which key, and what is wrong with it."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    words = {"missing": "is missing", "extra_forbidden": "is not a key of a state"}
-    message = words.get(first["type"], first["msg"])
-    return " ".join((f"{where}: {message}" if where else message).split())

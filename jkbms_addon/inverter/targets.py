@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from math import inf
 from typing import Annotated, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from jkbms_addon.errors import OptionsError
 
 Phase = Literal["bulk", "absorption", "float"]
 
@@ -87,3 +89,20 @@ class Targets(State):
     def expired(self, now: float) -> bool:
         """Whether the decision is too old to be sent; a frame must never be built from it then."""
         return not now < self.valid_until
+
+
+def read_state(text: str) -> State:
+    """A state from JSON; ``OptionsError`` says in one line which key is wrong."""
+    try:
+        return State.model_validate_json(text)
+    except ValidationError as error:
+        raise OptionsError(_explained(error)) from error
+
+
+def _explained(error: ValidationError) -> str:
+    """The first of several errors in one line: which key, and what is wrong with it."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    words = {"missing": "is missing", "extra_forbidden": "is not a key of a state"}
+    message = words.get(first["type"], first["msg"])
+    return " ".join((f"{where}: {message}" if where else message).split())
