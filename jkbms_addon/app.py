@@ -58,8 +58,12 @@ class App:
     async def _remember(self) -> None:
         """Keep the worst incident of every bus over restarts."""
         kept = {name: bus.worst for name, bus in self.buses.items()}
+        told: set[str] = set()
         while True:
             await asyncio.sleep(REMEMBER)
+            for text in set(self.bank.twins()) - told:
+                told.add(text)
+                _LOGGER.warning("%s; both are shown, use one of them", text)
             worst = {name: bus.worst for name, bus in self.buses.items()}
             if worst != kept:
                 kept = worst

@@ -108,3 +108,17 @@ class Bank:
 
     def __iter__(self) -> Iterator[Snapshot]:
         return iter(list(self._snapshots.values()))
+
+    def twins(self) -> list[str]:
+        """The same unit seen at several places, in words; told, never merged."""
+        places: dict[str, list[str]] = {}
+        for snapshot in self:
+            about = snapshot.parts.get("about")
+            serial = about.values.get("serial_number") if about else None
+            if isinstance(serial, str) and serial.strip("0"):
+                places.setdefault(serial, []).append(f"{snapshot.bus}/{snapshot.address}")
+        return [
+            f"the same BMS (serial number {serial}) is seen at {' and '.join(where)}"
+            for serial, where in places.items()
+            if len(where) > 1
+        ]

@@ -73,3 +73,12 @@ def test_same_address_on_two_buses_is_two_batteries() -> None:
     bank.update("a", live(1))
     bank.update("b", live(2))
     assert {s.key: s.values(100)["state_of_charge"] for s in bank} == {("a", 1): 1, ("b", 1): 2}
+
+
+def test_the_same_unit_on_two_buses_is_told() -> None:
+    bank = Bank(Clock())
+    for bus, serial in (("a", "4711"), ("b", "4711"), ("c", "0815"), ("d", "0000"), ("e", "0000")):
+        bank.update(bus, live())
+        bank.update(bus, Reading(1, "about", {"serial_number": serial}))
+    assert bank.twins() == ["the same BMS (serial number 4711) is seen at a/1 and b/1"]
+    assert len(list(bank)) == 5

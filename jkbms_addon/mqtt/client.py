@@ -78,8 +78,10 @@ class Broker:
         self._outbox.forget()
         while True:
             self._bank.changed.clear()
-            for message in self._outbox.due(self._bank.clock()):
+            now = self._bank.clock()
+            for message in self._outbox.due(now):
                 await self._send(client, message)
+            self._outbox.sent = now
             if self._outbox.changed:
                 self._outbox.changed = False
                 self._save(self._outbox)

@@ -207,6 +207,7 @@ BUS_DIAGNOSTICS: dict[str, Spec] = {
     },
 }
 ANY_PROBLEM = Spec("Any battery problem", kind="flag", device_class="problem")
+SAME_BATTERY = Spec("Same battery twice", kind="text", diagnostic=True, enabled=False)
 CONFIGURATION = Spec("Configuration problem", kind="flag", device_class="problem", diagnostic=True)
 
 
@@ -214,7 +215,11 @@ def bridge_payload(topics: Topics, buses: Iterable[str]) -> Payload:
     """Announcement of the bridge: every bus with its diagnostics."""
     components = {
         key: component(key, spec, f"{BRIDGE}_{key}", BRIDGE, topics.health)
-        for key, spec in (("any_battery_problem", ANY_PROBLEM), ("configuration_problem", CONFIGURATION))
+        for key, spec in (
+            ("any_battery_problem", ANY_PROBLEM),
+            ("configuration_problem", CONFIGURATION),
+            ("same_battery", SAME_BATTERY),
+        )
     }
     for bus in buses:
         for name, spec in BUS_DIAGNOSTICS.items():

@@ -87,6 +87,7 @@ class Outbox:
         self.topics, self._bank, self._buses, self._served = topics, bank, buses, served
         self.announced = announced if announced is not None else {}
         self.changed = False  # whether ``announced`` should be saved
+        self.sent = float("-inf")  # all that was due at this time has reached the broker
         self._known: dict[Key, frozenset[str]] = {
             device.key: frozenset(still_known(device.components)) - set(BATTERY_DIAGNOSTICS)
             for device in self.announced.values()
@@ -227,6 +228,7 @@ class Outbox:
         return {
             "any_battery_problem": _on_off(any(said.troubled for said in self._said.values())),
             "configuration_problem": _on_off(any(bus.option_error for bus in self._buses.values())),
+            "same_battery": "; ".join(self._bank.twins())[:255],
             "buses": {name: bus_health(bus, now) for name, bus in self._buses.items()},
             "batteries": {
                 f"{name}_{address}": {
