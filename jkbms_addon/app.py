@@ -8,7 +8,10 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from jkbms_addon.acquisition import Changing, Source
+from jkbms_addon.acquisition.change import Change
 from jkbms_addon.bank import Bank
+from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.kept import Kept
 from jkbms_addon.mqtt.access import access
 from jkbms_addon.mqtt.client import Broker
@@ -18,6 +21,8 @@ from jkbms_addon.mqtt.published import Published
 from jkbms_addon.options import BusOptions, Options
 from jkbms_addon.status import BusStatus, Incident
 from jkbms_addon.supervise import Keeper
+from jkbms_addon.writing.audit import Audit
+from jkbms_addon.writing.desk import Command, Desk, Outcome
 
 _LOGGER = logging.getLogger(__name__)
 HEARTBEAT = Path("/dev/shm/jkbms-heartbeat")  # noqa: S108
@@ -37,7 +42,10 @@ class App:
         self._published = Published(data)
         self._incidents = Kept(data / "incidents.json")
         self._recall()
-        self.outbox = Outbox(topics, self.bank, self.buses, served, self._published.load())
+        writable = {bus.name: bus.plugin.writable(bus.values) for bus in options.buses if bus.plugin}
+        writes = options.writes
+        self.desk = Desk(writes.level, self.bank, writable, Audit(data), unlocked=writes.unlocked_at_start)
+        self.outbox = Outbox(topics, self.bank, self.buses, served, self._published.load(), self.desk)
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -72,7 +80,7 @@ class App:
     async def _bus(self, bus: BusOptions) -> None:
         status = self.buses[bus.name]
         keeper = Keeper(bus.name, self._failed(status))
-        await keeper.run(partial(own_bus, bus, status, self.bank, keeper.healed))
+        await keeper.run(partial(own_bus, bus, status, self.bank, keeper.healed, self.desk))
 
     def _failed(self, status: BusStatus) -> Callable[[str], None]:
         def failed(reason: str) -> None:
@@ -80,6 +88,18 @@ class App:
             self.bank.changed.set()
 
         return failed
+
+    def command(self, topic: str, payload: str, retained: bool) -> None:  # noqa: FBT001 - as the broker's owner calls it
+        """Route what was published on one of our ``.../set`` topics."""
+        topics = self.outbox.topics
+        parts = topic.removeprefix(f"{topics.base}/").split("/")
+        if topic == f"{topics.writing}/set":
+            self.desk.lock(payload, retained=retained)
+        elif len(parts) == 4 and parts[0] in self.buses and parts[1].isdecimal():
+            bus, address, key, _ = parts
+            self.desk.take(Command(bus, int(address), key, payload, f"mqtt {topic}"), retained=retained)
+        else:
+            _LOGGER.warning("%s: nothing here takes commands", topic)
 
     async def _broker(self) -> None:
         keeper = Keeper("mqtt")
@@ -115,8 +135,10 @@ def _place(target: str) -> str:
     return str(Path(target).resolve()) if target.startswith("/") else target
 
 
-async def own_bus(bus: BusOptions, status: BusStatus, bank: Bank, healed: Callable[[], None]) -> None:
-    """Open the bus, poll it for ever, keep the bank current; ``LinkError`` when the wire is gone."""
+async def own_bus(
+    bus: BusOptions, status: BusStatus, bank: Bank, healed: Callable[[], None], desk: Desk | None = None
+) -> None:
+    """Open the bus, poll it for ever and carry out commands; ``LinkError`` when the wire is gone."""
     assert bus.plugin is not None
     async with bus.plugin.open(bus.values, status) as source:
         status.up()
@@ -129,6 +151,36 @@ async def own_bus(bus: BusOptions, status: BusStatus, bank: Bank, healed: Callab
             if not well and status.frames != frames:
                 well = True
                 healed()  # an open port proves little, a frame does
+            if desk is not None and bus.name in desk.queues:
+                await carry_out(source, bank, desk, desk.queues[bus.name])
+
+
+async def carry_out(source: Source, bank: Bank, desk: Desk, queue: asyncio.Queue[Command]) -> None:
+    """Carry out the commands that wait, one after the other; each gets its outcome, whatever happens."""
+    while not queue.empty():
+        command = queue.get_nowait()
+        try:
+            change = await _changed(source, bank, command)
+        except CommandError as error:
+            desk.done(Outcome(command, "refused", str(error)))
+        except LinkError as error:
+            desk.done(Outcome(command, "failed", f"the link was lost: {error}"))
+            raise
+        else:
+            for reading in change.readings:
+                bank.update(command.bus, reading)
+            desk.done(Outcome(command, change.result, change.reason, change.before, change.after))
+        finally:
+            bank.changed.set()
+
+
+async def _changed(source: Source, bank: Bank, command: Command) -> Change:
+    snapshot = bank.get((command.bus, command.address))
+    if not isinstance(source, Changing):
+        raise CommandError("this strategy cannot change settings")
+    if snapshot is None or not snapshot.online(bank.clock()):
+        raise CommandError(f"BMS {command.address} is silent")
+    return await source.change(command.address, command.key, command.payload, snapshot.values(bank.clock()))
 
 
 async def _beat() -> None:

@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from inspect import getdoc, isroutine
+from math import isinf
 from pathlib import Path
 from typing import Any
 
-from jkbms_addon.acquisition import GROUP, load
-from jkbms_addon.acquisition.doctor import REASONS
-from jkbms_addon.alarms import WORD, alarm_key, slug
+from jkbms_addon.acquisition import GROUP, load, ttl_line
+from jkbms_addon.acquisition.doctor import REASONS, Reason
+from jkbms_addon.alarms import CAN_ENTRIES, CAN_LEVEL_NAMES, LEGACY, WORD, Alarm, alarm_key, slug
 from jkbms_addon.model import ERRORS, PROBLEM, Spec, alarm_spec, specs
 from jkbms_addon.mqtt.discovery import (
     ANY_PROBLEM,
@@ -21,8 +22,9 @@ from jkbms_addon.mqtt.discovery import (
     CONFIGURATION,
     platform,
 )
-from jkbms_addon.plausibility import CELL_JUMP, CONTRADICTIONS, JUMPS, RESISTANCE_JUMP
+from jkbms_addon.plausibility import CELL_JUMP, COARSE, CONTRADICTIONS, JUMPS, RESISTANCE_JUMP, Jump
 from jkbms_addon.protocols.jk02 import CELLS
+from jkbms_addon.protocols.jkcan import V2_LEVELS
 
 FILE = Path(__file__).parent.parent / "DOCS.md"
 Row = tuple[str, ...]
@@ -78,6 +80,32 @@ def _brief(spec: Spec, before: str = "") -> Row:
 
 def alarms() -> str:
     """The alarm bits of the RS485 frames."""
+    return _bits(WORD)
+
+
+def alarms_ttl() -> str:
+    """The alarm bits of the first generation."""
+    return _bits(LEGACY)
+
+
+def alarms_can() -> str:
+    """The entries of the alarm frame on the BMS's CAN; each has a flag of its own at its two worse levels."""
+    return table(
+        ("entry", "alarm", "keys", "severity when severe", "in V2"),
+        (
+            (
+                str(number),
+                alarm.label,
+                ", ".join(_code(alarm_key(name)) for name in names[:2]),
+                alarm.severity,
+                _yes(names[0] in V2_LEVELS),
+            )
+            for number, (alarm, names) in enumerate(zip(CAN_ENTRIES, CAN_LEVEL_NAMES, strict=True), 1)
+        ),
+    )
+
+
+def _bits(word: Iterable[Alarm]) -> str:
     return table(
         ("bit", "key", "name", "severity", "enabled"),
         (
@@ -88,7 +116,7 @@ def alarms() -> str:
                 alarm.severity,
                 _yes(alarm_spec(alarm).enabled),
             )
-            for bit, alarm in enumerate(WORD)
+            for bit, alarm in enumerate(word)
         ),
     )
 
@@ -115,7 +143,8 @@ def built_in() -> list[str]:
 def _default(marker: Any) -> str:  # noqa: ANN401 - a marker of a schema or a plain key
     default = getattr(marker, "default", None)
     if callable(default):
-        return _code(str(default()))
+        value = default()
+        return _code(str(value).lower() if isinstance(value, bool) else str(value))
     return "required" if type(marker).__name__ == "Required" else "none"
 
 
@@ -138,25 +167,45 @@ def contradictions() -> str:
 
 def jumps() -> str:
     """How far a value may move from one frame to the next."""
-    rows: list[Row] = [
-        (_code(jump.key), _amount(jump.at_once, jump.key), _amount(jump.per_second, jump.key), jump.reason)
-        for jump in JUMPS
-    ]
+    rows = [_jump(jump) for jump in JUMPS]
     rows += [
         ("`cell_voltage`, against the mean of all", _amount(CELL_JUMP, "cell_voltage"), "0", "cells move together"),
         ("`cell_resistance`", _amount(RESISTANCE_JUMP, "cell_resistance"), "0", "a wire stays what it is"),
     ]
-    return table(("quantity", "at once", "and each second", "reason"), rows)
+    return table(_JUMP, rows)
+
+
+_JUMP = ("quantity", "at once", "and each second", "reason")
+
+
+def _jump(jump: Jump) -> Row:
+    return _code(jump.key), _amount(jump.at_once, jump.key), _amount(jump.per_second, jump.key), jump.reason
+
+
+def jumps_ttl() -> str:
+    """Where a value of the first generation may move in another way."""
+    return table(_JUMP, (_jump(jump) for jump in COARSE))
 
 
 def _amount(number: float, key: str) -> str:
     unit = specs()[key].unit
+    if isinf(number):
+        return "any"
     return f"{number:g} {unit}" if number and unit else f"{number:g}"
 
 
 def symptoms() -> str:
     """What the program says of a bus that does not work, with cause and remedy."""
-    rows = ((reason.symptom, reason.cause, reason.remedy) for reason in REASONS.values())
+    return _reasons(REASONS)
+
+
+def symptoms_ttl() -> str:
+    """What the program says of a UART-TTL port on which no battery is heard."""
+    return _reasons(ttl_line.REASONS)
+
+
+def _reasons(reasons: Mapping[str, Reason]) -> str:
+    rows = ((reason.symptom, reason.cause, reason.remedy) for reason in reasons.values())
     return table(("the reason begins with", "likely cause", "what to do"), rows)
 
 
@@ -164,10 +213,14 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "options": options,
     "entities": entities,
     "alarms": alarms,
+    "alarms_ttl": alarms_ttl,
+    "alarms_can": alarms_can,
     "diagnostics": diagnostics,
     "contradictions": contradictions,
     "symptoms": symptoms,
+    "symptoms_ttl": symptoms_ttl,
     "jumps": jumps,
+    "jumps_ttl": jumps_ttl,
 }
 _BETWEEN = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

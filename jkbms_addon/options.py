@@ -12,8 +12,10 @@ import voluptuous as vol
 from jkbms_addon.acquisition import Plugin, load
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.mqtt.access import MqttOptions
+from jkbms_addon.writing.rules import LEVELS
 
 DEFAULT_FILE = Path("/data/options.json")
+WRITE_LEVELS = ("off", *LEVELS)
 LOG_LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
 
 
@@ -29,12 +31,21 @@ class BusOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """What may be changed; each level includes the ones before."""
+
+    level: str = "off"
+    unlocked_at_start: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """Everything the user configured."""
 
     log_level: Literal["trace", "debug", "info", "warning", "error", "fatal"] = "info"
     buses: tuple[BusOptions, ...] = ()
     mqtt: MqttOptions = field(default_factory=MqttOptions)
+    writes: WriteOptions = field(default_factory=WriteOptions)
 
 
 def _topic(value: object) -> str:
@@ -76,6 +87,12 @@ MQTT = vol.Schema(
         vol.Optional("base_topic", default="jkbms"): _topic,
     }
 )
+WRITES = vol.Schema(
+    {
+        vol.Optional("level", default="off"): vol.In(WRITE_LEVELS, msg=f"must be one of {', '.join(WRITE_LEVELS)}"),
+        vol.Optional("unlocked_at_start", default=False): _yes_no,
+    }
+)
 BUS_NAME = re.compile(r"[a-z0-9_]+")
 
 
@@ -97,14 +114,21 @@ def parse(raw: object) -> Options:
     level = raw.get("log_level", "info")
     if level not in LOG_LEVELS:
         raise OptionsError(f"log_level: {level!r} is not one of {', '.join(LOG_LEVELS)}")
-    try:
-        mqtt = MqttOptions(**MQTT(raw.get("mqtt", {})))
-    except vol.Invalid as error:
-        raise OptionsError(f"mqtt: {explained(error)}") from error
+    mqtt = MqttOptions(**_section("mqtt", MQTT, raw))
+    writes = WriteOptions(**_section("writes", WRITES, raw))
     buses = raw.get("buses", [])
     if not isinstance(buses, list):
         raise OptionsError("buses: must be a list")
-    return Options(level, _buses(buses), mqtt)
+    return Options(level, _buses(buses), mqtt, writes)
+
+
+def _section(name: str, schema: vol.Schema, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A section that concerns all; ``OptionsError`` names what is wrong in it."""
+    try:
+        checked: dict[str, Any] = schema(raw.get(name, {}))
+    except vol.Invalid as error:
+        raise OptionsError(f"{name}: {explained(error)}") from error
+    return checked
 
 
 def explained(error: vol.Invalid) -> str:

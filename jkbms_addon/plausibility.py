@@ -7,8 +7,9 @@ must be said twice before it is believed. So must the first frame of every batte
 setting, so that damage never makes a device or a value.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from jkbms_addon.model import Reading, Values
@@ -130,16 +131,27 @@ JUMPS = (
     Jump("detail_log_entry_count", 0, 0.05, "events are rare"),
     Jump("heating_current", 0.1, 0.1, "a heater has one power"),
 )
+# Where the first generation (UART-TTL protocol) moves in another way than the PB series, for which JUMPS is.
+COARSE = (
+    Jump("current", 2.5, 0, "nothing else in the frame bears it out; one bit of its high byte is 2.56 A"),
+    Jump("capacity_remaining", inf, 0, "the state of charge, which is doubted itself, times a confirmed setting"),
+    Jump("total_charging_cycle_capacity", 1, 0.2, "counted in whole Ah; by firmware up to 10 in steps of 256"),
+    Jump("total_runtime", 60, 1.1, "a clock of minutes; with firmware up to 10 of 256 minutes"),
+    Jump("mosfet_temperature", 1, 0.5, "whole degrees"),
+    Jump("temperature_sensor_1", 1, 0.1, "whole degrees"),
+    Jump("temperature_sensor_2", 1, 0.1, "whole degrees"),
+)
+FIRST_GENERATION = (*(jump for jump in JUMPS if jump.key not in {coarse.key for coarse in COARSE}), *COARSE)
 CELL_JUMP = 0.003  # V that one cell may move against the mean of all; cells in series share their load
 RESISTANCE_JUMP = 0  # ohm; the balancer's measurement of a wire stands still for hours
 TOLERATED = 60.0  # seconds for which a battery that moves like that again and again is not doubted for it
 
 
-def jumps(before: Values, after: Values, seconds: float) -> frozenset[str]:
+def jumps(before: Values, after: Values, seconds: float, table: Sequence[Jump] = JUMPS) -> frozenset[str]:
     """Names of quantities that moved further than a battery's do in that time."""
     found = {
         jump.key
-        for jump in JUMPS
+        for jump in table
         if (old := before.get(jump.key)) != (new := after.get(jump.key))
         and (
             not isinstance(old, (int, float))
@@ -183,7 +195,8 @@ class Gate:
 
     FORGET = 120.0  # seconds without a word after which a battery must prove itself anew
 
-    def __init__(self) -> None:
+    def __init__(self, table: Sequence[Jump] = JUMPS) -> None:
+        self._table = table
         self._believed: dict[Who, _Told] = {}
         self._held: dict[Who, _Told] = {}
         self._tolerated: dict[tuple[Who, str], float] = {}
@@ -229,7 +242,7 @@ class Gate:
         before = told.reading
         if reading.kind != "live":
             return frozenset() if before.values == reading.values else frozenset({"changed"})
-        found = (reading.doubts - before.doubts) | jumps(before.values, reading.values, now - told.at)
+        found = (reading.doubts - before.doubts) | jumps(before.values, reading.values, now - told.at, self._table)
         if reading.fingerprint != before.fingerprint:
             found |= {"states"}
         return frozenset(name for name in found if self._tolerated.get((who, name), 0) < now)

@@ -23,6 +23,10 @@ LAYERS = {
     # pure
     "protocols": 2,
     "plausibility": 2,
+    "writing.rules": 2,
+    "writing.desk": 2,
+    "writing": 3,
+    "acquisition.change": 3,
     "mqtt.discovery": 2,
     "mqtt.outbox": 2,
     "inverter": 2,

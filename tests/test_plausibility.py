@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from jkbms_addon.model import Reading
-from jkbms_addon.plausibility import CONTRADICTIONS, JUMPS, Gate, contradiction
+from jkbms_addon.plausibility import COARSE, CONTRADICTIONS, FIRST_GENERATION, JUMPS, Gate, contradiction
+from jkbms_addon.protocols import legacy
 from jkbms_addon.protocols.jk02 import Frame, decode
 from tests.conftest import captures
 
@@ -75,6 +76,74 @@ def test_each_jump_is_held_until_it_is_said_twice(jump: Any) -> None:
     assert gate.admit(there, 2) == "held"
     assert jump.key in gate.reason
     assert gate.admit(there, 3) == "accepted"
+
+
+FIRST = legacy.readings(
+    legacy.parse(
+        bytes.fromhex(next(c["hex"] for c in captures("jk_ttl") if c["id"] == "resp-all-16s-11.262H-opendtu-1"))
+    ),
+    1,
+)[0]
+
+
+def first(**values: Any) -> Reading:
+    return replace(FIRST, values={**FIRST.values, **values})
+
+
+def told(*readings: Reading, seconds: float = 2.0) -> list[str]:
+    """Verdicts on what a first-generation battery says at that pace."""
+    gate = Gate(FIRST_GENERATION)
+    assert [gate.admit(FIRST, -1), gate.admit(FIRST, 0)] == ["held", "accepted"]
+    return [gate.admit(reading, seconds * n) for n, reading in enumerate(readings, 1)]
+
+
+def number(key: str) -> Any:
+    return FIRST.values[key]
+
+
+STEPS = {
+    "mosfet_temperature": 1,
+    "temperature_sensor_1": -1,
+    "temperature_sensor_2": 1,
+    "state_of_charge": -1,
+    "capacity_remaining": -3.14,
+    "total_runtime": 60,
+    "total_charging_cycle_capacity": 1,
+    "current": 2.4,
+}
+
+
+@pytest.mark.parametrize("key", STEPS)
+def test_the_coarse_steps_of_the_first_generation_are_no_jumps(key: str) -> None:
+    assert told(first(**{key: number(key) + STEPS[key]})) == ["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("key", "step"),
+    [
+        ("mosfet_temperature", 4),
+        ("temperature_sensor_1", -2),
+        ("temperature_sensor_2", 2),
+        ("total_runtime", 256 * 60),
+        ("total_charging_cycle_capacity", 256),
+        ("charging_cycles", 1),
+        ("current", 2.56),
+        ("state_of_charge", 4),
+    ],
+)
+def test_larger_steps_of_the_first_generation_are_said_twice(key: str, step: float) -> None:
+    there = first(**{key: number(key) + step})
+    gate = Gate(FIRST_GENERATION)
+    assert [gate.admit(FIRST, -1), gate.admit(FIRST, 0)] == ["held", "accepted"]
+    assert [gate.admit(there, 2), gate.reason] == ["held", key]
+    assert gate.admit(there, 2.5) == "accepted"
+
+
+def test_the_table_of_the_first_generation_leaves_that_of_the_pb_series_alone() -> None:
+    assert len({jump.key for jump in FIRST_GENERATION}) == len(FIRST_GENERATION)
+    assert {jump.key for jump in FIRST_GENERATION} == {jump.key for jump in JUMPS} | {"current"}
+    assert all(jump.reason for jump in COARSE)
+    assert settled().admit(changed(total_runtime=BASE.values["total_runtime"] + 60), 2) == "held"  # type: ignore[operator]
 
 
 def test_a_single_damaged_frame_between_good_ones_costs_nothing_else() -> None:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import voluptuous as vol
 
+from jkbms_addon.acquisition.change import Change
 from jkbms_addon.errors import OptionsError
-from jkbms_addon.model import Reading
+from jkbms_addon.model import Reading, Value
 from jkbms_addon.status import BusStatus
 
 GROUP = "jkbms_addon.acquisition"
@@ -24,6 +25,14 @@ class Source(Protocol):
 
     async def poll(self) -> Sequence[Reading]:
         """What comes next, within about a second, empty-handed if need be; ``LinkError`` when the wire is gone."""
+
+
+@runtime_checkable
+class Changing(Protocol):
+    """A source that can also change settings of its BMSs."""
+
+    async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+        """Carry one change out and read it back; ``CommandError`` when it cannot be tried."""
 
 
 Options = Mapping[str, Any]
@@ -38,6 +47,7 @@ class Plugin:
     open: Open
     target: Callable[[Options], str] = lambda options: str(options.get("port", ""))
     addresses: Callable[[Options], frozenset[int]] = lambda options: options.get("addresses", frozenset(range(16)))
+    writable: Callable[[Options], frozenset[str]] = lambda _options: frozenset()
 
     @property
     def rows(self) -> Mapping[Any, Any]:

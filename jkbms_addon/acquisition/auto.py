@@ -2,19 +2,22 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import voluptuous as vol
 
 from jkbms_addon.acquisition import Options, Plugin
+from jkbms_addon.acquisition.change import Change
 from jkbms_addon.acquisition.gateway import PATIENCE, SILENT_LISTENING, SILENT_POLLING, Watched
 from jkbms_addon.acquisition.link import Link, serial_link, tcp_link
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.acquisition.master import YIELD, Master
 from jkbms_addon.acquisition.options import addresses, host, interval, port, tcp_port
-from jkbms_addon.model import Reading
+from jkbms_addon.errors import CommandError
+from jkbms_addon.model import Reading, Value
 from jkbms_addon.protocols.modbus import ADDRESSES
+from jkbms_addon.protocols.registers import WRITABLE
 from jkbms_addon.status import BusStatus
 
 _LOGGER = logging.getLogger(__name__)
@@ -44,6 +47,12 @@ class Auto:
         if self._master.yielding(time.monotonic()):
             self._follow()
         return readings
+
+    async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+        """As a master; ``CommandError`` while another one rules the bus."""
+        if self._master is None:
+            raise CommandError("another master rules this bus, or it is not yet known whether there is one")
+        return await self._master.change(address, key, payload, known)
 
     def _consider_asking(self, listener: Listener, now: float) -> None:
         heard = listener.master_heard
@@ -113,4 +122,5 @@ PLUGIN = Plugin(
     open=opened,
     target=target,
     addresses=lambda _options: frozenset(ADDRESSES),
+    writable=lambda _options: frozenset(WRITABLE),
 )

@@ -1,20 +1,22 @@
 """Strategy *gateway*: the behaviours of master and listen through an RS485-to-TCP gateway."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition import Options, Plugin, Source
+from jkbms_addon.acquisition import Changing, Options, Plugin, Source
+from jkbms_addon.acquisition.change import Change
 from jkbms_addon.acquisition.doctor import REASONS
 from jkbms_addon.acquisition.link import Link, tcp_link
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.acquisition.master import Master
 from jkbms_addon.acquisition.options import addresses, host, interval, tcp_port
-from jkbms_addon.errors import LinkError
-from jkbms_addon.model import Reading
+from jkbms_addon.errors import CommandError, LinkError
+from jkbms_addon.model import Reading, Value
 from jkbms_addon.protocols.modbus import ADDRESSES
+from jkbms_addon.protocols.registers import WRITABLE
 from jkbms_addon.status import BusStatus
 
 PATIENCE = 2.0  # gateways take 230 ms on average; answers are awaited for 1 s
@@ -37,6 +39,12 @@ class Watched:
         elif now - self._since > self._silence:
             raise LinkError(f"{self._link.name}: {REASONS['half_open']}")
         return readings
+
+    async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+        """As the source; ``CommandError`` when it only listens."""
+        if not isinstance(self._source, Changing):
+            raise CommandError("this bus is only listened to")
+        return await self._source.change(address, key, payload, known)
 
 
 @asynccontextmanager
@@ -63,4 +71,5 @@ PLUGIN = Plugin(
     open=opened,
     target=lambda options: f"{options['host']}:{options['tcp_port']}",
     addresses=lambda options: options["addresses"] if options["mode"] == "poll" else frozenset(ADDRESSES),
+    writable=lambda options: frozenset(WRITABLE) if options["mode"] == "poll" else frozenset(),
 )

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -26,12 +26,14 @@ CYCLES = 3  # silent cycles after which a BMS is gone
 
 
 class Listener:
-    """Follows the questions and answers of another master."""
+    """Follows the questions and answers of another master. ``clock`` gives the seconds of the link's bytes."""
 
-    def __init__(self, link: Link, status: BusStatus, *, tcp: bool = False) -> None:
-        self._link, self._status = link, status
+    def __init__(
+        self, link: Link, status: BusStatus, *, tcp: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._link, self._status, self._clock = link, status, clock
         self._hold = HOLD_TCP if tcp else HOLD
-        self.ear = Ear(status, Doctor(polling=False, tcp=tcp, started=time.monotonic()), self._hold)
+        self.ear = Ear(status, Doctor(polling=False, tcp=tcp, started=clock()), self._hold)
         self.master_heard: float | None = None  # monotonic time of the last sign of a master, in s
         self._cycles: dict[int, deque[float]] = {}
         self._last: dict[int, float] = {}
@@ -40,7 +42,7 @@ class Listener:
         """What was heard since the last time."""
         waiting = self.ear.attribution.holding or self.ear.framer.waiting
         data = await self._link.read(self._hold if waiting else IDLE)
-        now = time.monotonic()
+        now = self._clock()
         readings = []
         for heard in self.ear.hear(data, now):
             self.master_heard = now

@@ -2,26 +2,30 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import voluptuous as vol
 
 from jkbms_addon.acquisition import Options, Plugin
+from jkbms_addon.acquisition.change import Change, change
 from jkbms_addon.acquisition.doctor import Doctor
 from jkbms_addon.acquisition.ear import Ear, Heard
 from jkbms_addon.acquisition.link import Link, serial_link
 from jkbms_addon.acquisition.options import addresses, interval, port
-from jkbms_addon.acquisition.schedule import GAP, Job, Schedule
-from jkbms_addon.model import Reading
-from jkbms_addon.protocols.jk02 import REGISTERS, Short
-from jkbms_addon.protocols.modbus import page_request
+from jkbms_addon.acquisition.schedule import GAP, PAGE_TIMEOUT, Job, Schedule
+from jkbms_addon.errors import CommandError
+from jkbms_addon.model import Reading, Value
+from jkbms_addon.protocols.jk02 import REGISTERS, Frame, Short, masked
+from jkbms_addon.protocols.modbus import Message, page_request, parse
+from jkbms_addon.protocols.registers import WRITABLE
 from jkbms_addon.status import BusStatus
 
 _LOGGER = logging.getLogger(__name__)
 HOLD, HOLD_TCP = 0.1, 0.3  # seconds that a frame waits for its acknowledgement
 YIELD = 60.0  # seconds of silence of another master after which we ask again
+TRIES = 5  # questions for a page that is needed now
 IDLE = 1.0  # longest sleep of one poll
 
 
@@ -46,11 +50,12 @@ class Master:
         now = time.monotonic()
         self.schedule = Schedule(wanted, every, now, patience)
         hold = HOLD if patience == 1 else HOLD_TCP
-        self._hold = hold
+        self._hold, self._patience = hold, patience
         self.ear = Ear(status, Doctor(polling=True, tcp=tcp, started=now), hold, 1.5 * patience)
         self._quiet_from = now  # when the line is ready for the next question
         self._clean = True  # whether the last question was answered, so that no late answer is under way
-        self._expecting_echo: Job | None = None
+        self._expecting_echo: tuple[int, int] | None = None  # address and register of our own question
+        self._read: Frame | None = None  # the frame that was believed last, for read-modify-write
 
     def yielding(self, now: float) -> bool:
         """Whether another master is on this bus, so that we must not send."""
@@ -89,8 +94,8 @@ class Master:
 
     def _question(self, heard: Short, now: float) -> None:
         """A question on the line is our echo, or another master's."""
-        job, message = self._expecting_echo, heard.message
-        if job and (message.address, message.register) == (job.address, job.register):
+        message = heard.message
+        if self._expecting_echo == (message.address, message.register):
             self._expecting_echo = None
             self.ear.doctor.echoes += 1
             return
@@ -105,7 +110,7 @@ class Master:
         # without an acknowledgement an answer is only believed when no other can be under way
         if self._clean:
             self.ear.attribution.requested(job.address, job.register, asked)
-        self._expecting_echo = job
+        self._expecting_echo = (job.address, job.register)
         self._link.write(page_request(job.address, job.register))
         answer = await self._answer(job, asked)
         now = time.monotonic()
@@ -115,9 +120,48 @@ class Master:
         if isinstance(answer, Short):
             return self._damaged(job, now)
         reading, verdict = self.ear.judge(answer, now, now - asked)
+        self._read = masked(answer.frame) if reading else None
         if self.schedule.answered(job, now, believed=verdict == "accepted"):
             _LOGGER.info("%s: BMS %d answers", self._status.name, job.address)
         return [self._stamped(reading)] if reading else []
+
+    async def read_page(self, address: int, register: int) -> tuple[Frame, Reading]:
+        """A page as it is now, believed; ``CommandError`` when the BMS does not answer well."""
+        job = Job(address, register, PAGE_TIMEOUT * self._patience, PAGE_TIMEOUT * self._patience)
+        for _ in range(TRIES):
+            if self.yielding(time.monotonic()):
+                raise CommandError("another master is on this bus")
+            for reading in await self._ask(job):
+                assert self._read is not None
+                return self._read, reading
+        raise CommandError(f"BMS {address} does not answer")
+
+    async def exchange(self, request: bytes, pause: float) -> int | None:
+        """Send a write; 0 when it is acknowledged, the code of an exception, None without an answer."""
+        await self._listen(self._quiet_from - time.monotonic())
+        if self.yielding(time.monotonic()):
+            raise CommandError("another master is on this bus")
+        self.ear.framer.clear()
+        sent = parse(request)
+        assert sent.register is not None
+        self._expecting_echo = (sent.address, sent.register)
+        self._link.write(request)
+        answer, limit = None, time.monotonic() + PAGE_TIMEOUT * self._patience
+        while answer is None and (left := limit - time.monotonic()) > 0:
+            answer = next(
+                (
+                    code
+                    for one in self._hear(await self._link.read(left))
+                    if (code := _answer_to(sent, one)) is not None
+                ),
+                None,
+            )
+        self._quiet_from, self._expecting_echo, self._clean = time.monotonic() + pause, None, answer is not None
+        return answer
+
+    async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+        """Change one setting; what goes wrong is in the result."""
+        return await change(self, address, key, payload, known)
 
     def _stamped(self, reading: Reading) -> Reading:
         if reading.kind != "live" or reading.address is None:
@@ -171,6 +215,16 @@ class Master:
         return False
 
 
+def _answer_to(sent: Message, heard: Heard) -> int | None:
+    """0 for the acknowledgement of a write, the code of its exception, None for anything else."""
+    if not isinstance(heard, Short) or heard.message.address != sent.address:
+        return None
+    message = heard.message
+    if message.kind == "exception":
+        return message.code
+    return 0 if message.kind == "ack" and message.register == sent.register else None
+
+
 @asynccontextmanager
 async def opened(options: Options, status: BusStatus) -> AsyncIterator[Master]:
     """The port, opened for us alone."""
@@ -187,4 +241,5 @@ PLUGIN = Plugin(
         }
     ),
     open=opened,
+    writable=lambda _options: frozenset(WRITABLE),
 )

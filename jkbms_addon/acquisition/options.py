@@ -64,3 +64,26 @@ def tcp_port(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
         raise vol.Invalid("must be a whole number from 1 to 65535")
     return value
+
+
+def channel(value: object) -> str:
+    """A CAN interface such as ``can0``, or the path of a serial adapter (slcan)."""
+    name = value.strip() if isinstance(value, str) else ""
+    # the kernel's names of interfaces have at most 15 characters
+    if not (name.startswith("/") or (0 < len(name) <= 15 and not any(c.isspace() or c in "/:" for c in name))):
+        raise vol.Invalid("must be a CAN interface such as can0, or the path of a serial adapter")
+    return name
+
+
+def bitrate(value: object) -> int:
+    """Bits a second of a CAN bus, 250000 or 500000."""
+    if isinstance(value, bool) or str(value) not in ("250000", "500000"):  # a list of Home Assistant's form gives text
+        raise vol.Invalid("must be 250000 or 500000")
+    return int(str(value))
+
+
+def yes_no(value: object) -> bool:
+    """``true`` or ``false``."""
+    if not isinstance(value, bool):
+        raise vol.Invalid("must be true or false")
+    return value

@@ -1,4 +1,4 @@
-"""``decode``: hex text to readings, through the same framer as the bus."""
+"""``decode``: hex text or a capture to readings, through the same framer as the bus."""
 
 import argparse
 import json
@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jkbms_addon.cli import recording
+from jkbms_addon.cli.can_text import can
 from jkbms_addon.errors import FrameError, OptionsError
 from jkbms_addon.model import Reading, flat
 from jkbms_addon.plausibility import contradiction
+from jkbms_addon.protocols import legacy
 from jkbms_addon.protocols.jk02 import Attributed, Attribution, Framer, Short
 
 Outcome = Reading | str  # a reading, or why something was skipped
@@ -19,7 +22,9 @@ Outcome = Reading | str  # a reading, or why something was skipped
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument("--format", choices=sorted(FORMATS), default="pb", help="wire format (default: %(default)s)")
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="hex text (default: standard input)")
+    parser.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="hex text, or a capture (default: stdin)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
         text = args.file.read_text(encoding="utf-8", errors="replace") if args.file else sys.stdin.read()
     except OSError as error:
         raise OptionsError(f"{args.file} cannot be read: {error.strerror}") from error
+    if recording.is_capture(text):
+        text = recording.read(text, str(args.file or "standard input")).received.hex()
     found = False
     for outcome in FORMATS[args.format](text):
         if isinstance(outcome, Reading):
@@ -116,4 +123,38 @@ def _judged(decided: Attributed) -> Outcome:
     return f"{where}: contradicts itself: {broken}" if broken else reading
 
 
-FORMATS = {"pb": pb}
+def ttl(text: str) -> Iterator[Outcome]:
+    """Readings of the tables of the first generation; what else is said is named, without what it holds."""
+    framer, position = legacy.Framer(), 0
+    data = hex_bytes(text)
+    for frame in [*framer.feed(data), *framer.flush()]:
+        if frame.offset > position:
+            yield f"{frame.offset - position} bytes at {position}: no valid message"
+        position = frame.offset + len(frame.data)
+        yield from _table(frame)
+    if position < len(data):
+        yield f"{len(data) - position} bytes at {position}: no valid message"
+
+
+def _table(frame: legacy.Frame) -> Iterator[Outcome]:
+    where = f"frame at {frame.offset}"
+    if frame.kind != "table":
+        yield f"{where}: {MESSAGES[frame.kind]}"
+        return
+    try:
+        found = legacy.readings(frame)
+    except FrameError as error:
+        yield f"{where}: {error}"
+        return
+    for reading in found:
+        broken = contradiction(reading.values)
+        yield f"{where}: contradicts itself: {broken}" if broken else reading
+
+
+MESSAGES: dict[legacy.FrameKind, str] = {
+    "echo": "a request",
+    "written": "the answer to a write",
+    "activated": "the answer to an activation",
+    "paired": "the answer to a pairing",
+}
+FORMATS = {"can": can, "pb": pb, "ttl": ttl}

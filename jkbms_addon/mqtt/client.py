@@ -16,12 +16,16 @@ from jkbms_addon.mqtt.outbox import Message, Outbox
 _LOGGER = logging.getLogger(__name__)
 ACK_TIMEOUT = 4.0  # seconds for the broker's acknowledgement; its absence is how a frozen broker is noticed
 KEEPALIVE = 20
+MAX_COMMAND = 256  # characters of a command that are looked at
 TICK = 1.0  # seconds; silence of a battery is noticed without news
 FAREWELL = 1.0  # seconds for the last words
 
 
 class Broker:
-    """One connection at a time; ``own`` runs until it is lost."""
+    """One connection at a time; ``own`` runs until it is lost.
+
+    ``command`` gets topic, text and retained flag of whatever is published on a ``.../set`` topic of ours.
+    """
 
     def __init__(
         self,
@@ -30,8 +34,9 @@ class Broker:
         access: Callable[[], Awaitable[Access]],
         save: Callable[[Outbox], None],
         healed: Callable[[], None],
+        command: Callable[[str, str, bool], None] = lambda _topic, _payload, _retained: None,
     ) -> None:
-        self._bank, self._outbox = bank, outbox
+        self._bank, self._outbox, self._command = bank, outbox, command
         self._access, self._save, self._healed = access, save, healed
         self.connected = False
 
@@ -62,6 +67,8 @@ class Broker:
         topics = self._outbox.topics
         await client.publish(topics.bridge_state, "online", qos=1, retain=True)
         await client.subscribe(topics.birth, qos=1)
+        for pattern in topics.commands:
+            await client.subscribe(pattern, qos=1)
         self.connected = True
         self._healed()
         try:
@@ -95,10 +102,16 @@ class Broker:
     async def _listen(self, client: aiomqtt.Client) -> None:
         # no time limit around the iterator: cancelling it can lose a message
         async for message in client.messages:
-            if str(message.topic) == self._outbox.topics.birth and message.payload == b"online":
-                _LOGGER.debug("Home Assistant has started: publishing everything again")
-                self._outbox.forget()
-                self._bank.changed.set()
+            topic, payload = str(message.topic), message.payload
+            if topic == self._outbox.topics.birth:
+                if payload == b"online":
+                    _LOGGER.debug("Home Assistant has started: publishing everything again")
+                    self._outbox.forget()
+                    self._bank.changed.set()
+                continue
+            text = payload.decode("utf-8", "replace") if isinstance(payload, (bytes, bytearray)) else ""
+            self._command(topic, text[:MAX_COMMAND], message.retain)
+            self._bank.changed.set()
 
 
 def _tls(access: Access) -> ssl.SSLContext | None:

@@ -7,12 +7,15 @@ unknown key there and the whole message would be refused.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from jkbms_addon import __version__
 from jkbms_addon.alarms import ALARMS, alarm_key
 from jkbms_addon.bank import Key, Snapshot
 from jkbms_addon.model import ERRORS, PROBLEM, Spec, alarm_spec, specs
+from jkbms_addon.writing.desk import RESULTS
+from jkbms_addon.writing.rules import Range
 
 Payload = dict[str, Any]
 
@@ -43,6 +46,20 @@ class Topics:
         return f"{self.prefix}/device/{device}/config"
 
     @property
+    def commands(self) -> tuple[str, ...]:
+        """Patterns of the topics on which commands arrive."""
+        return f"{self.base}/+/+/set", f"{self.base}/+/+/+/set"
+
+    def command(self, key: Key, name: str) -> str:
+        """Where a setting of a BMS is changed."""
+        return self.battery(key, f"{name}/set")
+
+    @property
+    def writing(self) -> str:
+        """The lock of all writing."""
+        return f"{self.base}/bridge/writing"
+
+    @property
     def birth(self) -> str:
         """Where Home Assistant says that it has started."""
         return f"{self.prefix}/status"
@@ -70,13 +87,15 @@ def entity_specs(wanted: frozenset[str]) -> Mapping[str, Spec]:
     return found
 
 
-def platform(spec: Spec) -> str:
-    """Kind of entity."""
+def platform(spec: Spec, *, controlled: bool = False) -> str:
+    """Kind of entity; a setting that may be changed is a switch or a number."""
+    if controlled:
+        return "switch" if spec.kind == "flag" else "number"
     return "binary_sensor" if spec.kind == "flag" else "sensor"
 
 
 def component(key: str, spec: Spec, unique: str, entity: str, topic: str) -> Payload:
-    """One entity."""
+    """One entity that only shows."""
     kind = platform(spec)
     name = f"{spec.name} {key.rpartition('_')[2]}" if spec.listed else spec.name
     optional = {
@@ -99,6 +118,26 @@ def component(key: str, spec: Spec, unique: str, entity: str, topic: str) -> Pay
         "value_template": f"{{{{ value_json.get('{key}') }}}}",
         **{field: value for field, value in optional.items() if value is not None},
     }
+
+
+def control(shown: Payload, spec: Spec, entity: str, command: str, limits: Range) -> Payload:
+    """The same entity taking commands; it shows what the BMS says, never what was sent."""
+    kind = platform(spec, controlled=True)
+    only_shown = ("state_class", "suggested_display_precision", "device_class" if kind == "switch" else "")
+    part = {name: value for name, value in shown.items() if name not in only_shown}
+    _, _, key = shown["default_entity_id"].partition(f".{entity}_")
+    part |= {
+        "p": kind,
+        "default_entity_id": f"{kind}.{entity}_{key}",
+        "command_topic": command,
+        "entity_category": "config",
+        "optimistic": False,
+        "retain": False,
+    }
+    if kind == "number":
+        step = max(0.001, limits.step)  # a smaller one is refused by Home Assistant
+        part |= {"min": limits.minimum, "max": limits.maximum, "step": step, "mode": "box"}
+    return part
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,23 +180,31 @@ BATTERY_DIAGNOSTICS: dict[str, Spec] = {
 
 
 def battery_payload(
-    topics: Topics, key: Key, keys: frozenset[str], known: Identity, *, single_bus: bool, latency: bool = True
+    topics: Topics,
+    key: Key,
+    keys: frozenset[str],
+    known: Identity,
+    controls: Mapping[str, Range] = MappingProxyType({}),
+    *,
+    single_bus: bool,
 ) -> Payload:
-    """Announcement of a BMS with the entities of ``keys``."""
+    """Announcement of a BMS with the entities of ``keys``; those in ``controls`` may be changed."""
     bus, address = key
     unique = device_id(key)
     entity = f"jk_bms_{address}" if single_bus else f"jk_bms_{bus}_{address}"
-    components = {
-        name: component(name, spec, f"{unique}_{name}", entity, topics.battery(key, spec.topic))
-        for name, spec in entity_specs(keys).items()
-    }
+    components = {}
+    for name, spec in entity_specs(keys).items():
+        shown = component(name, spec, f"{unique}_{name}", entity, topics.battery(key, spec.topic))
+        limits = controls.get(name)
+        components[name] = control(shown, spec, entity, topics.command(key, name), limits) if limits else shown
+    if controls:
+        components["last_write"] = last_write(topics, key, unique, entity)
     for name, spec in BATTERY_DIAGNOSTICS.items():
-        if name != "latency" or latency:
-            components[name] = {
-                **component(name, spec, f"{unique}_{name}", entity, topics.health),
-                "value_template": f"{{{{ value_json.batteries.get('{bus}_{address}', {{}}).get('" + name + "') }}",
-                "availability": [{"topic": topics.bridge_state}],
-            }
+        components[name] = {
+            **component(name, spec, f"{unique}_{name}", entity, topics.health),
+            "value_template": f"{{{{ value_json.batteries.get('{bus}_{address}', {{}}).get('{name}') }}}}",
+            "availability": [{"topic": topics.bridge_state}],
+        }
     device = {
         "identifiers": [unique],
         "name": f"JK BMS {address}" if single_bus else f"JK BMS {bus} {address}",
@@ -175,6 +222,20 @@ def battery_payload(
         "availability_mode": "all",
         "qos": 1,
         "components": components,
+    }
+
+
+def last_write(topics: Topics, key: Key, unique: str, entity: str) -> Payload:
+    """The event that tells what became of a change."""
+    return {
+        "p": "event",
+        "unique_id": f"{unique}_last_write",
+        "default_entity_id": f"event.{entity}_last_write",
+        "name": "Last write",
+        "state_topic": topics.battery(key, "last_write"),
+        "event_types": list(RESULTS),
+        "entity_category": "diagnostic",
+        "icon": "mdi:pencil-lock",
     }
 
 
@@ -211,8 +272,11 @@ SAME_BATTERY = Spec("Same battery twice", kind="text", diagnostic=True, enabled=
 CONFIGURATION = Spec("Configuration problem", kind="flag", device_class="problem", diagnostic=True)
 
 
-def bridge_payload(topics: Topics, buses: Iterable[str]) -> Payload:
-    """Announcement of the bridge: every bus with its diagnostics."""
+WRITING = Spec("Writing", kind="flag", icon="mdi:lock-open-variant")
+
+
+def bridge_payload(topics: Topics, buses: Iterable[str], *, writing: bool = False) -> Payload:
+    """Announcement of the bridge: every bus with its diagnostics, and the lock of all writing."""
     components = {
         key: component(key, spec, f"{BRIDGE}_{key}", BRIDGE, topics.health)
         for key, spec in (
@@ -221,6 +285,9 @@ def bridge_payload(topics: Topics, buses: Iterable[str]) -> Payload:
             ("same_battery", SAME_BATTERY),
         )
     }
+    if writing:
+        lock = component("writing", WRITING, f"{BRIDGE}_writing", BRIDGE, topics.health)
+        components["writing"] = control(lock, WRITING, BRIDGE, f"{topics.writing}/set", Range(0, 1, 1))
     for bus in buses:
         for name, spec in BUS_DIAGNOSTICS.items():
             key = f"{bus}_{name}"

@@ -26,6 +26,8 @@ from jkbms_addon.mqtt.discovery import (
     identity,
 )
 from jkbms_addon.status import BusStatus
+from jkbms_addon.writing.desk import Desk
+from jkbms_addon.writing.rules import Range
 
 HEALTH_EVERY = 10.0  # seconds; sooner when a bus or a battery changes its state
 SETTLING = 1.0  # seconds that Home Assistant may need to subscribe to what was just announced
@@ -61,7 +63,7 @@ class _Said:
     available: bool | None = None
     troubled: bool = False
     leaves: dict[str, str] = field(default_factory=dict)
-    announcement: tuple[frozenset[str], Identity] | None = None
+    announcement: tuple[frozenset[str], Identity, dict[str, Range]] | None = None
 
 
 def encoded(values: Mapping[str, Scalar]) -> str:
@@ -83,13 +85,15 @@ class Outbox:
         buses: Mapping[str, BusStatus],
         served: Mapping[str, frozenset[int]],
         announced: dict[str, Announced] | None = None,
+        desk: Desk | None = None,
     ) -> None:
         self.topics, self._bank, self._buses, self._served = topics, bank, buses, served
+        self._desk = desk
         self.announced = announced if announced is not None else {}
         self.changed = False  # whether ``announced`` should be saved
         self.sent = float("-inf")  # all that was due at this time has reached the broker
         self._known: dict[Key, frozenset[str]] = {
-            device.key: frozenset(still_known(device.components)) - set(BATTERY_DIAGNOSTICS)
+            device.key: frozenset(still_known(device.components)) - {*BATTERY_DIAGNOSTICS, "last_write"}
             for device in self.announced.values()
             if device.key
         }
@@ -111,12 +115,27 @@ class Outbox:
         if not self._greeted:
             messages += self._greeting()
             self._greeted = True
+        outcomes = self._outcomes()
         for snapshot in self._bank:
             messages += self._battery(snapshot, now)
+        messages += outcomes
         return messages + self._health(now)
 
+    def _outcomes(self) -> list[Message]:
+        """What became of commands; the settings are shown again, so that a refused one springs back."""
+        messages = []
+        while self._desk and self._desk.outcomes:
+            outcome = self._desk.outcomes.popleft()
+            key = (outcome.command.bus, outcome.command.address)
+            if key in self._said:
+                self._said[key].leaves.pop("settings", None)
+                self._said[key].seen = None
+            event = {"event_type": outcome.result, **outcome.record()}
+            messages.append(Message(self.topics.battery(key, "last_write"), _compact(event)))
+        return messages
+
     def _greeting(self) -> list[Message]:
-        messages = self._announce(BRIDGE, bridge_payload(self.topics, self._buses), None)
+        messages = self._announce(BRIDGE, bridge_payload(self.topics, self._buses, writing=self._writing()), None)
         for device, known in list(self.announced.items()):
             if known.key and self._ceased(known.key):
                 messages += self._remove(device, known.key)
@@ -147,7 +166,7 @@ class Outbox:
         }
         said.troubled = topics["state"].get("problem") is True
         known = self._entities(snapshot, topics)
-        messages = self._announcement(snapshot, said, known)
+        messages = self._announcement(snapshot, said, known, now)
         if messages:
             said.again = now + SETTLING
         messages += self._available(snapshot.key, said, online=True)
@@ -180,8 +199,12 @@ class Outbox:
             self._known[snapshot.key], self._cells[snapshot.key] = known, count
         return known
 
-    def _announcement(self, snapshot: Snapshot, said: _Said, known: frozenset[str]) -> list[Message]:
-        wanted = (known, identity(snapshot))
+    def _writing(self) -> bool:
+        return self._desk is not None and self._desk.level != "off"
+
+    def _announcement(self, snapshot: Snapshot, said: _Said, known: frozenset[str], now: float) -> list[Message]:
+        controls = self._desk.controls(snapshot.key, snapshot.values(now)) if self._desk else {}
+        wanted = (known, identity(snapshot), {name: limits for name, limits in controls.items() if name in known})
         if said.announcement == wanted:
             return []
         said.announcement = wanted
@@ -215,6 +238,7 @@ class Outbox:
     def _health(self, now: float) -> list[Message]:
         state = (
             [(bus.connected, bus.problem, bus.mode) for bus in self._buses.values()],
+            self._desk.unlocked if self._desk else None,
             [bms.health(now) for bus in self._buses.values() for bms in bus.batteries.values()],
             [(key, said.available, said.troubled) for key, said in self._said.items()],
         )
@@ -228,6 +252,7 @@ class Outbox:
         return {
             "any_battery_problem": _on_off(any(said.troubled for said in self._said.values())),
             "configuration_problem": _on_off(any(bus.option_error for bus in self._buses.values())),
+            **({"writing": _on_off(self._desk.unlocked)} if self._desk and self._writing() else {}),
             "same_battery": "; ".join(self._bank.twins())[:255],
             "buses": {name: bus_health(bus, now) for name, bus in self._buses.items()},
             "batteries": {
@@ -301,4 +326,4 @@ def _keys(known: frozenset[str], leaf: str) -> tuple[str, ...]:
 def still_known(components: Mapping[str, str]) -> dict[str, str]:
     """Components of an earlier run that the table still has."""
     table = entity_specs(frozenset(components))
-    return {key: kind for key, kind in components.items() if key in table or key in BATTERY_DIAGNOSTICS}
+    return {key: kind for key, kind in components.items() if key in table}

@@ -101,6 +101,11 @@ class Framer:
         """Whether the beginning of a message is held."""
         return bool(self._buffer)
 
+    @property
+    def position(self) -> int:
+        """How many bytes of the stream are decided on."""
+        return self._offset
+
     def feed(self, data: bytes) -> list[Frame]:
         """Messages that are complete with these bytes."""
         self.received += len(data)

@@ -7,6 +7,7 @@ import pytest
 
 from jkbms_addon.__main__ import main
 from jkbms_addon.cli.decode import hex_bytes
+from jkbms_addon.protocols import legacy
 from tests.conftest import captures
 
 STREAM = bytes.fromhex(next(c["hex"] for c in captures("jk_pb") if c["id"] == "stream-v14-master0-slave7"))
@@ -100,6 +101,47 @@ def test_passwords_never_appear(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         assert secrets
         assert not secrets & {str(value) for value in fields.values()}
         assert not [secret for secret in secrets if secret in shown.err]
+
+
+SETS = [c for c in captures("jk_ttl") if c["kind"] == "response-read-all" and c["checksum_ok"]]
+
+
+@pytest.mark.parametrize("capture", SETS, ids=lambda c: c["id"])
+def test_a_table_of_the_first_generation(
+    capture: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "x").write_text(capture["hex"])
+    status, lines, err = run(capsys, "--format", "ttl", str(tmp_path / "x"))
+    assert (status, err) == (0, "")
+    assert [(line["format"], line["kind"], line["address"]) for line in lines] == [
+        ("ttl", kind, None) for kind in ("live", "settings", "about")
+    ]
+    expected, fields = capture["expected"], {key: value for line in lines for key, value in line["fields"].items()}
+    assert fields["cell_voltage_1"] == expected["cells_mv"][0] / 1000
+    assert (fields["current"], fields["state_of_charge"]) == (expected["current_a"], expected["soc_pct"])
+    assert fields["total_battery_capacity"] == expected["capacity_setting_ah"]
+    assert not {expected["password"]} - {""} & {str(value) for value in fields.values()}
+
+
+def test_what_else_is_said_on_a_ttl_port(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    request, good = legacy.READ_ALL, bytes.fromhex(SETS[0]["hex"])
+    damaged = bytearray(good)
+    damaged[40] ^= 1
+    broken = legacy.encode_reply({"cell_voltage": (3.3, 3.3), "total_voltage": 50.0}, password=b"hidden-one")
+    overrun = legacy._message(legacy.READ, bytes.fromhex("B2 68 69 64"), 0, 1)
+    parts = (request, bytes(damaged), legacy.write_answer(0xAB), broken, overrun, good)
+    (tmp_path / "x").write_text(b"".join(parts).hex())
+    status, lines, err = run(capsys, "--format", "ttl", str(tmp_path / "x"))
+    assert (status, len(lines)) == (0, 5)  # the settings and the identity of the one that contradicts itself, too
+    offsets = [sum(map(len, parts[:n])) for n in range(len(parts))]
+    assert err.splitlines() == [
+        "skipped: frame at 0: a request",
+        f"skipped: {len(good)} bytes at 21: no valid message",
+        f"skipped: frame at {offsets[2]}: the answer to a write",
+        f"skipped: frame at {offsets[3]}: contradicts itself: cells against total voltage",
+        f"skipped: frame at {offsets[4]}: a value runs over the end of the message",
+    ]
+    assert "hidden" not in err
 
 
 def test_standard_input(tmp_path: Path) -> None:

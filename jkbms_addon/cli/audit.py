@@ -1,0 +1,33 @@
+"""``audit``: who changed what, and what became of it."""
+
+import argparse
+import json
+from datetime import datetime
+from pathlib import Path
+
+from jkbms_addon.writing.audit import read
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("--data", type=Path, default=Path("/data"), metavar="FOLDER", help="default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="the lines as they are on file")
+    parser.add_argument("--last", type=int, default=0, metavar="N", help="only the last N attempts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the attempts, oldest first; 1 when there are none."""
+    records = read(args.data)[-args.last :]
+    for record in records:
+        print(json.dumps(record, ensure_ascii=False) if args.json else line(record))
+    return 0 if records else 1
+
+
+def line(record: dict[str, object]) -> str:
+    """One attempt for people."""
+    at = record.get("time")
+    when = datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds") if isinstance(at, (int, float)) else "?"
+    reason = f" ({record['reason']})" if record.get("reason") else ""
+    change = f"{record.get('from')} -> {record.get('to')}, now {record.get('now')}"
+    what = f"{record.get('bms')}  {record.get('key')}: {change}"
+    return f"{when}  {what}: {record.get('outcome')}{reason}  [{record.get('source')}]"
