@@ -156,22 +156,23 @@ async def own_bus(
 
 
 async def carry_out(source: Source, bank: Bank, desk: Desk, queue: asyncio.Queue[Command]) -> None:
-    """Carry out the commands that wait, one after the other; each gets its outcome, whatever happens."""
-    while not queue.empty():
-        command = queue.get_nowait()
-        try:
-            change = await _changed(source, bank, command)
-        except CommandError as error:
-            desk.done(Outcome(command, "refused", str(error)))
-        except LinkError as error:
-            desk.done(Outcome(command, "failed", f"the link was lost: {error}"))
-            raise
-        else:
-            for reading in change.readings:
-                bank.update(command.bus, reading)
-            desk.done(Outcome(command, change.result, change.reason, change.before, change.after))
-        finally:
-            bank.changed.set()
+    """Carry out one waiting command, so that polling and writing take turns; it gets its outcome, whatever happens."""
+    if queue.empty():
+        return
+    command = queue.get_nowait()
+    try:
+        change = await _changed(source, bank, command)
+    except CommandError as error:
+        desk.done(Outcome(command, "refused", str(error)))
+    except LinkError as error:
+        desk.done(Outcome(command, "failed", f"the link was lost: {error}"))
+        raise
+    else:
+        for reading in change.readings:
+            bank.update(command.bus, reading)
+        desk.done(Outcome(command, change.result, change.reason, change.before, change.after))
+    finally:
+        bank.changed.set()
 
 
 async def _changed(source: Source, bank: Bank, command: Command) -> Change:

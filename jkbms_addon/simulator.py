@@ -36,6 +36,10 @@ class SimulatedBms:
     current: float | None = None  # A; None = a sine of some tens of amperes
     errors: int = 0x80000
     temperature: float = 21.0
+    reaction: str = "take"  # to a write: take, refuse, ignore (acknowledged, not taken), mute (taken), late, dead
+    limits: dict[str, float] = field(default_factory=dict)  # above these exception 3
+    times: tuple[float, float] = (1.0, 5.0)  # h, of the charge and the float request
+    writes: list[bytes] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     _charge: float = field(default=0.0)
@@ -125,10 +129,32 @@ class SimulatedBms:
             "uart1_protocol": 1,
             "can_protocol": 0,
             "uart2_protocol": 1 if self.address else 15,
-            "cell_request_charge_voltage_time": 1.0,
-            "cell_request_float_voltage_time": 5.0,
+            "cell_request_charge_voltage_time": self.times[0],
+            "cell_request_float_voltage_time": self.times[1],
             "protocol_version": 0,
         }
+
+    def take(self, message: modbus.Message) -> int:
+        """Carry a write out; 0 or the code of the exception. The bytes go where the specification says."""
+        self.writes.append(message.data)
+        register = message.register or 0
+        about = register >= 0x1400
+        offset = register - (0x1400 if about else 0x1000) + 6
+        if not 6 <= offset < 290:
+            return 2
+        page = bytearray(self.page(modbus.ABOUT if about else modbus.SETTINGS))
+        # frames are little-endian; the pairs of bytes in one register are not swapped
+        pair = register in (0x1116, 0x1118, 0x1504)
+        page[offset : offset + len(message.data)] = message.data if pair else message.data[::-1]
+        layout = jk02.ABOUT if about else jk02.SETTINGS
+        told = layout.decode(bytes(page))
+        if any(isinstance(v, (int, float)) and v > self.limits.get(k, float("inf")) for k, v in told.items()):
+            return 3
+        if about:
+            self.times = (told["cell_request_charge_voltage_time"], told["cell_request_float_voltage_time"])  # type: ignore[assignment]
+        else:
+            self.settings.update({key: told[key] for key in self.settings})
+        return 0
 
 
 def default_settings(bms: SimulatedBms) -> dict[str, Any]:
@@ -211,9 +237,32 @@ class FarEnd:
         if self.echo:
             await self.say(data)
         for event in self.framer.feed(data):
-            if isinstance(event, Short) and event.message.kind == "request" and not self.frozen:
-                assert event.message.register is not None
-                await self._answer(event.message.address, event.message.register)
+            if not isinstance(event, Short) or self.frozen:
+                continue
+            message = event.message
+            if message.kind == "request":
+                assert message.register is not None
+                await self._answer(message.address, message.register)
+            elif message.kind == "write":
+                await self._written(message)
+
+    async def _written(self, message: modbus.Message) -> None:
+        """React to a write as the BMS is told to."""
+        bms = self.batteries.get(message.address)
+        if bms is None or bms.silent or bms.reaction == "dead":
+            return
+        await asyncio.sleep(bms.latency)
+        code = {"refuse": 3, "ignore": 0}.get(bms.reaction)
+        code = bms.take(message) if code is None else code
+        if bms.reaction == "mute":
+            return
+        if bms.reaction == "late":
+            await asyncio.sleep(1.2)
+        assert message.register is not None
+        if code:
+            await self.say(modbus.exception_reply(message.address, modbus.WRITE, code))
+        else:
+            await self.say(modbus.acknowledgement(message.address, message.register, message.count))
 
     async def _answer(self, address: int, register: int) -> None:
         self.requests.append((time.monotonic(), address, register))
