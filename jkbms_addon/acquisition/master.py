@@ -131,7 +131,9 @@ class Master:
         for _ in range(TRIES):
             if self.yielding(time.monotonic()):
                 raise CommandError("another master is on this bus")
-            for reading in await self._ask(job):
+            readings = await self._ask(job)
+            self.schedule.dismiss()
+            for reading in readings:
                 assert self._read is not None
                 return self._read, reading
         raise CommandError(f"BMS {address} does not answer")

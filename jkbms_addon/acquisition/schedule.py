@@ -139,6 +139,10 @@ class Schedule:
             member.due[job.register] = now + (SETTINGS_EVERY if job.register == SETTINGS else ABOUT_EVERY)
         return new
 
+    def dismiss(self) -> None:
+        """Whoever asked has asked again by itself: no confirmation is due."""
+        self._confirm = None
+
     def failed(self, job: Job, now: float) -> bool:
         """No answer came; whether this BMS is given up as absent just now."""
         member = self.members[job.address]
