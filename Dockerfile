@@ -22,7 +22,7 @@ FROM ghcr.io/home-assistant/base-debian:trixie
 
 ARG DEBIAN_FRONTEND=noninteractive
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates python3 tzdata \
+    && apt-get install -y --no-install-recommends ca-certificates iproute2 python3 tzdata \
     && apt-get clean \
     && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
 

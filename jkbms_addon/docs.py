@@ -16,10 +16,10 @@ from jkbms_addon.acquisition.doctor import REASONS, Reason
 from jkbms_addon.alarms import CAN_ENTRIES, CAN_LEVEL_NAMES, LEGACY, WORD, Alarm, alarm_key, slug
 from jkbms_addon.model import ERRORS, PROBLEM, Spec, alarm_spec, specs
 from jkbms_addon.mqtt.discovery import (
-    ANY_PROBLEM,
     BATTERY_DIAGNOSTICS,
+    BRIDGE_DIAGNOSTICS,
     BUS_DIAGNOSTICS,
-    CONFIGURATION,
+    CONFIGURATION_REASON,
     platform,
 )
 from jkbms_addon.plausibility import CELL_JUMP, COARSE, CONTRADICTIONS, JUMPS, RESISTANCE_JUMP, Jump
@@ -65,10 +65,14 @@ def entities() -> str:
 
 def diagnostics() -> str:
     """What is told of the link to a battery, of every bus and of the whole."""
-    bridge = {"any_battery_problem": ANY_PROBLEM, "configuration_problem": CONFIGURATION}
+    bridge = {
+        "any_battery_problem": ANY_PROBLEM,
+        "configuration_problem": CONFIGURATION,
+        "configuration_reason": CONFIGURATION_REASON,
+    }
     rows = [
         *(("battery", _code(key), *_brief(spec)) for key, spec in BATTERY_DIAGNOSTICS.items()),
-        *(("bridge", _code(key), *_brief(spec)) for key, spec in bridge.items()),
+        *(("bridge", _code(key), *_brief(spec)) for key, spec in BRIDGE_DIAGNOSTICS.items()),
         *(("bridge", f"`<bus>_{key}`", *_brief(spec, "*bus* ")) for key, spec in BUS_DIAGNOSTICS.items()),
     ]
     return table(("device", "key", "name", "unit", "kind", "enabled"), rows)

@@ -27,9 +27,13 @@ LAYERS = {
     "writing.desk": 2,
     "writing": 3,
     "acquisition.change": 3,
+    # validators; the inverter's options have a channel, too
+    "acquisition.options": 3,
     "mqtt.discovery": 2,
     "mqtt.outbox": 2,
     "inverter": 2,
+    # what it shows of the pure path is pure, too
+    "mqtt.bank_discovery": 3,
     # what opens a CAN channel, for the BMSs' bus and for the inverter's
     "can_channel": 3,
     "can_link": 3,
@@ -39,7 +43,10 @@ LAYERS = {
     "supervise": 4,
     "acquisition": 4,
     "mqtt": 4,
+    "inverter.control": 4,
     "inverter.emitter": 4,
+    "inverter.options": 4,
+    "inverter.path": 4,
     "simulator": 4,
     "simulator_can": 4,
     "simulator_ttl": 4,
@@ -55,7 +62,8 @@ LAYERS = {
 
 # library -> the only modules (or packages, with a dot at the end) that may import it
 FENCES = {
-    "voluptuous": ("options", "acquisition."),
+    # what comes from the user, section by section
+    "voluptuous": ("options", "acquisition.", "inverter.options"),
     "pydantic": ("model", "wire", "inverter."),
     "aiomqtt": ("mqtt.client", "demo"),
     "paho": (),

@@ -13,7 +13,7 @@ from jkbms_addon.acquisition.gateway import PATIENCE, SILENT_LISTENING, SILENT_P
 from jkbms_addon.acquisition.link import Link, serial_link, tcp_link
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.acquisition.master import YIELD, Master
-from jkbms_addon.acquisition.options import addresses, host, interval, port, tcp_port
+from jkbms_addon.acquisition.options import addresses, host, interval, one_link, port, target, tcp_port
 from jkbms_addon.errors import CommandError
 from jkbms_addon.model import Reading, Value
 from jkbms_addon.protocols.modbus import ADDRESSES
@@ -90,20 +90,6 @@ async def opened(options: Options, status: BusStatus) -> AsyncIterator[Auto | Wa
         return
     async with tcp_link(options["host"], options["tcp_port"]) as link:
         yield Watched(Auto(link, status, wanted, every, tcp=True), link, max(SILENT_LISTENING, SILENT_POLLING))
-
-
-def one_link(options: Options) -> Options:
-    """Either ``port`` or ``host`` with ``tcp_port``."""
-    if ("port" in options) == ("host" in options):
-        raise vol.Invalid("needs either port or host with tcp_port")
-    if ("host" in options) != ("tcp_port" in options):
-        raise vol.Invalid("host and tcp_port belong together")
-    return options
-
-
-def target(options: Options) -> str:
-    """What the link leads to."""
-    return str(options["port"]) if "port" in options else f"{options['host']}:{options['tcp_port']}"
 
 
 PLUGIN = Plugin(

@@ -7,17 +7,14 @@ compare. An acknowledgement proves acceptance, not storage: only what is read ba
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isclose
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.model import Reading, Scalar, Value
+from jkbms_addon.protocols.jk02 import Frame
 from jkbms_addon.protocols.modbus import ABOUT, SETTINGS
 from jkbms_addon.protocols.registers import WRITABLE, write
-from jkbms_addon.writing.rules import check_rules, parsed
-
-if TYPE_CHECKING:
-    from jkbms_addon.acquisition.master import Master
+from jkbms_addon.writing.rules import check_rules, parsed, same
 
 _LOGGER = logging.getLogger(__name__)
 PAUSE = 0.25  # seconds between a write and the read that checks it
@@ -40,7 +37,17 @@ class Change:
     readings: tuple[Reading, ...] = ()
 
 
-async def change(master: "Master", address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+class Asking(Protocol):
+    """Who has the wire and may send; a single task owns it."""
+
+    async def read_page(self, address: int, register: int) -> tuple[Frame, Reading]:
+        """A page as it is now, believed; ``CommandError`` when the BMS does not answer well."""
+
+    async def exchange(self, request: bytes, pause: float) -> int | None:
+        """Send a write; 0 when it is acknowledged, the code of an exception, None without an answer."""
+
+
+async def change(master: Asking, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
     """Carry one change out; what goes wrong is in the result. ``LinkError`` only before anything was sent."""
     place = WRITABLE.get(key)
     if place is None:
@@ -76,12 +83,3 @@ def judged(key: str, wanted: Scalar, before: Value, again: Reading, answer: int 
     if answer is None:
         return Change("failed", "the BMS did not acknowledge", before, after, (again,))
     return Change("not_taken", "the BMS acknowledged but did not take the value", before, after, (again,))
-
-
-def same(one: Value, other: Value) -> bool:
-    """Whether two values are equal within the resolution of the wire."""
-    if isinstance(one, bool) or isinstance(other, bool) or one is None or other is None:
-        return one is other
-    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
-        return isclose(one, other, abs_tol=5e-4)
-    return one == other

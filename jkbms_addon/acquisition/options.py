@@ -4,6 +4,7 @@ from math import isfinite
 
 import voluptuous as vol
 
+from jkbms_addon.acquisition import Options
 from jkbms_addon.protocols.modbus import ADDRESSES
 
 
@@ -87,3 +88,17 @@ def yes_no(value: object) -> bool:
     if not isinstance(value, bool):
         raise vol.Invalid("must be true or false")
     return value
+
+
+def one_link(options: Options) -> Options:
+    """Either ``port`` or ``host`` with ``tcp_port``."""
+    if ("port" in options) == ("host" in options):
+        raise vol.Invalid("needs either port or host with tcp_port")
+    if ("host" in options) != ("tcp_port" in options):
+        raise vol.Invalid("host and tcp_port belong together")
+    return options
+
+
+def target(options: Options) -> str:
+    """What the link leads to."""
+    return str(options["port"]) if "port" in options else f"{options['host']}:{options['tcp_port']}"

@@ -6,7 +6,7 @@ question. A BMS that stays silent is asked twice more, then activated, since it 
 
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from math import inf
@@ -14,14 +14,16 @@ from math import inf
 import voluptuous as vol
 
 from jkbms_addon.acquisition import Options, Plugin
-from jkbms_addon.acquisition.auto import one_link, target
+from jkbms_addon.acquisition.change import Change
+from jkbms_addon.acquisition.change_ttl import REST, change
 from jkbms_addon.acquisition.link import Link, serial_link, tcp_link
-from jkbms_addon.acquisition.options import address, host, pause, port, tcp_port
+from jkbms_addon.acquisition.options import address, host, one_link, pause, port, target, tcp_port
 from jkbms_addon.acquisition.ttl_line import REASONS, SILENCE, Line
-from jkbms_addon.errors import FrameError
-from jkbms_addon.model import Reading
+from jkbms_addon.errors import CommandError, FrameError
+from jkbms_addon.model import Reading, Value
 from jkbms_addon.plausibility import FIRST_GENERATION, Gate, Verdict, contradiction
 from jkbms_addon.protocols.legacy import ACTIVATE, READ_ALL, Frame, readings, starting
+from jkbms_addon.protocols.legacy_tags import CHANGEABLE
 from jkbms_addon.status import BusStatus
 
 _LOGGER = logging.getLogger(__name__)
@@ -29,9 +31,9 @@ IDLE = 1.0  # longest sleep of one poll, in s
 TIMEOUT = 0.3  # seconds for a whole reply; it takes 28 ms
 TRIES, RETRY = 3, 0.15  # questions of one round, seconds between them
 WAKING = 0.1  # seconds from the activation to the next question
-REST = 0.1  # seconds between two messages, as the vendor asks for
 PACE = 0.5  # seconds from a question that was answered to the next, at least
 CONFIRMATIONS = 2  # times that a doubtful frame is asked for again
+QUESTIONS = 6  # for a table that is needed now: a whole round with activation, and a confirmation
 RETURN = 5.0  # longest time in s until a silent BMS is asked again
 MISSES, LOST_AFTER = 5, 10.0  # rounds without answer, but at least so many seconds, that make a BMS absent
 START_UP = 20.0  # seconds; charge and cycles are 0 in the first 16 after a start
@@ -48,7 +50,7 @@ class Ttl:
     """
 
     def __init__(self, link: Link, status: BusStatus, address: int, every: float, patience: float = 1.0) -> None:
-        self._status, self._address, self._every, self._patience = status, address, every, patience
+        self._status, self.address, self._every, self.patience = status, address, every, patience
         self.line = Line(link, status, SILENCE * patience)
         self.gate = Gate(FIRST_GENERATION)
         self._due = self._began = self._asked = self._last_answer = time.monotonic()
@@ -77,13 +79,26 @@ class Ttl:
             self._began = asked
         self._tries += 1
         self.line.ask(READ_ALL)
-        limit = asked + TIMEOUT * self._patience
+        limit = asked + TIMEOUT * self.patience
         while (left := limit - time.monotonic()) > 0:
             for frame in await self.line.read(left):
                 if frame.kind == "table":
                     return self._told(frame, time.monotonic() - asked)
         self._unanswered(time.monotonic())
         return []
+
+    async def read_table(self) -> tuple[Reading, ...]:
+        """What the BMS says now, its settings believed; ``CommandError`` when it does not answer well."""
+        for _ in range(QUESTIONS):
+            await self.line.rest(REST)
+            found = await self._ask()
+            if any(reading.kind == "settings" for reading in found):
+                return tuple(found)
+        raise CommandError(f"BMS {self.address} does not answer")
+
+    async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+        """Change one setting; what goes wrong is in the result."""
+        return await change(self, address, key, payload, known)
 
     # --- no answer -----------------------------------------------------------------------------------
     def _unanswered(self, now: float) -> None:
@@ -95,7 +110,7 @@ class Ttl:
         else:
             self._woken = True
             self.line.ask(ACTIVATE)
-            self._due = now + WAKING * self._patience
+            self._due = now + WAKING * self.patience
 
     def _missed(self, now: float) -> None:
         """A whole round without answer."""
@@ -104,11 +119,11 @@ class Ttl:
         self._due = max(now + REST, self._began + min(self._every, RETURN))
         if self._present:
             self._status.timeouts += 1
-            self._status.bms(self._address).failed()
+            self._status.bms(self.address).failed()
             if now - self._last_answer >= self.valid_for:
                 self._present = False
-                self.gate.forget(self._address)
-                _LOGGER.warning("%s: BMS %d does not answer any more", self._status.name, self._address)
+                self.gate.forget(self.address)
+                _LOGGER.warning("%s: BMS %d does not answer any more", self._status.name, self.address)
         if not self._present:
             self._says(str(REASONS[self.line.cause(now)]))
 
@@ -129,7 +144,7 @@ class Ttl:
             found = self._decoded(frame, now)
         except FrameError as error:
             _LOGGER.debug("%s: skipped: %s", self._status.name, error)
-            self._status.bms(self._address).failed(damaged=True)
+            self._status.bms(self.address).failed(damaged=True)
             self._unanswered(now)
             return []
         self._answered(now, latency)
@@ -155,24 +170,24 @@ class Ttl:
 
     def _decoded(self, frame: Frame, now: float) -> Sequence[Reading]:
         """What a table tells, charge and cycles only when the start-up time is over."""
-        found = readings(frame, self._address)
+        found = readings(frame, self.address)
         if not any(starting(reading) for reading in found):
             self._starting = None
             return found
         if self._starting is None:
             self._starting = now
-        return found if now - self._starting < START_UP else readings(frame, self._address, settled=True)
+        return found if now - self._starting < START_UP else readings(frame, self.address, settled=True)
 
     def _answered(self, now: float, latency: float | None) -> None:
         self._tries, self._woken, self._last_answer = 0, False, now
         self._status.frames += 1
-        bms = self._status.bms(self._address)
+        bms = self._status.bms(self.address)
         bms.expected, bms.valid_for = self._every, self.valid_for
         bms.heard(now, latency)
         self.line.well()
         if not self._present:
             self._present = True
-            _LOGGER.info("%s: BMS %d answers", self._status.name, self._address)
+            _LOGGER.info("%s: BMS %d answers", self._status.name, self.address)
 
     def _verdict(self, reading: Reading, now: float) -> Verdict:
         verdict = self.gate.admit(reading, now)
@@ -180,10 +195,10 @@ class Ttl:
             self._status.quality.note(now, good=int(reading.kind == "live"))
             return verdict
         reason = self.gate.reason
-        _LOGGER.debug("%s: BMS %d: %s %s: %s", self._status.name, self._address, reading.kind, verdict, reason)
+        _LOGGER.debug("%s: BMS %d: %s %s: %s", self._status.name, self.address, reading.kind, verdict, reason)
         if verdict == "rejected" or not set(reason.split(", ")) <= ORDINARY:
             self._status.implausible += 1
-            self._status.bms(self._address).implausible += 1
+            self._status.bms(self.address).implausible += 1
             self._status.quality.note(now, bad=1)
         return verdict
 
@@ -215,4 +230,5 @@ PLUGIN = Plugin(
     open=opened,
     target=target,
     addresses=lambda options: frozenset((options["address"],)),
+    writable=lambda _options: CHANGEABLE,
 )

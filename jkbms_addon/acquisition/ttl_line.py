@@ -101,6 +101,12 @@ class Line:
             return self._count(self._framer.feed(data))
         return self._count(self._framer.flush())
 
+    async def rest(self, seconds: float) -> None:
+        """Say nothing for so long; what still comes answers an earlier question, so it is dropped."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            await self.read(left)
+
     def _look(self, data: bytes) -> None:
         """Signs of what speaks on the line."""
         joined = self._end + data

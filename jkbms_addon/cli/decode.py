@@ -22,9 +22,7 @@ Outcome = Reading | str  # a reading, or why something was skipped
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument("--format", choices=sorted(FORMATS), default="pb", help="wire format (default: %(default)s)")
-    parser.add_argument(
-        "file", nargs="?", type=Path, metavar="FILE", help="hex text, or a capture (default: stdin)"
-    )
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="hex text, or a capture (default: stdin)")
 
 
 def run(args: argparse.Namespace) -> int:

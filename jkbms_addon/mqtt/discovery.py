@@ -267,23 +267,18 @@ BUS_DIAGNOSTICS: dict[str, Spec] = {
         )
     },
 }
-ANY_PROBLEM = Spec("Any battery problem", kind="flag", device_class="problem")
-SAME_BATTERY = Spec("Same battery twice", kind="text", diagnostic=True, enabled=False)
-CONFIGURATION = Spec("Configuration problem", kind="flag", device_class="problem", diagnostic=True)
-
-
+BRIDGE_DIAGNOSTICS: dict[str, Spec] = {
+    "any_battery_problem": Spec("Any battery problem", kind="flag", device_class="problem"),
+    "configuration_problem": Spec("Configuration problem", kind="flag", device_class="problem", diagnostic=True),
+    "same_battery": Spec("Same battery twice", kind="text", diagnostic=True, enabled=False),
+}
 WRITING = Spec("Writing", kind="flag", icon="mdi:lock-open-variant")
 
 
 def bridge_payload(topics: Topics, buses: Iterable[str], *, writing: bool = False) -> Payload:
     """Announcement of the bridge: every bus with its diagnostics, and the lock of all writing."""
     components = {
-        key: component(key, spec, f"{BRIDGE}_{key}", BRIDGE, topics.health)
-        for key, spec in (
-            ("any_battery_problem", ANY_PROBLEM),
-            ("configuration_problem", CONFIGURATION),
-            ("same_battery", SAME_BATTERY),
-        )
+        key: component(key, spec, f"{BRIDGE}_{key}", BRIDGE, topics.health) for key, spec in BRIDGE_DIAGNOSTICS.items()
     }
     if writing:
         lock = component("writing", WRITING, f"{BRIDGE}_writing", BRIDGE, topics.health)

@@ -373,3 +373,5 @@ WRITABLE: Final = {
     )
 }
 WRITABLE_BY_KEY: Final = {row.field.key: row for row in WRITABLE.values()}
+# The settings that owners may change: those that batteries are known to take.
+CHANGEABLE: Final = frozenset(key for key, row in WRITABLE_BY_KEY.items() if row.evidence != "experimental")

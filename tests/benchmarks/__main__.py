@@ -23,6 +23,7 @@ from jkbms_addon.plausibility import Gate
 from jkbms_addon.protocols.jk02 import Frame, Framer, decode
 from jkbms_addon.simulator import BYTE_TIME, SerialBus, SimulatedBms, serial_bus
 from jkbms_addon.status import BusStatus
+from tests.benchmarks.can import measure as can_figures
 from tests.benchmarks.corruption import corrupted
 from tests.conftest import captures, mosquitto, until
 from tests.mqtt.test_client import listening
@@ -164,6 +165,7 @@ def main() -> None:
     decoding()
     asyncio.run(round_time())
     asyncio.run(whole_program(3, 5, args.seconds))
+    can_figures(show, microseconds)
     corruption(1_000_000 if args.full else 100_000)
 
 

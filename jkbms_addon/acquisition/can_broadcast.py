@@ -1,0 +1,163 @@
+"""Strategy *can_broadcast*: hears what BMSs broadcast on their own CAN bus and never sends.
+
+CAN has a checksum of its own, so no reading must be told twice; what cannot be true is not published.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import voluptuous as vol
+
+from jkbms_addon.acquisition import Options, Plugin
+from jkbms_addon.acquisition.options import bitrate, channel, yes_no
+from jkbms_addon.can_channel import Channel, can_channel
+from jkbms_addon.model import Reading
+from jkbms_addon.plausibility import contradiction
+from jkbms_addon.protocols.jkcan_bus import Bus
+from jkbms_addon.protocols.jkcan_kinds import ADDRESSES
+from jkbms_addon.protocols.jkcan_unit import HOLD, SILENT
+from jkbms_addon.status import BusStatus
+
+_LOGGER = logging.getLogger(__name__)
+IDLE = 1.0  # longest time of one poll, in s
+PACE = 0.05  # s between two looks at the channel: twelve BMSs send 1100 frames a second
+LOOK = 0.25  # s between two looks for readings that are due
+PILED_UP = 1.0  # s after which what nobody read is too old to be taken for new
+SILENCE = 3.0  # s without a frame until an adapter is told its settings again, and until it is called a problem
+# s of listening before an address is first told of; where BMSs of this bus are known a short look must do
+SETTLE, SETTLE_KNOWN = 3.0, 1.2
+NOTHING = (
+    "nothing received: check H and L, termination, that bitrate is that of the bus ({bitrate}), and that the "
+    "BMS's CAN protocol is 000 (250000) or 006 (500000)"
+)
+FOREIGN = "no frame of a JK BMS among those received: its CAN protocol must be 000 (250000) or 006 (500000)"
+
+
+class Broadcast:
+    """All BMSs of one CAN bus."""
+
+    def __init__(self, channel: Channel, status: BusStatus, bitrate: int) -> None:
+        self._channel, self._status, self._bitrate = channel, status, bitrate
+        known = any(bms.frames for bms in status.batteries.values())
+        self._bus = Bus(settle=SETTLE_KNOWN if known else SETTLE)
+        now = time.monotonic()
+        self._opened = self._read_at = self._heard_at = self._reminded = now
+        self._look = now
+        self._junk = 0
+        self._rejected: dict[int, int] = {}
+        self._impossible: dict[int, tuple[float, str]] = {}  # address -> until when to name what
+
+    async def poll(self) -> Sequence[Reading]:
+        """Readings that are due, at most one a second of each BMS."""
+        now = time.monotonic()
+        if now - self._read_at > PILED_UP:
+            self._channel.discard()
+        end = now + IDLE
+        while True:
+            await self._hear(max(0.0, end - now))
+            now = time.monotonic()
+            readings = self._due(now) if now >= self._look else []
+            if readings or now >= end:
+                break
+            # many frames for one awakening; the kernel keeps them meanwhile
+            await asyncio.sleep(min(PACE, end - now))
+        self._diagnose(now)
+        await self._remind(now)
+        return readings
+
+    async def _hear(self, seconds: float) -> None:
+        frames = await self._channel.read(seconds)
+        self._read_at = now = time.monotonic()
+        if not frames:
+            return
+        self._heard_at = now
+        self._status.frames += len(frames)
+        for can_id, extended, data in frames:
+            self._status.bytes += len(data)
+            self._bus.heard(can_id, extended, data, now)
+
+    def _due(self, now: float) -> list[Reading]:
+        self._look = now + LOOK
+        return [reading for reading in self._bus.readings(now) if self._believed(reading, now)]
+
+    def _believed(self, reading: Reading, now: float) -> bool:
+        assert reading.address is not None
+        bms = self._status.bms(reading.address)
+        # the cells are up to a second older than the voltage: the bus compares them over time
+        broken = contradiction({key: value for key, value in reading.values.items() if key != "cell_voltage"})
+        if broken:
+            self._impossible[reading.address] = now + HOLD, f"values that contradict each other ({broken})"
+            bms.implausible += 1
+            self._status.implausible += 1
+            self._status.quality.note(now, bad=1)
+            return False
+        if not bms.frames:
+            version = self._bus.version(reading.address)
+            _LOGGER.info("%s: BMS %d heard, protocol V%s", self._status.name, reading.address, version or "1 or V2")
+        bms.heard(now)
+        bms.expected, bms.valid_for = IDLE, SILENT
+        self._status.quality.note(now, good=1)
+        return True
+
+    # --- what is wrong -------------------------------------------------------------------------------
+    def _diagnose(self, now: float) -> None:
+        self._count(now)
+        problem = self._problem(now)
+        if self._status.says(problem) and problem:
+            _LOGGER.warning("%s: %s", self._status.name, problem)
+
+    def _count(self, now: float) -> None:
+        self._status.junk += self._channel.junk - self._junk
+        self._junk = self._channel.junk
+        for address in ADDRESSES:
+            rejected = self._bus.rejected(address)
+            news = rejected - self._rejected.get(address, 0)
+            self._rejected[address] = rejected  # a BMS that fell silent is counted anew
+            if news > 0:
+                self._status.bms(address).implausible += news
+                self._status.implausible += news
+                self._status.quality.note(now, bad=news)
+
+    def _problem(self, now: float) -> str:
+        if now - self._heard_at > SILENCE:
+            trouble = f" ({self._channel.trouble})" if self._channel.trouble else ""
+            return NOTHING.format(bitrate=self._bitrate) + trouble
+        found = self._bus.problems(now)
+        for address, (until, text) in self._impossible.items():
+            if now < until:
+                found[address] = "; ".join(filter(None, (found.get(address, ""), text)))
+        if not found and now - self._opened > SILENCE and not self._bus.presences(now):
+            return FOREIGN
+        return "; ".join(f"BMS {address}: {text}" for address, text in sorted(found.items()))
+
+    async def _remind(self, now: float) -> None:
+        """An adapter that starts when it is opened misses its settings."""
+        if now - max(self._heard_at, self._reminded) > SILENCE:
+            self._reminded = now
+            await self._channel.restart()
+
+
+@asynccontextmanager
+async def opened(options: Options, status: BusStatus) -> AsyncIterator[Broadcast]:
+    """The channel, which others may use, too."""
+    bits = options["bitrate"]
+    async with can_channel(options["channel"], bits, set_up_link=options["set_up_link"]) as channel:
+        yield Broadcast(channel, status, bits)
+
+
+PLUGIN = Plugin(
+    schema=vol.Schema(
+        {
+            vol.Required("channel"): channel,
+            # the rate of every version's document; only protocol 006 of the app has another one
+            vol.Optional("bitrate", default=250000): bitrate,
+            vol.Optional("set_up_link", default=False): yes_no,
+        }
+    ),
+    open=opened,
+    target=lambda options: str(options.get("channel", "")),
+    addresses=lambda _options: frozenset(ADDRESSES),
+)
