@@ -26,6 +26,8 @@ class SimulatedFirst:
     """One BMS of the first generation: slow physics, real frames.
 
     ``asleep`` until it is activated; ``taken`` tells whether a write that it acknowledges has any effect;
+    ``acknowledging`` whether it answers a write, ``hearing`` whether it minds writes at all; a ``picky`` one wants a
+    pairing message first and does not take the ids that it ``refuses``;
     ``speech`` other than ``ttl`` is another protocol on the port; ``version`` is that of the protocol.
     """
 
@@ -42,6 +44,12 @@ class SimulatedFirst:
     silent: bool = False
     asleep: bool = False
     taken: bool = True
+    acknowledging: bool = True
+    hearing: bool = True
+    picky: bool = False
+    refuses: frozenset[int] = frozenset()
+    paired: bool = False
+    writes: list[bytes] = field(default_factory=list)  # ids with values, as they came
     speech: Speech = "ttl"
     settings: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=lambda: time.monotonic() - 3600)  # monotonic; a restart sets it anew
@@ -84,6 +92,7 @@ class SimulatedFirst:
         """What it says to a request; empty when it stays silent."""
         if frame.command == legacy.ACTIVATE_COMMAND:
             self.asleep = False
+        self.paired |= frame.command == legacy.PAIR
         if self.silent or self.asleep or frame.kind != "echo" or frame.command == legacy.PAIR:
             return b""
         if frame.command == legacy.ACTIVATE_COMMAND:
@@ -93,12 +102,15 @@ class SimulatedFirst:
         return self.table()
 
     def _written(self, info: bytes) -> bytes:
-        """A write is always acknowledged; that says nothing about whether it was taken."""
+        """A write is acknowledged; that says nothing about whether it was taken."""
+        self.writes.append(info)
+        if not self.hearing or (self.picky and not self.paired):
+            return b""
         row = WRITABLE.get(info[0])
-        if row and self.taken:
+        if row and self.taken and row.id not in self.refuses:
             codec = row.field.codec
             self.settings[row.field.key] = codec.decode(unpack(">" + codec.fmt, info[1 : 1 + row.width])[0])
-        return legacy.write_answer(info[0])
+        return legacy.write_answer(info[0]) if self.acknowledging else b""
 
 
 ACTIVATED = legacy.closed(bytes.fromhex("4E57001300000000010001000000000068" + "00000000"))

@@ -15,10 +15,18 @@ QUIET = 10.0  # seconds without failure after which the delay starts small again
 
 
 class Keeper:
-    """Runs one owner for ever; ``healed`` is called by the owner when its link works."""
+    """Runs one owner for ever; ``healed`` is called by the owner when its link works.
 
-    def __init__(self, name: str, failed: Callable[[str], None] | None = None) -> None:
-        self._name, self._failed = name, failed
+    ``stopping`` tells that the program ends: an owner whose farewell fails must not swallow that.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        failed: Callable[[str], None] | None = None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._name, self._failed, self._stopping = name, failed, stopping
         self._said = ""
         self._delay = FIRST_DELAY
 
@@ -39,6 +47,9 @@ class Keeper:
             except* Exception:  # a bug restarts its owner, not the process
                 _LOGGER.exception("%s: this is a bug; starting it again", self._name)
                 self._note("internal error, see the log")
+            # not task.cancelling(): a TaskGroup of Python 3.11 leaves that count raised after a failure
+            if self._stopping():
+                raise asyncio.CancelledError  # an owner that failed while it was being stopped is not started again
             if time.monotonic() - started > QUIET:
                 self._delay = FIRST_DELAY
             await asyncio.sleep(self._delay * random.uniform(0.8, 1.2))  # noqa: S311

@@ -87,3 +87,39 @@ async def test_a_bug_restarts_its_owner_and_shows_where_it_is(caplog: pytest.Log
 
 def test_what_is_back_is_noticed_within_five_seconds() -> None:
     assert LONGEST * 1.2 < 5
+
+
+async def test_an_owner_is_started_again_however_often_its_tasks_fail() -> None:
+    """A TaskGroup of Python 3.11 leaves its task looking cancelled after a failure."""
+    calls: list[int] = []
+
+    async def fails() -> None:
+        raise LinkError("gone")
+
+    async def owner() -> None:
+        calls.append(1)
+        if len(calls) == 6:
+            raise asyncio.CancelledError
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fails())
+
+    await run(Keeper("mqtt"), owner)
+    assert len(calls) == 6
+
+
+async def test_an_owner_whose_farewell_fails_is_not_started_again() -> None:
+    calls: list[int] = []
+
+    async def owner() -> None:
+        calls.append(1)
+        try:
+            await asyncio.sleep(10)
+        except asyncio.CancelledError as error:
+            raise LinkError("could not say goodbye") from error
+
+    task = asyncio.create_task(Keeper("inverter", None, lambda: True).run(owner))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert calls == [1]

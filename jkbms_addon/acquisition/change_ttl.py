@@ -8,22 +8,31 @@ values that are not taken, too: only what is read back counts.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from jkbms_addon.acquisition.change import Change, judged, same
+from jkbms_addon.acquisition.change import Change, judged
+from jkbms_addon.acquisition.ttl_line import Line
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.model import Reading, Scalar, Value
 from jkbms_addon.protocols.legacy import PAIRING, write_request
 from jkbms_addon.protocols.legacy_tags import CHANGEABLE, WRITABLE_BY_KEY
-from jkbms_addon.writing.rules import check_rules, parsed
-
-if TYPE_CHECKING:
-    from jkbms_addon.acquisition.ttl import Ttl
+from jkbms_addon.writing.rules import check_rules, parsed, same
 
 REST = 0.1  # seconds between two messages, as the vendor asks for
 PAIRED = 0.15  # seconds from the pairing message, which is never answered, to the write
 ANSWER = 0.5  # seconds for the answer to a write
 WRITES = 2  # times that a value is written before it counts as not taken
+
+
+class Asking(Protocol):
+    """Who has the port, and the one BMS on it; a single task owns it. ``patience`` stretches time limits."""
+
+    address: int
+    patience: float
+    line: Line
+
+    async def read_table(self) -> tuple[Reading, ...]:
+        """What the BMS says now, its settings believed; ``CommandError`` when it does not answer well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +45,7 @@ class Wish:
     request: bytes
 
 
-async def change(ttl: "Ttl", address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+async def change(ttl: Asking, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
     """Carry one change out; what goes wrong is in the result.
 
     ``CommandError`` when it cannot be tried, ``LinkError`` only before anything was written.
@@ -75,7 +84,7 @@ def _request(key: str, wanted: Scalar) -> bytes:
     return write_request(WRITABLE_BY_KEY[key].id, wanted)
 
 
-async def _carried_out(ttl: "Ttl", wish: Wish) -> Change:
+async def _carried_out(ttl: Asking, wish: Wish) -> Change:
     """Write until it is read back; ``CommandError`` or ``LinkError`` when that is not possible."""
     answered = False
     for last in range(1, WRITES + 1):
@@ -86,11 +95,11 @@ async def _carried_out(ttl: "Ttl", wish: Wish) -> Change:
         if found.result == "applied" or last == WRITES:
             break
     if found.result == "not_taken" and WRITABLE_BY_KEY[wish.key].evidence == "refused by some":
-        found = replace(found, reason=f"{found.reason}; firmware 11 never does")
+        found = replace(found, reason=f"{found.reason}; firmware 11 is known not to")
     return replace(found, readings=readings)
 
 
-async def _written(ttl: "Ttl", wish: Wish) -> bool:
+async def _written(ttl: Asking, wish: Wish) -> bool:
     """Pair and write; whether the BMS answers. ``LinkError`` when the link is gone."""
     line, tag = ttl.line, WRITABLE_BY_KEY[wish.key].id
     await line.rest(REST)

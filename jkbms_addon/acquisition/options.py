@@ -1,11 +1,14 @@
 """Validators that the strategies' option schemas share."""
 
+from collections.abc import Mapping
 from math import isfinite
+from typing import Any
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition import Options
 from jkbms_addon.protocols.modbus import ADDRESSES
+
+Options = Mapping[str, Any]  # of one bus
 
 
 def addresses(value: object) -> frozenset[int]:

@@ -326,7 +326,7 @@ def _doubts(values: dict[str, Value]) -> frozenset[str]:
     found = []
     if abs(mean - average) > 0.001:  # type: ignore[operator]
         found.append("average")
-    if abs(mean * count - voltage) > 0.002 + 0.0005 * count:  # type: ignore[operator]
+    if abs(mean * count - voltage) > 0.0006 + 0.0005 * count:  # type: ignore[operator]
         found.append("sum of cells")
     if not -0.001 <= voltage - second < 0.02:  # type: ignore[operator]
         found.append("second voltage")

@@ -25,6 +25,8 @@ from jkbms_addon.simulator import BYTE_TIME, SerialBus, SimulatedBms, serial_bus
 from jkbms_addon.status import BusStatus
 from tests.benchmarks.can import measure as can_figures
 from tests.benchmarks.corruption import corrupted
+from tests.benchmarks.inverter import measure as inverter_figures
+from tests.benchmarks.ttl import measure as ttl_figures
 from tests.conftest import captures, mosquitto, until
 from tests.mqtt.test_client import listening
 
@@ -166,6 +168,8 @@ def main() -> None:
     asyncio.run(round_time())
     asyncio.run(whole_program(3, 5, args.seconds))
     can_figures(show, microseconds)
+    ttl_figures(show, microseconds)
+    inverter_figures(show, microseconds)
     corruption(1_000_000 if args.full else 100_000)
 
 
