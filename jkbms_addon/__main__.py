@@ -5,13 +5,19 @@ import sys
 from importlib import import_module
 
 from jkbms_addon import __version__
-from jkbms_addon.errors import OptionsError
+from jkbms_addon.errors import LinkError, OptionsError
 
 # command -> (module of it, what --help says); modules are imported only when they are asked for
 COMMANDS = {
     "run": ("jkbms_addon.cli.run", "run the app with an options file"),
     "demo": ("jkbms_addon.demo", "simulated batteries, real acquisition and MQTT, no hardware"),
-    "decode": ("jkbms_addon.cli.decode", "hex text to readings, one JSON line each"),
+    "decode": ("jkbms_addon.cli.decode", "hex text or a capture to readings, one JSON line each"),
+    "frames": ("jkbms_addon.cli.frames", "print the CAN frames that tell an inverter a given state"),
+    "scan": ("jkbms_addon.cli.scan", "find out what is on a bus, and print an entry for the options"),
+    "capture": ("jkbms_addon.cli.capture", "record the bytes on a bus into a file, without passwords"),
+    "replay": ("jkbms_addon.cli.replay", "run the app with a capture in the place of a bus"),
+    "settings": ("jkbms_addon.cli.settings", "save, compare, restore and copy the settings of BMSs"),
+    "audit": ("jkbms_addon.cli.audit", "who changed what, and what became of it"),
 }
 
 
@@ -29,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         return int(import_module(COMMANDS[args.command][0]).run(args))
-    except OptionsError as error:
+    except (OptionsError, LinkError) as error:
         print(f"jkbms_addon: {error}", file=sys.stderr)
         return 1
 

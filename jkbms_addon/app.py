@@ -12,6 +12,7 @@ from jkbms_addon.acquisition import Changing, Source
 from jkbms_addon.acquisition.change import Change
 from jkbms_addon.bank import Bank
 from jkbms_addon.errors import CommandError, LinkError
+from jkbms_addon.inverter.path import Path as InverterPath
 from jkbms_addon.kept import Kept
 from jkbms_addon.mqtt.access import access
 from jkbms_addon.mqtt.client import Broker
@@ -35,6 +36,7 @@ class App:
 
     def __init__(self, options: Options, data: Path) -> None:
         self.options, self.bank = options, Bank()
+        self._ends = False
         self.buses = {bus.name: _status(bus) for bus in options.buses}
         self._running = [bus for bus in options.buses if bus.plugin and not _shared(bus, options.buses, self.buses)]
         topics = Topics(options.mqtt.base_topic, options.mqtt.discovery_prefix)
@@ -45,16 +47,27 @@ class App:
         writable = {bus.name: bus.plugin.writable(bus.values) for bus in options.buses if bus.plugin}
         writes = options.writes
         self.desk = Desk(writes.level, self.bank, writable, Audit(data), unlocked=writes.unlocked_at_start)
-        self.outbox = Outbox(topics, self.bank, self.buses, served, self._published.load(), self.desk)
+        asked = frozenset(bus.name for bus in self._running if _asks(bus))
+        self.inverter = InverterPath(options.bank, options.inverter, self.bank, self.buses, asked, data)
+        self._routes = self.inverter.routes(topics)
+        extras = self.inverter.extras(topics, sum(map(len, served.values())))
+        known = self._published.load()
+        self.outbox = Outbox(topics, self.bank, self.buses, served, known, self.desk, extras, self.inverter.problems)
 
     async def run(self) -> None:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for bus in self._running:
                 tasks.create_task(self._bus(bus))
+            tasks.create_task(self._keeper("bank").run(self.inverter.control.run))
+            tasks.create_task(self._inverter())
             tasks.create_task(self._broker())
             tasks.create_task(_beat())
             tasks.create_task(self._remember())
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._ends = True  # before the owners are cancelled
 
     def _recall(self) -> None:
         """The worst incidents of earlier runs."""
@@ -79,8 +92,16 @@ class App:
 
     async def _bus(self, bus: BusOptions) -> None:
         status = self.buses[bus.name]
-        keeper = Keeper(bus.name, self._failed(status))
+        keeper = self._keeper(bus.name, self._failed(status))
         await keeper.run(partial(own_bus, bus, status, self.bank, keeper.healed, self.desk))
+
+    async def _inverter(self) -> None:
+        if self.inverter.emitter:
+            keeper = self._keeper("inverter", self._failed(self.inverter.link))
+            await keeper.run(partial(self.inverter.emitter.own, keeper.healed))
+
+    def _keeper(self, name: str, failed: Callable[[str], None] | None = None) -> Keeper:
+        return Keeper(name, failed, lambda: self._ends)
 
     def _failed(self, status: BusStatus) -> Callable[[str], None]:
         def failed(reason: str) -> None:
@@ -93,7 +114,12 @@ class App:
         """Route what was published on one of our ``.../set`` topics."""
         topics = self.outbox.topics
         parts = topic.removeprefix(f"{topics.base}/").split("/")
-        if topic == f"{topics.writing}/set":
+        if topic in self._routes:
+            if retained:
+                _LOGGER.warning("%s: a retained command is ignored; delete it from the broker", topic)
+            else:
+                self._routes[topic](payload)
+        elif topic == f"{topics.writing}/set":
             self.desk.lock(payload, retained=retained)
         elif len(parts) == 4 and parts[0] in self.buses and parts[1].isdecimal():
             bus, address, key, _ = parts
@@ -102,8 +128,9 @@ class App:
             _LOGGER.warning("%s: nothing here takes commands", topic)
 
     async def _broker(self) -> None:
-        keeper = Keeper("mqtt")
-        broker = Broker(self.bank, self.outbox, partial(access, self.options.mqtt), self._published.save, keeper.healed)
+        keeper = self._keeper("mqtt")
+        logged_in = partial(access, self.options.mqtt)
+        broker = Broker(self.bank, self.outbox, logged_in, self._published.save, keeper.healed, self.command)
         await keeper.run(broker.own)
 
 
@@ -116,6 +143,11 @@ def _status(bus: BusOptions) -> BusStatus:
     elif bus.plugin:
         status.target = bus.plugin.target(bus.values)
     return status
+
+
+def _asks(bus: BusOptions) -> bool:
+    """Whether we ask the batteries of a bus, for their settings, too; *auto* tells it by its mode."""
+    return bus.strategy == "master" or (bus.strategy == "gateway" and bus.values.get("mode") == "poll")
 
 
 def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, BusStatus]) -> bool:

@@ -14,17 +14,22 @@ from typing import Any
 from jkbms_addon.acquisition import GROUP, load, ttl_line
 from jkbms_addon.acquisition.doctor import REASONS, Reason
 from jkbms_addon.alarms import CAN_ENTRIES, CAN_LEVEL_NAMES, LEGACY, WORD, Alarm, alarm_key, slug
+from jkbms_addon.inverter.options import BANK, INVERTER
 from jkbms_addon.model import ERRORS, PROBLEM, Spec, alarm_spec, specs
+from jkbms_addon.mqtt.bank_discovery import BANK_ENTITIES, INVERTER_ENTITIES, SHARING
 from jkbms_addon.mqtt.discovery import (
     BATTERY_DIAGNOSTICS,
     BRIDGE_DIAGNOSTICS,
     BUS_DIAGNOSTICS,
-    CONFIGURATION_REASON,
     platform,
 )
 from jkbms_addon.plausibility import CELL_JUMP, COARSE, CONTRADICTIONS, JUMPS, RESISTANCE_JUMP, Jump
 from jkbms_addon.protocols.jk02 import CELLS
 from jkbms_addon.protocols.jkcan import V2_LEVELS
+from jkbms_addon.protocols.legacy_tags import CHANGEABLE, NEVER, WRITABLE_BY_KEY, Tag
+from jkbms_addon.protocols.legacy_tags import TABLE as TTL_TABLE
+from jkbms_addon.protocols.registers import WRITABLE
+from jkbms_addon.writing.rules import CELL_RANGES, LEVELS, RULES
 
 FILE = Path(__file__).parent.parent / "DOCS.md"
 Row = tuple[str, ...]
@@ -65,11 +70,6 @@ def entities() -> str:
 
 def diagnostics() -> str:
     """What is told of the link to a battery, of every bus and of the whole."""
-    bridge = {
-        "any_battery_problem": ANY_PROBLEM,
-        "configuration_problem": CONFIGURATION,
-        "configuration_reason": CONFIGURATION_REASON,
-    }
     rows = [
         *(("battery", _code(key), *_brief(spec)) for key, spec in BATTERY_DIAGNOSTICS.items()),
         *(("bridge", _code(key), *_brief(spec)) for key, spec in BRIDGE_DIAGNOSTICS.items()),
@@ -125,6 +125,29 @@ def _bits(word: Iterable[Alarm]) -> str:
     )
 
 
+EVIDENCE = {
+    "proven": "batteries in use take it",
+    "refused by some": "firmware 11 does not take it",
+    "experimental": "documented as writable, but nobody has shown that it works",
+}
+
+
+def settings_ttl() -> str:
+    """The settings of the first generation, which of them can be changed, and what is known of that."""
+    rows = (_setting_ttl(row, row.fields[0].key) for row in TTL_TABLE if row.kind == "settings")
+    return table(("key", "name", "can be changed", "what is known"), rows)
+
+
+def _setting_ttl(row: Tag, key: str) -> Row:
+    known = EVIDENCE[WRITABLE_BY_KEY[key].evidence if key in WRITABLE_BY_KEY else "experimental"]
+    return (
+        _code(key),
+        specs()[key].name,
+        _yes(key in CHANGEABLE),
+        "never written, see above" if row.id in NEVER else known,
+    )
+
+
 # --- options -------------------------------------------------------------------------------------------
 def options() -> str:
     """The options of every installed strategy of this package, as its plug-in declares them."""
@@ -134,6 +157,18 @@ def options() -> str:
             (_code(name), _code(str(marker)), _default(marker), _meaning(marker, validator))
             for name in built_in()
             for marker, validator in load(name).rows.items()
+        ),
+    )
+
+
+def inverter_options() -> str:
+    """The options of the sections ``bank`` and ``inverter``."""
+    rows = [*(("bank", *row) for row in BANK.schema.items()), *(("inverter", *row) for row in INVERTER.schema.items())]
+    return table(
+        ("section", "option", "default", "what it is"),
+        (
+            (_code(section), _code(str(marker)), _default(marker), _meaning(marker, validator))
+            for section, marker, validator in rows
         ),
     )
 
@@ -213,8 +248,61 @@ def _reasons(reasons: Mapping[str, Reason]) -> str:
     return table(("the reason begins with", "likely cause", "what to do"), rows)
 
 
+def inverter_entities() -> str:
+    """What the devices "Battery bank" and "Inverter" show."""
+    shares = ("battery bank", f"`{SHARING}<pack>`", "Share of pack *pack*", "%", "sensor", "yes")
+    return table(
+        ("device", "key", "name", "unit", "kind", "enabled"),
+        (
+            *(("battery bank", _code(key), *_brief(spec)) for key, spec in BANK_ENTITIES.items()),
+            shares,
+            *(("inverter", _code(key), *_brief(spec)) for key, spec in INVERTER_ENTITIES.items()),
+            ("inverter", "`enable`", "Enable", "", "switch", "yes"),
+            ("inverter", "`stop`", "Stop", "", "button", "yes"),
+        ),
+    )
+
+
+# --- writing -------------------------------------------------------------------------------------------
+def writable() -> str:
+    """Every setting of the PB series that can be changed, by level; cell voltages narrowed by chemistry elsewhere."""
+    rows = [
+        (_code(key), spec.control.level, *_limits(spec))
+        for level in LEVELS
+        for key, spec in specs().items()
+        if spec.control and spec.control.level == level and key in WRITABLE
+    ]
+    return table(("key", "level", "range", "step", "unit"), rows)
+
+
+def _limits(spec: Spec) -> Row:
+    control = spec.control
+    if control is None or spec.kind == "flag":
+        return "on, off", "", ""
+    return f"{control.minimum:.12g} to {control.maximum:.12g}", f"{control.step:g}", spec.unit or ""
+
+
+def rules() -> str:
+    """What must hold between settings."""
+    return table(
+        ("setting", "must be", "other setting", "reason"),
+        (
+            (_code(rule.lower), "below or equal to" if rule.equal else "below", _code(rule.upper), rule.reason)
+            for rule in RULES
+        ),
+    )
+
+
+def chemistries() -> str:
+    """Cell voltages that make sense for each kind of cell."""
+    rows = ((name, f"{low:g} to {high:g} V") for name, (low, high) in CELL_RANGES.items())
+    return table(("cells", "every voltage of a cell"), rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "options": options,
+    "inverter_options": inverter_options,
+    "inverter_entities": inverter_entities,
     "entities": entities,
     "alarms": alarms,
     "alarms_ttl": alarms_ttl,
@@ -225,6 +313,10 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "symptoms_ttl": symptoms_ttl,
     "jumps": jumps,
     "jumps_ttl": jumps_ttl,
+    "writable": writable,
+    "rules": rules,
+    "chemistries": chemistries,
+    "settings_ttl": settings_ttl,
 }
 _BETWEEN = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

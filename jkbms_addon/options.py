@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ import voluptuous as vol
 
 from jkbms_addon.acquisition import Plugin, load
 from jkbms_addon.errors import OptionsError
+from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_options, clash, inverter_options
 from jkbms_addon.mqtt.access import MqttOptions
 from jkbms_addon.writing.rules import LEVELS
 
@@ -46,6 +47,8 @@ class Options:
     buses: tuple[BusOptions, ...] = ()
     mqtt: MqttOptions = field(default_factory=MqttOptions)
     writes: WriteOptions = field(default_factory=WriteOptions)
+    bank: BankOptions = field(default_factory=BankOptions)
+    inverter: InverterOptions = field(default_factory=InverterOptions)
 
 
 def _topic(value: object) -> str:
@@ -119,7 +122,18 @@ def parse(raw: object) -> Options:
     buses = raw.get("buses", [])
     if not isinstance(buses, list):
         raise OptionsError("buses: must be a list")
-    return Options(level, _buses(buses), mqtt, writes)
+    found = _buses(buses)
+    bank = bank_options(raw.get("bank", {}), {bus.name for bus in found})
+    inverter = _undisturbed(inverter_options(raw.get("inverter", {}), bank), found)
+    return Options(level, found, mqtt, writes, bank, inverter)
+
+
+def _undisturbed(inverter: InverterOptions, buses: Iterable[BusOptions]) -> InverterOptions:
+    """The inverter's options, refused where a bus already uses its channel in another way."""
+    for bus in buses:
+        if inverter.wanted and bus.plugin and (why := clash(inverter, bus.plugin.target(bus.values), bus.values)):
+            return inverter.refused(f"{why} by bus {bus.name}")
+    return inverter
 
 
 def _section(name: str, schema: vol.Schema, raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """DOCS.md against the program: generated tables, examples that run, links that lead somewhere."""
 
+import argparse
 import json
 import os
 import re
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from jkbms_addon.cli import settings
 from jkbms_addon.docs import FILE, TABLES, built_in, options, renewed
-from jkbms_addon.options import MQTT, parse
+from jkbms_addon.options import MQTT, WRITE_LEVELS, WRITES, parse
 
 DOCS = FILE.read_text(encoding="utf-8")
 
@@ -38,6 +40,18 @@ def test_every_option_of_a_strategy_is_explained() -> None:
 def test_every_option_for_mqtt_is_explained() -> None:
     section = DOCS.partition("\n### mqtt\n")[2].partition("\n## ")[0]
     assert [key for key in map(str, MQTT.schema) if f"`{key}`" not in section] == []
+
+
+def test_every_option_for_writes_is_explained() -> None:
+    section = DOCS.partition("\n### writes\n")[2].partition("\n## ")[0]
+    assert [word for word in (*map(str, WRITES.schema), *WRITE_LEVELS) if f"`{word}`" not in section] == []
+
+
+def test_examples_of_settings_are_valid() -> None:
+    found = re.findall(r"^python3 -m jkbms_addon settings (.+)$", DOCS, re.MULTILINE)
+    parser = argparse.ArgumentParser()
+    settings.add_arguments(parser)
+    assert {parser.parse_args(line.split()).action for line in found} == {"save", "diff", "apply"}
 
 
 def test_links_lead_somewhere() -> None:

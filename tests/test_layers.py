@@ -25,12 +25,17 @@ LAYERS = {
     "plausibility": 2,
     "writing.rules": 2,
     "writing.desk": 2,
+    "writing.plan": 2,
+    "writing.backup": 2,
+    # the audit's file
     "writing": 3,
+    # what one change is, over any wire that its owner hands in
     "acquisition.change": 3,
     # validators; the inverter's options have a channel, too
     "acquisition.options": 3,
-    "mqtt.discovery": 2,
-    "mqtt.outbox": 2,
+    # pure, too; they show what the desk lets be changed
+    "mqtt.discovery": 3,
+    "mqtt.outbox": 3,
     "inverter": 2,
     # what it shows of the pure path is pure, too
     "mqtt.bank_discovery": 3,

@@ -15,7 +15,7 @@ import yaml
 from jkbms_addon import __version__
 from jkbms_addon.acquisition import GROUP, Plugin
 from jkbms_addon.mqtt.access import MqttOptions
-from jkbms_addon.options import LOG_LEVELS, MQTT, Options, parse
+from jkbms_addon.options import LOG_LEVELS, MQTT, WRITE_LEVELS, WRITES, Options, WriteOptions, parse
 
 ROOT = Path(__file__).parent.parent
 LANGUAGES = ("de", "en", "fr")
@@ -219,6 +219,8 @@ def test_the_form_has_the_options_of_the_program() -> None:
     assert names(CONFIG["schema"]) == set(Options.__dataclass_fields__)
     assert names(CONFIG["schema"]["mqtt"]) == names(MQTT.schema) == set(MqttOptions.__dataclass_fields__)
     assert CONFIG["schema"]["log_level"] == f"list({'|'.join(LOG_LEVELS)})"
+    assert names(CONFIG["schema"]["writes"]) == names(WRITES.schema) == set(WriteOptions.__dataclass_fields__)
+    assert CONFIG["schema"]["writes"]["level"] == f"list({'|'.join(WRITE_LEVELS)})"
 
 
 def test_the_form_has_the_options_of_every_strategy() -> None:
@@ -235,6 +237,7 @@ def test_the_defaults_are_those_of_the_program() -> None:
     options = parse(CONFIG["options"])
     assert [bus.problem for bus in options.buses] == [""]
     assert options.mqtt == MqttOptions()
+    assert options.writes == WriteOptions()
     assert options.log_level == Options().log_level
     bus = options.buses[0]
     assert bus.plugin is not None

@@ -28,6 +28,10 @@ def line(record: dict[str, object]) -> str:
     at = record.get("time")
     when = datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds") if isinstance(at, (int, float)) else "?"
     reason = f" ({record['reason']})" if record.get("reason") else ""
-    change = f"{record.get('from')} -> {record.get('to')}, now {record.get('now')}"
+    change = f"{_known(record.get('from'))} -> {record.get('to')}, now {_known(record.get('now'))}"
     what = f"{record.get('bms')}  {record.get('key')}: {change}"
     return f"{when}  {what}: {record.get('outcome')}{reason}  [{record.get('source')}]"
+
+
+def _known(value: object) -> object:
+    return "unknown" if value is None else value

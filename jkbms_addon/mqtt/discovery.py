@@ -270,6 +270,7 @@ BUS_DIAGNOSTICS: dict[str, Spec] = {
 BRIDGE_DIAGNOSTICS: dict[str, Spec] = {
     "any_battery_problem": Spec("Any battery problem", kind="flag", device_class="problem"),
     "configuration_problem": Spec("Configuration problem", kind="flag", device_class="problem", diagnostic=True),
+    "configuration_reason": Spec("Configuration reason", kind="text", diagnostic=True),
     "same_battery": Spec("Same battery twice", kind="text", diagnostic=True, enabled=False),
 }
 WRITING = Spec("Writing", kind="flag", icon="mdi:lock-open-variant")

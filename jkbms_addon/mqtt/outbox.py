@@ -5,7 +5,7 @@ Nothing here waits or sends; the owner of the broker asks ``due`` and sends what
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -52,6 +52,22 @@ class Announced:
     key: Key | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A device beside the batteries and the bridge, with one state topic; its state is sent when ``news`` changes.
+
+    ``payload`` is None as long as there is nothing to announce. Components whose names begin with ``keeps``
+    may be missing for a while.
+    """
+
+    device: str
+    topic: str
+    news: Callable[[], object]
+    payload: Callable[[], Payload | None]
+    values: Callable[[float], Mapping[str, Scalar]]
+    keeps: str = ""
+
+
 @dataclass(slots=True)
 class _Said:
     """What was published of one battery."""
@@ -86,9 +102,11 @@ class Outbox:
         served: Mapping[str, frozenset[int]],
         announced: dict[str, Announced] | None = None,
         desk: Desk | None = None,
+        extras: Sequence[Extra] = (),
+        problems: Sequence[str] = (),
     ) -> None:
         self.topics, self._bank, self._buses, self._served = topics, bank, buses, served
-        self._desk = desk
+        self._desk, self._extras, self._problems = desk, extras, problems
         self.announced = announced if announced is not None else {}
         self.changed = False  # whether ``announced`` should be saved
         self.sent = float("-inf")  # all that was due at this time has reached the broker
@@ -99,6 +117,7 @@ class Outbox:
         }
         self._cells: dict[Key, int | None] = {}
         self._said: dict[Key, _Said] = {}
+        self._shown: dict[str, tuple[Payload, object]] = {}  # of the other devices: announcement and news
         self._greeted = False
         self._health_at = float("-inf")
         self._health_state: object = None
@@ -106,6 +125,7 @@ class Outbox:
     def forget(self) -> None:
         """Home Assistant or the broker has started: everything is news again."""
         self._said.clear()
+        self._shown.clear()
         self._greeted = False
         self._health_at = float("-inf")
 
@@ -119,6 +139,8 @@ class Outbox:
         for snapshot in self._bank:
             messages += self._battery(snapshot, now)
         messages += outcomes
+        for extra in self._extras:
+            messages += self._extra(extra, now)
         return messages + self._health(now)
 
     def _outcomes(self) -> list[Message]:
@@ -134,6 +156,18 @@ class Outbox:
             messages.append(Message(self.topics.battery(key, "last_write"), _compact(event)))
         return messages
 
+    def _extra(self, extra: Extra, now: float) -> list[Message]:
+        before, news = self._shown.get(extra.device), extra.news()
+        if before and before[1] == news:
+            return []
+        payload = extra.payload()
+        if payload is None:
+            return []
+        self._shown[extra.device] = (payload, news)
+        changed = before is None or before[0] != payload
+        messages = self._announce(extra.device, payload, None, extra.keeps) if changed else []
+        return [*messages, Message(extra.topic, encoded(extra.values(now)))]
+
     def _greeting(self) -> list[Message]:
         messages = self._announce(BRIDGE, bridge_payload(self.topics, self._buses, writing=self._writing()), None)
         for device, known in list(self.announced.items()):
@@ -141,6 +175,9 @@ class Outbox:
                 messages += self._remove(device, known.key)
             elif known.key and self._bank.get(known.key) is None:
                 messages.append(Message(self.topics.battery(known.key, "availability"), "offline", retain=True))
+            elif not known.key and device not in (BRIDGE, *(extra.device for extra in self._extras)):
+                messages.append(Message(self.announced.pop(device).topic, "", retain=True))
+                self.changed = True
         return messages
 
     def _ceased(self, key: Key) -> bool:
@@ -211,12 +248,13 @@ class Outbox:
         payload = battery_payload(self.topics, snapshot.key, *wanted, single_bus=len(self._buses) == 1)
         return self._announce(device_id(snapshot.key), payload, snapshot.key)
 
-    def _announce(self, device: str, payload: Payload, key: Key | None) -> list[Message]:
+    def _announce(self, device: str, payload: Payload, key: Key | None, keeps: str = "") -> list[Message]:
         """The announcement; before it, once, tombstones for what it no longer has."""
         topic = self.topics.config(device)
         components = {name: part["p"] for name, part in payload["components"].items()}
         before = self.announced.get(device)
         gone = {n: {"p": p} for n, p in before.components.items() if components.get(n) != p} if before else {}
+        gone = {n: tomb for n, tomb in gone.items() if not keeps or not n.startswith(keeps)}
         messages = []
         if before and before.topic != topic:
             messages.append(Message(before.topic, "", retain=True))
@@ -249,9 +287,12 @@ class Outbox:
 
     def health(self, now: float) -> dict[str, Any]:
         """Diagnostics of the buses and of every BMS."""
+        problems = [f"bus {name}: {bus.problem}" for name, bus in self._buses.items() if bus.option_error]
+        problems += self._problems
         return {
             "any_battery_problem": _on_off(any(said.troubled for said in self._said.values())),
-            "configuration_problem": _on_off(any(bus.option_error for bus in self._buses.values())),
+            "configuration_problem": _on_off(bool(problems)),
+            "configuration_reason": ("; ".join(problems) or "ok")[:255],
             **({"writing": _on_off(self._desk.unlocked)} if self._desk and self._writing() else {}),
             "same_battery": "; ".join(self._bank.twins())[:255],
             "buses": {name: bus_health(bus, now) for name, bus in self._buses.items()},

@@ -192,6 +192,15 @@ def checked(key: str, number: float, values: Mapping[str, Value]) -> float:
     return int(value) if limits.step >= 1 else value
 
 
+def same(one: Value, other: Value) -> bool:
+    """Whether two values are equal within the resolution of the wire."""
+    if isinstance(one, bool) or isinstance(other, bool) or one is None or other is None:
+        return one is other
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return isclose(one, other, abs_tol=5e-4)
+    return one == other
+
+
 def permitted(key: str, level: str) -> bool:
     """Whether the configured level lets this setting be changed."""
     control = specs()[key].control if key in specs() else None

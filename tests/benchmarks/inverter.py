@@ -67,13 +67,13 @@ async def punctuality(show: Show, seconds: float) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "jkbms_addon", "run", "--options", str(path)
         )
-        stack.callback(lambda: process.returncode is None and process.kill())
-        await until(lambda: starts(inverter.transmitted), 30)
-        await asyncio.sleep(seconds)
-        sent = list(inverter.transmitted)
-        report(show, sent)
-        process.terminate()
-        await process.wait()
+        try:
+            await until(lambda: starts(inverter.transmitted), 30)
+            await asyncio.sleep(seconds)
+            report(show, list(inverter.transmitted))
+        finally:
+            process.terminate()
+            await process.wait()
 
 
 def report(show: Show, sent: list[tuple[float, Frame]]) -> None:

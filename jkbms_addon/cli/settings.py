@@ -1,0 +1,234 @@
+"""``settings``: save, compare, restore and copy the settings of BMSs, while the app is stopped."""
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from jkbms_addon.cli.run import log_to_stderr
+from jkbms_addon.cli.visit import Visit, chosen, visiting
+from jkbms_addon.errors import CommandError, OptionsError
+from jkbms_addon.model import Value, specs
+from jkbms_addon.options import DEFAULT_FILE, BusOptions, read
+from jkbms_addon.protocols.modbus import ADDRESSES
+from jkbms_addon.writing import backup
+from jkbms_addon.writing.audit import Audit
+from jkbms_addon.writing.backup import Backup
+from jkbms_addon.writing.desk import Command, Outcome
+from jkbms_addon.writing.plan import NAMED, Step, differences, forbidden, left_out, ordered, payload, settings_of
+from jkbms_addon.writing.rules import shown
+
+Plans = dict[int, list[Step]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--options", type=Path, default=DEFAULT_FILE, metavar="FILE", help="default: %(default)s")
+    common.add_argument("--bus", required=True, metavar="B", help="name of a bus in the options")
+    common.add_argument("--address", required=True, type=_address, metavar="N", help="address of the BMS, 0 to 15")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="save|diff|apply")
+    save = actions.add_parser("save", parents=[common], help="write the settings of a BMS into a new file")
+    save.add_argument("file", type=Path, metavar="FILE")
+    diff = actions.add_parser("diff", parents=[common], help="show what differs from a file or from another BMS")
+    either = diff.add_mutually_exclusive_group(required=True)
+    either.add_argument("file", type=Path, nargs="?", metavar="FILE")
+    either.add_argument("--with", dest="other", type=_address, metavar="M", help="address of another BMS")
+    apply = actions.add_parser("apply", parents=[common], help="write what differs from a file, or copy to other BMSs")
+    either = apply.add_mutually_exclusive_group(required=True)
+    either.add_argument("file", type=Path, nargs="?", metavar="FILE")
+    either.add_argument("--to", type=_addresses, metavar="2-6", help="copy the settings of BMS N to these")
+    apply.add_argument("--dry-run", action="store_true", help="show the plan and write nothing")
+    named = ", ".join(sorted(NAMED))
+    apply.add_argument(
+        "--include", nargs="+", action="extend", default=[], choices=sorted(NAMED), metavar="KEY", help=f"also {named}"
+    )
+    parser.set_defaults(usage_error=parser.error)
+
+
+def _address(text: str) -> int:
+    if not text.isdecimal() or int(text) not in ADDRESSES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address from 0 to 15")
+    return int(text)
+
+
+def _addresses(text: str) -> list[int]:
+    wanted: set[int] = set()
+    for part in text.split(","):
+        found = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if not found or not (span := range(int(found[1]), int(found[2] or found[1]) + 1)) or span[-1] > max(ADDRESSES):
+            raise argparse.ArgumentTypeError(f"{text!r} must be addresses from 0 to 15 such as 2-6 or 1,3")
+        wanted.update(span)
+    return sorted(wanted)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when done or nothing was to do, 1 when something failed or ``diff`` found something, 2 for wrong usage.
+
+    ``OptionsError`` for options and files that cannot be used, ``LinkError`` when the bus cannot be opened.
+    """
+    log_to_stderr("warning")
+    options = read(args.options)
+    if args.bus not in {bus.name for bus in options.buses}:
+        args.usage_error(f"--bus: {args.bus!r} is not in {args.options}")
+    if args.address in (getattr(args, "to", None) or ()) or args.address == getattr(args, "other", None):
+        args.usage_error(f"BMS {args.address} cannot be compared with or copied to itself")
+    bus = chosen(options, args.bus)
+    level = options.writes.level
+    try:
+        return asyncio.run(_carried_out(args, bus, level))
+    except CommandError as error:
+        print(f"jkbms_addon: {error}" + ("\nnothing was written" if args.action == "apply" else ""), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+async def _carried_out(args: argparse.Namespace, bus: BusOptions, level: str) -> int:
+    if args.action == "save":
+        return await _save(args, bus)
+    saved = _read(args.file) if args.file else None
+    if args.action == "diff":
+        return await _diff(args, bus, saved)
+    return await _apply(args, bus, saved, level)
+
+
+def _audit(args: argparse.Namespace) -> Audit:
+    """Beside the options, where the app keeps it, too."""
+    return Audit(args.options.resolve().parent)
+
+
+def _writable(bus: BusOptions) -> frozenset[str]:
+    assert bus.plugin is not None
+    return bus.plugin.writable(bus.values)
+
+
+# --- save ----------------------------------------------------------------------------------------------
+async def _save(args: argparse.Namespace, bus: BusOptions) -> int:
+    if args.file.exists():
+        raise OptionsError(f"{args.file} exists already; a backup is never overwritten")
+    async with visiting(bus, [args.address], _audit(args)) as visit:
+        values = (await visit.values([args.address]))[args.address]
+    one = Backup(settings_of(values, _writable(bus)), backup.identity(values))
+    try:
+        with args.file.open("x", encoding="utf-8") as file:
+            file.write(backup.written(one, datetime.now().astimezone()))
+    except OSError as error:
+        raise OptionsError(f"{args.file} cannot be written: {error.strerror}") from error
+    print(f"{args.file}: {len(one.settings)} settings of BMS {args.address} ({one.who})")
+    return 0
+
+
+def _read(path: Path) -> Backup:
+    try:
+        return backup.read(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise OptionsError(f"{path} is no text") from error
+    except OSError as error:
+        raise OptionsError(f"{path} cannot be read: {error.strerror}") from error
+
+
+# --- diff ----------------------------------------------------------------------------------------------
+async def _diff(args: argparse.Namespace, bus: BusOptions, saved: Backup | None) -> int:
+    addresses = [args.address] if saved else [args.address, args.other]
+    async with visiting(bus, addresses, _audit(args)) as visit:
+        values = await visit.values(addresses)
+    other = saved.settings if saved else settings_of(values[args.other], _writable(bus))
+    steps = differences(values[args.address], other)
+    if not steps:
+        print("nothing differs")
+        return 0
+    print(table(steps, f"BMS {args.address}", args.file.name if saved else f"BMS {args.other}"))
+    return 1
+
+
+def table(steps: Iterable[Step], left: str, right: str) -> str:
+    """What differs, one line for each setting."""
+    rows = [("setting", left, right, "unit")]
+    rows += [(step.key, _bare(step.before), _bare(step.wanted), specs()[step.key].unit or "") for step in steps]
+    widths = [max(len(row[n]) for row in rows) for n in range(4)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _bare(value: Value) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "unknown" if value is None else str(value)
+
+
+# --- apply ---------------------------------------------------------------------------------------------
+async def _apply(args: argparse.Namespace, bus: BusOptions, saved: Backup | None, level: str) -> int:
+    targets = args.to or [args.address]
+    async with visiting(bus, {args.address, *targets}, _audit(args)) as visit:
+        values = await visit.values(targets if saved else [args.address, *targets])
+        if saved is None:
+            source = values[args.address]
+            saved = Backup(settings_of(source, _writable(bus)), backup.identity(source))
+        if alien := saved.settings.keys() - _writable(bus):
+            raise CommandError(f"{', '.join(sorted(alien))} cannot be changed on bus {bus.name}")
+        plans = {target: _plan(target, values[target], saved, args.include) for target in targets}
+        for target, plan in plans.items():
+            _announce(target, values[target], plan)
+        refused = sorted({key for plan in plans.values() for key in forbidden(plan, level)})
+        told = f"writes.level {level} does not allow {', '.join(refused)}" if refused else ""
+        if args.dry_run:
+            print(told or "nothing was written (--dry-run)", file=sys.stderr if told else sys.stdout)
+            return 0
+        if told:
+            raise CommandError(told)
+        origin = f"settings apply {args.file}" if args.file else f"settings apply from BMS {args.address}"
+        return await _write(bus.name, visit, plans, values, origin)
+
+
+def _plan(target: int, values: Mapping[str, Value], saved: Backup, include: Iterable[str]) -> list[Step]:
+    """The ordered changes of one BMS; ``CommandError`` when there is no order, or the cells are of another kind."""
+    cells, own = saved.identity.get("battery_type"), values.get("battery_type")
+    if cells and own and cells != own:
+        raise CommandError(f"BMS {target} has {own} cells, the settings are for {cells}")
+    steps = differences(values, saved.settings)
+    named = left_out(steps, include)
+    for key in named:
+        print(f"BMS {target}: {key} differs and is left as it is; name it with --include", file=sys.stderr)
+    try:
+        return ordered(values, [step for step in steps if step.key not in named])
+    except CommandError as error:
+        raise CommandError(f"BMS {target}: {error}") from error
+
+
+def _announce(target: int, values: Mapping[str, Value], plan: list[Step]) -> None:
+    who = Backup({}, backup.identity(values)).who
+    print(f"BMS {target} ({who}): {len(plan)} to change" if plan else f"BMS {target} ({who}): nothing to do")
+    for number, step in enumerate(plan, 1):
+        print(f"  {number}. {step}")
+
+
+async def _write(bus: str, visit: Visit, plans: Plans, values: Mapping[int, Mapping[str, Value]], origin: str) -> int:
+    """Write step by step; after the first that fails nothing more, and what was reached is told."""
+    outcomes: dict[tuple[int, str], Outcome] = {}
+    for target, plan in plans.items():
+        for step in plan:
+            command = Command(bus, target, step.key, payload(step.wanted), origin)
+            outcome = outcomes[target, step.key] = await visit.change(command, values[target])
+            reason = f": {outcome.reason}" if outcome.reason else ""
+            print(f"BMS {target}: {step}: {outcome.result.replace('_', ' ')}{reason}", flush=True)
+            if outcome.result not in ("applied", "unchanged"):
+                print("stopped; as it is now:")
+                print("\n".join(state(plans, outcomes)))
+                return 1
+    print(f"{len(outcomes)} changed" if outcomes else "nothing to do")
+    return 0
+
+
+def state(plans: Plans, outcomes: Mapping[tuple[int, str], Outcome]) -> Iterable[str]:
+    """Where a plan that was stopped has left every setting."""
+    for target, plan in plans.items():
+        for step in plan:
+            outcome = outcomes.get((target, step.key))
+            wanted = shown(step.key, step.wanted)
+            before = step.before if outcome is None else outcome.after
+            now = "unknown" if before is None else shown(step.key, before)
+            told = "not tried" if outcome is None else outcome.result.replace("_", " ")
+            yield f"  BMS {target}: {step.key}: {now} (wanted {wanted}, {told})"

@@ -1,0 +1,175 @@
+"""Batteries in, inverter out, the whole program between: what the broker does or does not do changes nothing."""
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from jkbms_addon.app import App
+from jkbms_addon.options import parse
+from jkbms_addon.simulator import SimulatedBms, serial_bus
+from jkbms_addon.simulator_can import Adapter, broadcasting, can_bms, slcan_adapter
+from tests.conftest import Mosquitto, until
+from tests.inverter.senders import LIMITS, gaps, limits, starts
+from tests.mqtt.test_client import listening
+
+STATE, BANK = "jkbms/inverter/state", "jkbms/bank/state"
+
+
+@asynccontextmanager
+async def app(folder: Path, port: int, buses: list[dict[str, Any]], **inverter: Any) -> AsyncIterator[App]:
+    section = {"protocol": "pylontech", "confirmed": True} | inverter
+    options = parse({"buses": buses, "mqtt": {"host": "127.0.0.1", "port": port}, "inverter": section})
+    assert options.inverter.problem == ""
+    one = App(options, folder)
+    task = asyncio.create_task(one.run())
+    try:
+        yield one
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def four_on_can() -> AsyncIterator[tuple[list[Any], list[dict[str, Any]]]]:
+    batteries = [can_bms(n, current=10.0, soc=50.0) for n in range(4)]
+    async with slcan_adapter(250000) as adapter, broadcasting(batteries, adapter.put):
+        yield batteries, [{"name": "can", "strategy": "can_broadcast", "channel": adapter.port}]
+
+
+@asynccontextmanager
+async def four_on_rs485() -> AsyncIterator[tuple[list[Any], list[dict[str, Any]]]]:
+    batteries = [SimulatedBms(n, current=10.0, soc=50.0, errors=0) for n in range(1, 5)]
+    async with serial_bus(batteries) as far:
+        yield batteries, [{"name": "a", "strategy": "master", "port": far.port, "addresses": "1-4", "interval": 1.0}]
+
+
+@pytest.mark.parametrize("source", [four_on_can, four_on_rs485])
+async def test_the_cadence_does_not_break_when_the_broker_is_killed(
+    source: Any, broker: Mosquitto, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with AsyncExitStack() as stack:
+        batteries, buses = await stack.enter_async_context(source())
+        far = await stack.enter_async_context(slcan_adapter(500000))
+        heard = await stack.enter_async_context(listening(broker.port))
+        one = await stack.enter_async_context(app(tmp_path, broker.port, buses, channel=far.port))
+        await until(lambda: one.inverter.control.state.packs_online == 4, 30)
+        await until(lambda: heard.last(STATE) and heard.last(BANK))
+        await until(lambda: json.loads(heard.last(STATE) or "")["emitting"] == "ON")
+        begun = len(far.transmitted)
+        await broker.kill()
+        await asyncio.sleep(6)
+        await broker.start()
+        await asyncio.sleep(3)
+        periods = gaps(far.transmitted[begun:])
+        assert json.loads(heard.last(BANK) or "")["packs_online"] == 4
+        last = [frame for _, frame in far.transmitted if frame.can_id == 0x359][-1]
+        assert (last.data[4], last.data[:4]) == (4, bytes(4))
+        batteries[3].silent = True
+        await until(lambda: one.inverter.control.state.packs_online == 3, 15)
+        await until(lambda: far.transmitted[-1][1].can_id == 0x359 and far.transmitted[-1][1].data[4] == 3, 5)
+    print(f"\nperiods while the broker was killed and came back: {[round(period, 3) for period in periods]}")
+    assert len(periods) >= 7
+    assert all(0.7 < period < 1.3 for period in periods)
+    assert [charge for charge, _ in limits(far.transmitted)][-3:] == [0, 0, 0]
+
+
+async def test_switch_and_button_over_mqtt(broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with AsyncExitStack() as stack:
+        _, buses = await stack.enter_async_context(four_on_can())
+        far = await stack.enter_async_context(slcan_adapter(500000))
+        home = await stack.enter_async_context(aiomqtt.Client("127.0.0.1", broker.port))
+        await home.publish("jkbms/inverter/enable/set", "OFF", retain=True)
+        heard = await stack.enter_async_context(listening(broker.port))
+        async with app(tmp_path, broker.port, buses, channel=far.port) as one:
+
+            def shown(key: str) -> Any:
+                return json.loads(heard.last(STATE) or "{}").get(key)
+
+            await until(lambda: shown("emitting") == "ON", 30)
+            assert "jkbms/inverter/enable/set: a retained command is ignored" in caplog.text
+            config = json.loads(heard.last("homeassistant/device/jkbms_inverter/config") or "")
+            assert config["components"]["stop"]["p"] == "button"
+            await home.publish("jkbms/inverter/stop/set", "STOP")
+            await until(lambda: shown("emitting") == "OFF", 8)
+            assert (shown("enable"), shown("reason"), shown("charge_current")) == ("OFF", "switched off", None)
+            assert [charge for charge, _ in limits(far.transmitted)[-3:]] == [0, 0, 0]
+            await home.publish("jkbms/inverter/enable/set", "nonsense")
+            await until(lambda: "takes ON and OFF" in caplog.text)
+            seen = len(far.transmitted)
+            await home.publish("jkbms/inverter/enable/set", "ON")
+            await until(lambda: len(far.transmitted) > seen)
+            await home.publish("jkbms/inverter/enable/set", "OFF")
+            await until(lambda: not one.inverter.control.enabled)
+        assert json.loads((tmp_path / "inverter.json").read_text()) == {"enabled": False}
+        seen = len(far.transmitted)
+        async with app(tmp_path, broker.port, buses, channel=far.port) as one:
+            await until(lambda: one.inverter.control.state.packs_online == 4, 30)
+            await asyncio.sleep(1.5)
+            assert len(far.transmitted) == seen
+
+
+@pytest.mark.parametrize("changes", [{"confirmed": False}, {"protocol": "none"}])
+async def test_unconfirmed_nothing_is_sent_and_the_limits_are_shown(
+    broker: Mosquitto, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    async with AsyncExitStack() as stack:
+        _, buses = await stack.enter_async_context(four_on_can())
+        far = await stack.enter_async_context(slcan_adapter(500000))
+        heard = await stack.enter_async_context(listening(broker.port))
+        one = await stack.enter_async_context(app(tmp_path, broker.port, buses, channel=far.port, **changes))
+        await until(lambda: one.inverter.control.state.packs_online == 4, 30)
+        await asyncio.sleep(2)
+        assert far.transmitted == []
+        assert far.commands == []  # not even opened
+        assert heard.last(BANK)
+        if one.options.inverter.wanted:
+            state = json.loads(heard.last(STATE) or "")
+            assert (state["emitting"], state["reason"]) == ("OFF", "nothing is sent: the option confirmed is not set")
+            assert state["discharge_current"] > 0
+        else:
+            assert heard.last(STATE) is None
+
+
+async def test_a_hung_broker_task_or_a_dead_bus_leaves_the_sender_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    async with AsyncExitStack() as stack:
+        _, buses = await stack.enter_async_context(four_on_can())
+        far: Adapter = await stack.enter_async_context(slcan_adapter(500000))
+        buses.append({"name": "b", "strategy": "master", "port": "/dev/nowhere"})
+        await stack.enter_async_context(app(tmp_path, 9, buses, channel=far.port))
+        await until(lambda: len(starts(far.transmitted)) >= 4, 30)
+        assert all(0.7 < period < 1.3 for period in gaps(far.transmitted))
+        assert any(frame.can_id == LIMITS for _, frame in far.transmitted)
+
+
+async def test_the_process_takes_leave_of_the_inverter_and_ends_within_five_seconds(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        _, buses = await stack.enter_async_context(four_on_can())
+        far = await stack.enter_async_context(slcan_adapter(500000))
+        path = tmp_path / "options-test.json"
+        inverter = {"protocol": "pylontech", "confirmed": True, "channel": far.port}
+        path.write_text(json.dumps({"buses": buses, "mqtt": {"host": "127.0.0.1", "port": 9}, "inverter": inverter}))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "jkbms_addon", "run", "--options", str(path), stderr=asyncio.subprocess.PIPE
+        )
+        await until(lambda: limits(far.transmitted) and limits(far.transmitted)[-1][0] > 0, 30)
+        await asyncio.sleep(0.3)
+        seen, asked = len(limits(far.transmitted)), time.monotonic()
+        process.terminate()
+        _, log = await process.communicate()
+        took = time.monotonic() - asked
+        assert (process.returncode, took < 5) == (0, True), log.decode()
+        assert [charge for charge, _ in limits(far.transmitted)[seen:]] == [0, 0, 0]
+        assert b"Traceback" not in log
