@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import random
 import tempfile
 import time
@@ -79,7 +78,7 @@ def figures() -> dict[str, float]:
     gc.collect()
     status = Path("/proc/self/status").read_text()
     rss = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
-    return {"rss": round(rss, 1), "fds": len(os.listdir("/proc/self/fd")), "tasks": len(asyncio.all_tasks())}
+    return {"rss": round(rss, 1), "fds": len(list(Path("/proc/self/fd").iterdir())), "tasks": len(asyncio.all_tasks())}
 
 
 async def faults(far: dict[str, FarEnd], broker: Any, dice: random.Random, end: float) -> Counter[str]:
@@ -110,7 +109,8 @@ async def faults(far: dict[str, FarEnd], broker: Any, dice: random.Random, end: 
 async def soak(seconds: float, gap: float, interval: float, seed: int) -> None:
     """Run for so many seconds of the clock."""
     dice = random.Random(seed)
-    master.GAP = schedule.GAP = gap
+    schedule.GAP = gap
+    vars(master)["GAP"] = gap
     master.YIELD = 5.0
     packs = [SimulatedBms(n, latency=0.005, serial_number=f"S{n}", soc=40 + n) for n in range(1, BATTERIES + 1)]
     async with AsyncExitStack() as stack:
