@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,15 @@ async def test_a_signal_publishes_offline_and_ends_with_status_0(
 
 @pytest.mark.parametrize("reachable", [True, False])
 async def test_it_ends_at_once_without_a_broker_too(tmp_path: Path, reachable: bool) -> None:
-    silent = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)  # takes connections, says nothing
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take connections and say nothing."""
+        with suppress(OSError):
+            await reader.read()
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    silent = await asyncio.start_server(mute, "127.0.0.1", 0)
     async with silent:
         port = silent.sockets[0].getsockname()[1] if reachable else 9
         process = await program("run", "--options", written(tmp_path, {"mqtt": {"host": "127.0.0.1", "port": port}}))
