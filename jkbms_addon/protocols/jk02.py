@@ -7,6 +7,7 @@ or of device information carries no address: it is proved by the acknowledgement
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Final, Literal
 
 from jkbms_addon.alarms import WORD_NAMES, raised_bits
@@ -374,9 +375,11 @@ _STILL: Final = (
 )
 
 
+_still = itemgetter(*(slice(start, stop) for start, stop in _STILL))
+
+
 def _fingerprint(payload: bytes, count: int) -> bytes:
-    still = [payload[start:stop] for start, stop in _STILL]
-    return b"".join([*still, payload[6 + 2 * count : 70], payload[80 + 2 * count : 144]])
+    return b"".join((*_still(payload), payload[6 + 2 * count : 70], payload[80 + 2 * count : 144]))
 
 
 @dataclass(frozen=True, slots=True)
