@@ -5,7 +5,6 @@ Source: specification of the RS485 protocol, chapters 2, 3 and 5, checked on cap
 or of device information carries no address: it is proved by the acknowledgement that follows.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Final, Literal
@@ -14,6 +13,7 @@ from jkbms_addon.alarms import WORD_NAMES, raised_bits
 from jkbms_addon.errors import FrameError
 from jkbms_addon.model import Reading, Value, derive
 from jkbms_addon.protocols import modbus
+from jkbms_addon.protocols.framing import StreamFramer
 from jkbms_addon.protocols.modbus import Message
 from jkbms_addon.wire import At, Layout, bit, choice, flag, number, text
 
@@ -177,70 +177,22 @@ def checksum(payload: bytes | bytearray) -> int:
     return sum(payload[: SIZE - 1]) & 0xFF
 
 
-class Framer:
-    """Finds frames and short messages in a stream of bytes, in whatever pieces they come.
-
-    A position that holds no message is skipped one byte at a time, so that a good frame right behind a
-    truncated one is found. At most one unfinished message is kept.
-    """
+class Framer(StreamFramer[Event]):
+    """Finds frames and short messages; where there is none it goes on by one byte."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._offset = 0
-        self.received = 0
-        self.junk = 0
-        self.checksum_failures = 0
+        super().__init__()
         self.sample = bytearray()  # the last bytes that were no message, for whoever looks for a cause
         self.expected_read: tuple[int, int] | None = None
 
-    @property
-    def waiting(self) -> bool:
-        """Whether the beginning of a message is held."""
-        return bool(self._buffer)
+    def _size(self, found: Event) -> int:
+        return SIZE if isinstance(found, Frame) else found.message.size
 
-    @property
-    def position(self) -> int:
-        """How many bytes of the stream are decided on."""
-        return self._offset
-
-    def feed(self, data: bytes) -> list[Event]:
-        """Messages that are complete with these bytes."""
-        self.received += len(data)
-        self._buffer += data
-        return list(self._events(final=False))
-
-    def flush(self) -> list[Event]:
-        """To be called after a silence: what is unfinished will not be completed."""
-        return list(self._events(final=True))
-
-    def clear(self) -> None:
-        """Forget an unfinished message (after the link was reopened)."""
-        self._offset += len(self._buffer)
-        self._buffer.clear()
-
-    def _events(self, *, final: bool) -> Iterator[Event]:
-        position, buffer = 0, self._buffer
-        try:
-            while position < len(buffer):
-                found = self._at(buffer, position)
-                if found is None and not final:
-                    break
-                if not found:
-                    self._skip(buffer[position])
-                    position += 1
-                    continue
-                size = SIZE if isinstance(found, Frame) else found.message.size
-                position += size
-                yield found
-        finally:
-            del buffer[:position]
-            self._offset += position
-
-    def _skip(self, byte: int) -> None:
-        self.junk += 1
-        self.sample.append(byte)
+    def _skip(self, buffer: bytearray, position: int) -> int:
+        self.sample.append(buffer[position])
         if len(self.sample) > 2 * SAMPLE:
             del self.sample[:-SAMPLE]
+        return 1
 
     def _at(self, buffer: bytearray, position: int) -> Event | Literal[False] | None:
         """The message at a position, False when there is none, None when more bytes are needed."""

@@ -6,7 +6,7 @@ password is skipped by its length and never kept; raw bytes hold it, so they are
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from jkbms_addon.alarms import LEGACY_NAMES, raised_bits
 from jkbms_addon.errors import CommandError, FrameError
 from jkbms_addon.model import Reading, Value, derive
+from jkbms_addon.protocols.framing import StreamFramer
 from jkbms_addon.protocols.legacy_tags import (
     CELLS,
     HEAD,
@@ -81,64 +82,19 @@ def valid(data: bytes | bytearray) -> bool:
     return data[-5] == END and checksum(data) == int.from_bytes(data[-4:])
 
 
-class Framer:
-    """Finds messages in a stream of bytes, in whatever pieces they come.
+class Framer(StreamFramer[Frame]):
+    """Finds messages; to be flushed after a silence of 50 ms.
 
     A message ends where its length says: start and end bytes also occur inside. After a wrong one the search
-    goes on behind its start, so that a good one right behind a truncated one is found. At most one unfinished
-    message is kept.
+    goes on at the next start byte.
     """
 
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._offset = 0
-        self.received = 0
-        self.junk = 0
-        self.checksum_failures = 0
+    def _size(self, found: Frame) -> int:
+        return len(found.data)
 
-    @property
-    def waiting(self) -> bool:
-        """Whether the beginning of a message is held."""
-        return bool(self._buffer)
-
-    @property
-    def position(self) -> int:
-        """How many bytes of the stream are decided on."""
-        return self._offset
-
-    def feed(self, data: bytes) -> list[Frame]:
-        """Messages that are complete with these bytes."""
-        self.received += len(data)
-        self._buffer += data
-        return list(self._frames(final=False))
-
-    def flush(self) -> list[Frame]:
-        """To be called after a silence of 50 ms: what is unfinished will not be completed."""
-        return list(self._frames(final=True))
-
-    def clear(self) -> None:
-        """Forget an unfinished message (after the link was reopened)."""
-        self._offset += len(self._buffer)
-        self._buffer.clear()
-
-    def _frames(self, *, final: bool) -> Iterator[Frame]:
-        position, buffer = 0, self._buffer
-        try:
-            while position < len(buffer):
-                found = self._at(buffer, position)
-                if found is None and not final:
-                    break
-                if not found:
-                    following = buffer.find(START[0], position + 1)
-                    skipped = (following if following > 0 else len(buffer)) - position
-                    position += skipped
-                    self.junk += skipped
-                    continue
-                position += len(found.data)
-                yield found
-        finally:
-            del buffer[:position]
-            self._offset += position
+    def _skip(self, buffer: bytearray, position: int) -> int:
+        following = buffer.find(START[0], position + 1)
+        return (following if following > 0 else len(buffer)) - position
 
     def _at(self, buffer: bytearray, position: int) -> Frame | Literal[False] | None:
         """The message at a position, False when there is none, None when more bytes are needed."""
