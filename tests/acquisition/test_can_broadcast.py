@@ -9,7 +9,7 @@ import socket
 import stat
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,47 +21,25 @@ import voluptuous as vol
 from jkbms_addon import can_channel as channels
 from jkbms_addon.acquisition import can_broadcast
 from jkbms_addon.acquisition.can_broadcast import FOREIGN, NOTHING, PLUGIN
-from jkbms_addon.app import own_bus
-from jkbms_addon.bank import Bank
 from jkbms_addon.can_channel import can_channel, explained, message
 from jkbms_addon.can_link import set_up
 from jkbms_addon.errors import LinkError
-from jkbms_addon.options import BusOptions, parse
 from jkbms_addon.protocols.candump import Frame
 from jkbms_addon.protocols.jkcan import V1_ALARMS, V2_ALARMS
 from jkbms_addon.protocols.jkcan_bus import Bus
 from jkbms_addon.protocols.jkcan_unit import DUPLICATE
 from jkbms_addon.simulator_can import Adapter, CanBms, broadcasting, can_bms, slcan_adapter
-from jkbms_addon.status import BusStatus
-from jkbms_addon.supervise import Keeper
+from tests.acquisition.owner import Owner, at_work
 from tests.conftest import until
 
 UNDER_VOLTAGE = "cell_under_voltage_severe"
 
 
-class Running:
-    """The owner of one bus at work."""
-
-    def __init__(self, channel: str, **options: Any) -> None:
-        raw = {"name": "t", "strategy": "can_broadcast", "channel": channel, **options}
-        self.options: BusOptions = parse({"buses": [raw]}).buses[0]
-        assert not self.options.problem
-        self.status, self.bank = BusStatus("t"), Bank()
-        self.history: list[tuple[float, Any]] = []
-
-    async def run(self) -> None:
-        keeper = Keeper("t", self.status.down)
-        update = self.bank.update
-
-        def kept(bus: str, reading: Any) -> None:
-            self.history.append((time.monotonic(), reading))
-            update(bus, reading)
-
-        self.bank.update = kept  # type: ignore[method-assign]
-        await keeper.run(lambda: own_bus(self.options, self.status, self.bank, keeper.healed))
+class Running(Owner):
+    """A CAN channel."""
 
     def online(self) -> set[int]:
-        return {s.address for s in self.bank if s.online(self.bank.clock())}
+        return self.addresses()
 
     def last(self, address: int) -> dict[str, Any]:
         return next((r.values for _, r in reversed(self.history) if r.address == address), {})
@@ -69,14 +47,8 @@ class Running:
 
 @asynccontextmanager
 async def running(channel: str, **options: Any) -> AsyncIterator[Running]:
-    bus = Running(channel, **options)
-    task = asyncio.create_task(bus.run())
-    try:
+    async with at_work(Running(strategy="can_broadcast", channel=channel, **options)) as bus:
         yield bus
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -14,40 +14,19 @@ from typing import Any
 import pytest
 
 from jkbms_addon.acquisition.master import PLUGIN
-from jkbms_addon.app import own_bus
-from jkbms_addon.bank import Bank
 from jkbms_addon.errors import LinkError
-from jkbms_addon.options import BusOptions, parse
 from jkbms_addon.protocols.modbus import LIVE
 from jkbms_addon.simulator import SerialBus, SimulatedBms, serial_bus
 from jkbms_addon.status import BusStatus
-from jkbms_addon.supervise import Keeper
+from tests.acquisition.owner import Owner, at_work
 from tests.conftest import until
 
 
-class Running:
-    """The owner of one bus at work."""
-
-    def __init__(self, port: str, addresses: str, interval: float) -> None:
-        raw = {"name": "t", "strategy": "master", "port": port, "addresses": addresses, "interval": interval}
-        self.options: BusOptions = parse({"buses": [raw]}).buses[0]
-        assert not self.options.problem
-        self.status, self.bank = BusStatus("t"), Bank()
-        self.history: list[tuple[float, Any]] = []
-
-    async def run(self) -> None:
-        keeper = Keeper("t", self.status.down)
-        update = self.bank.update
-
-        def kept(bus: str, reading: Any) -> None:
-            self.history.append((time.monotonic(), reading))
-            update(bus, reading)
-
-        self.bank.update = kept  # type: ignore[method-assign]
-        await keeper.run(lambda: own_bus(self.options, self.status, self.bank, keeper.healed))
+class Running(Owner):
+    """A polled port."""
 
     def online(self) -> set[int]:
-        return {s.address for s in self.bank if s.online(self.bank.clock())}
+        return self.addresses()
 
     def live(self, address: int) -> list[Any]:
         return [r.values for _, r in self.history if r.address == address and r.kind == "live"]
@@ -55,14 +34,8 @@ class Running:
 
 @asynccontextmanager
 async def running(port: str, addresses: str = "1-3", interval: float = 0.5) -> AsyncIterator[Running]:
-    bus = Running(port, addresses, interval)
-    task = asyncio.create_task(bus.run())
-    try:
+    async with at_work(Running(strategy="master", port=port, addresses=addresses, interval=interval)) as bus:
         yield bus
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def three() -> list[SimulatedBms]:

@@ -5,7 +5,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -16,39 +16,19 @@ import pytest
 from jkbms_addon.acquisition import ttl
 from jkbms_addon.acquisition.ttl import PLUGIN
 from jkbms_addon.acquisition.ttl_line import REASONS, SETTING, Heard, Line
-from jkbms_addon.app import own_bus
-from jkbms_addon.bank import Bank
-from jkbms_addon.options import BusOptions, parse
+from jkbms_addon.options import parse
 from jkbms_addon.protocols import legacy
 from jkbms_addon.simulator_ttl import SimulatedFirst, TtlGateway, TtlPort, ttl_gateway, ttl_port
 from jkbms_addon.status import BusStatus
-from jkbms_addon.supervise import Keeper
+from tests.acquisition.owner import Owner, at_work
 from tests.conftest import until
 
 
-class Running:
-    """The owner of one bus at work."""
-
-    def __init__(self, **options: Any) -> None:
-        raw = {"name": "t", "strategy": "ttl", "interval": 0.5, **options}
-        self.options: BusOptions = parse({"buses": [raw]}).buses[0]
-        assert not self.options.problem
-        self.status, self.bank = BusStatus("t"), Bank()
-        self.history: list[tuple[float, Any]] = []
-
-    async def run(self) -> None:
-        keeper = Keeper("t", self.status.down)
-        update = self.bank.update
-
-        def kept(bus: str, reading: Any) -> None:
-            self.history.append((time.monotonic(), reading))
-            update(bus, reading)
-
-        self.bank.update = kept  # type: ignore[method-assign]
-        await keeper.run(lambda: own_bus(self.options, self.status, self.bank, keeper.healed))
+class Running(Owner):
+    """A first-generation BMS."""
 
     def online(self) -> bool:
-        return any(s.online(self.bank.clock()) for s in self.bank)
+        return bool(self.addresses())
 
     def trouble(self) -> str:
         return self.status.problem if self.status.connected else ""
@@ -63,14 +43,8 @@ class Running:
 
 @asynccontextmanager
 async def running(**options: Any) -> AsyncIterator[Running]:
-    bus = Running(**options)
-    task = asyncio.create_task(bus.run())
-    try:
+    async with at_work(Running(**{"strategy": "ttl", "interval": 0.5, **options})) as bus:
         yield bus
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def nothing_false(bus: Running, far: TtlPort | TtlGateway) -> None:
