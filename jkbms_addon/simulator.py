@@ -352,10 +352,14 @@ class SerialBus(FarEnd):
 
 @dataclass(slots=True, kw_only=True)
 class TcpBus(FarEnd):
-    """The serial side of an RS485-to-TCP gateway that passes bytes on to every client."""
+    """The serial side of an RS485-to-TCP gateway that passes bytes on to every client.
+
+    ``forget`` leaves the connections of now open but dead, as a gateway does that has restarted.
+    """
 
     port: int = 0
     clients: set[asyncio.StreamWriter] = field(default_factory=set)
+    forgotten: set[asyncio.StreamWriter] = field(default_factory=set)
     server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -367,19 +371,26 @@ class TcpBus(FarEnd):
         """Refuse and drop everybody."""
         if self.server:
             self.server.close()
-            for writer in list(self.clients):
+            for writer in [*self.clients, *self.forgotten]:
                 writer.transport.abort()
             self.server = None
+
+    def forget(self) -> None:
+        """Neither hear nor serve the clients of now any more, without telling them."""
+        self.forgotten |= self.clients
+        self.clients.clear()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.clients.add(writer)
         try:
             while data := await reader.read(4096):
-                await self.heard(data)
+                if writer in self.clients:
+                    await self.heard(data)
         except OSError:
             pass
         finally:
             self.clients.discard(writer)
+            self.forgotten.discard(writer)
             writer.close()
 
     def put(self, part: bytes) -> None:

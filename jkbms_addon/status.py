@@ -108,7 +108,7 @@ class BusStatus:
     batteries: dict[int, BmsStatus] = field(default_factory=dict)
     quality: Quality = field(default_factory=Quality)
     worst: Incident | None = None
-    _trouble: tuple[str, float] | None = None  # reason and wall clock of what is wrong now
+    _trouble: tuple[str, float, float] | None = None  # reason of what is wrong now, its wall clock, its monotonic time
 
     def bms(self, address: int) -> BmsStatus:
         """Counters of one address, made when it is first spoken of."""
@@ -132,14 +132,14 @@ class BusStatus:
         """What is wrong now, empty when nothing is; whether that is news. The worst incident is kept."""
         if reason == self.problem:
             return False
-        now = time.time()
+        now = time.monotonic()  # the wall clock may jump meanwhile
         if self._trouble:
-            what, began = self._trouble
-            if self.worst is None or now - began > self.worst.seconds:
-                self.worst = Incident(what, began, now - began)
+            what, began, since = self._trouble
+            if self.worst is None or now - since > self.worst.seconds:
+                self.worst = Incident(what, began, now - since)
             if not self.connected or not reason:
-                self.quality.lost(time.monotonic(), now - began)
-        self._trouble = (reason, now) if reason else None
+                self.quality.lost(now, now - since)
+        self._trouble = (reason, time.time(), now) if reason else None
         self.problem = reason
         if reason:
             self.last_error = reason

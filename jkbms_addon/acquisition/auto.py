@@ -36,6 +36,11 @@ class Auto:
         self._since = time.monotonic()
         status.mode = "listening for a master"
 
+    @property
+    def missed(self) -> float | None:
+        """As the behaviour that is at work."""
+        return self._listener.missed if self._listener else self._master.missed if self._master else None
+
     async def poll(self) -> Sequence[Reading]:
         """Follow or ask, whichever fits this bus now."""
         if self._listener:
@@ -89,7 +94,9 @@ async def opened(options: Options, status: BusStatus) -> AsyncIterator[Auto | Wa
             yield Auto(link, status, wanted, every)
         return
     async with tcp_link(options["host"], options["tcp_port"]) as link:
-        yield Watched(Auto(link, status, wanted, every, tcp=True), link, max(SILENT_LISTENING, SILENT_POLLING))
+        # a new connection begins with listening again, so a master that pauses must not cause it
+        silence = max(SILENT_LISTENING, SILENT_POLLING) + every
+        yield Watched(Auto(link, status, wanted, every, tcp=True), link, silence, silence)
 
 
 PLUGIN = Plugin(

@@ -60,6 +60,11 @@ REASONS: dict[str, Reason] = {
         "noise, missing ground, a cheap adapter, or two BMSs with the same address answering at once",
         "connect GND, use an isolated adapter, check the DIP switches",
     ),
+    "unanswered": Reason(
+        "a master asks on this bus, but no answer arrives whole",
+        "the BMSs that it asks are off, or their answers are damaged on the way",
+        "check the wires to them, GND and termination, and their DIP addresses",
+    ),
     "legacy": Reason(
         "messages of the first-generation protocol (4E 57)",
         "the UART1 protocol of this BMS is 000",
@@ -102,6 +107,7 @@ class Doctor:
     started: float | None = None
     last_frame: float | None = None
     last_byte: float | None = None
+    last_short: float | None = None  # when a question or an acknowledgement was heard whole
     echoes: int = 0
     damaged: int = 0
     foreign: float | None = None  # when another master was heard
@@ -142,23 +148,27 @@ class Doctor:
             return "two_masters"
         if self.duplicates:
             return "duplicate"
-        if self.started is None or now - (self.last_frame or self.started) < PATIENCE:
+        # where a master is heard at work, one damaged frame in a cycle says nothing yet
+        asked = not self.polling and self.last_short is not None and now - self.last_short < PATIENCE
+        quiet = 2 * PATIENCE if asked else PATIENCE
+        if self.started is None or now - (self.last_frame or self.started) < quiet:
             return None
         recent = [data for at, data in self._chunks if now - at <= WINDOW]
-        return self._silence() if not recent else self._noise(recent, sample)
+        return self._silence() if not recent else self._noise(recent, sample, asked=asked)
 
     def _silence(self) -> str:
         if self.tcp:
             return "nothing_gateway"
         return "nothing_polled" if self.polling else "nothing_heard"
 
-    def _noise(self, recent: list[bytes], sample: bytes) -> str:
+    def _noise(self, recent: list[bytes], sample: bytes, *, asked: bool) -> str:
         heard = b"".join(recent)
         causes = (
             ("legacy", b"\x4e\x57\x00" in heard or b"\x4e\x57\x01" in heard),
             ("modbus_tcp", any(mbap(data) for data in recent)),
             ("heartbeat", repeated(recent)),
             ("damaged", self.damaged > 0),
+            ("unanswered", asked),
             ("echo", self.echoes > 0 and len(sample) < ENOUGH),
             (self._silence(), len(heard) < ENOUGH),
             ("flood", idle(heard) > 0.7),

@@ -48,6 +48,7 @@ class Ear:
         for event in events:
             heard += self.attribution.event(event, now)
             if isinstance(event, Short):
+                self.doctor.last_short = now
                 heard.append(event)
         heard += self.attribution.expire(now)
         self._count(now)

@@ -3,10 +3,11 @@
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition import Changing, Options, Plugin, Source
+from jkbms_addon.acquisition import Changing, Options, Plugin
 from jkbms_addon.acquisition.change import Change
 from jkbms_addon.acquisition.doctor import REASONS
 from jkbms_addon.acquisition.link import Link, tcp_link
@@ -20,25 +21,44 @@ from jkbms_addon.protocols.registers import WRITABLE
 from jkbms_addon.status import BusStatus
 
 PATIENCE = 2.0  # gateways take 230 ms on average; answers are awaited for 1 s
-SILENT_POLLING, SILENT_LISTENING = 30.0, 60.0  # seconds without a byte that make a connection half-open
+SILENT_POLLING, SILENT_LISTENING = 30.0, 60.0  # seconds without any byte that make a connection half-open
+MISSED_POLLING, MISSED_LISTENING = 4.0, 10.0  # the same where somebody was heard on it and is missed
+
+
+class Missing(Protocol):
+    """A source that tells since when it misses everybody whom it heard; None while somebody is heard."""
+
+    @property
+    def missed(self) -> float | None:
+        """Monotonic time in s."""
+
+    async def poll(self) -> Sequence[Reading]:
+        """As any source."""
 
 
 class Watched:
-    """A source on a TCP link that gives the connection up when nothing comes for too long."""
+    """A source on a TCP link that gives the connection up when nothing comes for too long.
 
-    def __init__(self, source: Source, link: Link, silence: float) -> None:
-        self._source, self._link, self._silence = source, link, silence
+    ``silence`` is how many seconds a connection may bring nothing, ``gone`` how many when somebody is missed. A
+    fresh connection costs little, and nobody is shown as unavailable yet when it is made in time.
+    """
+
+    def __init__(self, source: Missing, link: Link, silence: float, gone: float) -> None:
+        self._source, self._link, self._silence, self._gone = source, link, silence, gone
         self._received, self._since = 0, time.monotonic()
 
     async def poll(self) -> Sequence[Reading]:
         """As the source; ``LinkError`` when the connection is half-open."""
         readings = await self._source.poll()
-        now = time.monotonic()
+        now, missed = time.monotonic(), self._source.missed
         if self._link.received != self._received:
             self._received, self._since = self._link.received, now
-        elif now - self._since > self._silence:
+        elif self._quiet(now, missed) > (self._silence if missed is None else self._gone):
             raise LinkError(f"{self._link.name}: {REASONS['half_open']}")
         return readings
+
+    def _quiet(self, now: float, missed: float | None) -> float:
+        return now - max(self._since, missed or 0.0)
 
     async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
         """As the source; ``CommandError`` when it only listens."""
@@ -52,10 +72,11 @@ async def opened(options: Options, status: BusStatus) -> AsyncIterator[Watched]:
     """A connection to the gateway."""
     async with tcp_link(options["host"], options["tcp_port"]) as link:
         if options["mode"] == "poll":
-            source: Source = Master(link, status, options["addresses"], options["interval"], PATIENCE, tcp=True)
-            yield Watched(source, link, SILENT_POLLING)
+            master = Master(link, status, options["addresses"], options["interval"], PATIENCE, tcp=True)
+            # between two rounds nothing need come
+            yield Watched(master, link, SILENT_POLLING + options["interval"], MISSED_POLLING)
         else:
-            yield Watched(Listener(link, status, tcp=True), link, SILENT_LISTENING)
+            yield Watched(Listener(link, status, tcp=True), link, SILENT_LISTENING, MISSED_LISTENING)
 
 
 PLUGIN = Plugin(

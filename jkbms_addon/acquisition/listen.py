@@ -38,6 +38,11 @@ class Listener:
         self._cycles: dict[int, deque[float]] = {}
         self._last: dict[int, float] = {}
 
+    @property
+    def missed(self) -> float | None:
+        """Monotonic time in s of the last sign of a master, who never pauses; None when there was none."""
+        return self.master_heard
+
     async def poll(self) -> Sequence[Reading]:
         """What was heard since the last time."""
         waiting = self.ear.attribution.holding or self.ear.framer.waiting

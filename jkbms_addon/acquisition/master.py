@@ -55,6 +55,7 @@ class Master:
         self._quiet_from = now  # when the line is ready for the next question
         self._clean = True  # whether the last question was answered, so that no late answer is under way
         self._expecting_echo: tuple[int, int] | None = None  # address and register of our own question
+        self.missed: float | None = None  # since when those who were there do not answer; None while somebody does
         self._read: Frame | None = None  # the frame that was believed last, for read-modify-write
 
     def yielding(self, now: float) -> bool:
@@ -117,6 +118,7 @@ class Master:
         self._quiet_from, self._clean, self._expecting_echo = now + GAP, answer is not None, None
         if answer is None:
             return self._unanswered(job, now)
+        self.missed = None
         if isinstance(answer, Short):
             return self._damaged(job, now)
         reading, verdict = self.ear.judge(answer, now, now - asked)
@@ -185,6 +187,7 @@ class Master:
             _LOGGER.warning("%s: BMS %d does not answer any more", self._status.name, job.address)
             self.ear.gate.forget(job.address)
         if present:
+            self.missed = self.missed or now
             self._status.timeouts += 1
             self._status.bms(job.address).failed()
             self._status.quality.note(now, bad=1)

@@ -16,6 +16,7 @@ import voluptuous as vol
 from jkbms_addon.acquisition import Options, Plugin
 from jkbms_addon.acquisition.change import Change
 from jkbms_addon.acquisition.change_ttl import REST, change
+from jkbms_addon.acquisition.gateway import MISSED_POLLING, SILENT_POLLING, Watched
 from jkbms_addon.acquisition.link import Link, serial_link, tcp_link
 from jkbms_addon.acquisition.options import address, host, one_link, pause, port, target, tcp_port
 from jkbms_addon.acquisition.ttl_line import REASONS, SILENCE, Line
@@ -56,6 +57,7 @@ class Ttl:
         self._due = self._began = self._asked = self._last_answer = time.monotonic()
         self._tries = self._confirmations = 0
         self._present = self._woken = False
+        self.missed: float | None = None  # since when a BMS that was there does not answer
         self._starting: float | None = None  # since when charge and cycles are told as 0
 
     @property
@@ -102,6 +104,8 @@ class Ttl:
 
     # --- no answer -----------------------------------------------------------------------------------
     def _unanswered(self, now: float) -> None:
+        if self._present:
+            self.missed = self.missed or now
         self._status.quality.note(now, bad=int(self._present))
         if self._woken:
             self._missed(now)
@@ -179,7 +183,7 @@ class Ttl:
         return found if now - self._starting < START_UP else readings(frame, self.address, settled=True)
 
     def _answered(self, now: float, latency: float | None) -> None:
-        self._tries, self._woken, self._last_answer = 0, False, now
+        self._tries, self._woken, self._last_answer, self.missed = 0, False, now, None
         self._status.frames += 1
         bms = self._status.bms(self.address)
         bms.expected, bms.valid_for = self._every, self.valid_for
@@ -208,10 +212,14 @@ def _link(options: Options) -> AbstractAsyncContextManager[Link]:
 
 
 @asynccontextmanager
-async def opened(options: Options, status: BusStatus) -> AsyncIterator[Ttl]:
+async def opened(options: Options, status: BusStatus) -> AsyncIterator[Ttl | Watched]:
     """The port or the connection to the gateway, for us alone."""
     async with _link(options) as link:
-        yield Ttl(link, status, options["address"], options["interval"], 1.0 if "port" in options else PATIENCE)
+        if "port" in options:
+            yield Ttl(link, status, options["address"], options["interval"])
+        else:
+            source = Ttl(link, status, options["address"], options["interval"], PATIENCE)
+            yield Watched(source, link, SILENT_POLLING + options["interval"], MISSED_POLLING)
 
 
 PLUGIN = Plugin(

@@ -95,3 +95,15 @@ def test_each_reason_is_one_line_that_says_what_to_do(reason: object) -> None:
     assert "\n" not in text
     assert len(text) < 400
     assert text.count(": ") >= 1
+
+
+def test_a_master_whose_questions_are_heard_whole_speaks_our_protocol() -> None:
+    doctor = patient(*[page_request(n, 0x1620) + b"\x55\xaa" + bytes(range(60)) for n in range(1, 15)], polling=False)
+    doctor.last_short = 13.0
+    assert doctor.reason(2 * PATIENCE - 1) is None  # one damaged frame in a cycle is not the end
+    doctor.last_short = 2 * PATIENCE
+    assert doctor.reason(2 * PATIENCE + 1) == "unanswered"
+    doctor.damaged = 1
+    assert doctor.reason(2 * PATIENCE + 1) == "damaged"
+    doctor.last_short = None
+    assert doctor.reason(LATE) == "damaged"

@@ -167,6 +167,29 @@ async def test_refused_dropped_and_half_open_connections(tmp_path: Path) -> None
             true(running, far)
 
 
+async def test_a_pause_between_rounds_is_no_half_open_connection(tmp_path: Path) -> None:
+    async with tcp_bus(slaves()) as far:
+        bus = {**GATEWAY, "tcp_port": far.port, "addresses": "1-8", "interval": 9}
+        async with app(bus, folder=tmp_path) as running:
+            await until(lambda: online(running) == {1, 7}, 8)
+            await asyncio.sleep(8)
+            assert running.buses["a"].reconnects == 0
+
+
+async def test_a_dead_connection_is_given_up_before_anybody_is_missed(tmp_path: Path) -> None:
+    """The gateway forgot our connection but serves new ones: two rounds without an answer are enough."""
+    async with tcp_bus(slaves()) as far:
+        bus = {**GATEWAY, "tcp_port": far.port, "addresses": "1,7", "interval": 0.3}
+        async with app(bus, folder=tmp_path) as running:
+            await until(lambda: online(running) == {1, 7}, 8)
+            far.forget()
+            reconnects = running.buses["a"].reconnects
+            await until(lambda: running.buses["a"].reconnects > reconnects, 8)
+            frames = running.buses["a"].frames
+            await until(lambda: running.buses["a"].frames > frames + 2, 5)
+            assert online(running) == {1, 7}
+
+
 @pytest.mark.parametrize("kind", ["port", "host"])
 async def test_auto_follows_a_master_or_asks_where_there_is_none(kind: str, tmp_path: Path) -> None:
     opened = serial_bus(slaves(), slot=SLOT) if kind == "port" else tcp_bus(slaves(), slot=SLOT)
