@@ -1,0 +1,103 @@
+"""Compares everything that is published with what the simulated batteries really said."""
+
+import json
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from jkbms_addon.model import flat
+from jkbms_addon.mqtt.outbox import encoded
+from jkbms_addon.protocols import modbus
+from jkbms_addon.protocols.jk02 import REGISTERS, Frame, decode
+from jkbms_addon.simulator import SimulatedBms
+
+REMEMBERED = 60  # pages; what was said earlier is old
+TYPES = {register: kind for kind, register in REGISTERS.items()}
+
+
+@dataclass(slots=True)
+class Witness(SimulatedBms):
+    """A simulated battery that remembers what it said."""
+
+    said: dict[int, deque[bytes]] = field(default_factory=dict)
+
+    def page(self, register: int) -> bytes:
+        # not super(): a dataclass with slots is made anew
+        page = SimulatedBms.page(self, register)
+        self.said.setdefault(register, deque(maxlen=REMEMBERED)).append(page)
+        return page
+
+    def told(self, register: int) -> list[dict[str, Any]]:
+        """What it said of late, as it would be published, the newest first."""
+        pages = reversed(self.said.get(register, ()))
+        readings = (decode(Frame(TYPES[register], page, 0), self.address) for page in pages)
+        return [json.loads(encoded(flat(r.values, r.alarm_names))) for r in readings]
+
+
+def differing(shown: dict[str, Any], truth: dict[str, Any]) -> list[str]:
+    """Keys with a value that was not said; null says nothing."""
+    return [key for key, value in shown.items() if value is not None and truth.get(key) != value]
+
+
+class Judge:
+    """Hears every message; ``batteries`` by bus and address are all that exist."""
+
+    def __init__(self, batteries: dict[tuple[str, int], Witness]) -> None:
+        self._batteries = batteries
+        self.judged: Counter[str] = Counter()
+        self.wrong: Counter[str] = Counter()
+        self.phantoms: set[str] = set()
+        self.examples: list[str] = []
+        self._fixed: dict[tuple[str, int], dict[str, Any]] = {}
+
+    def hear(self, topic: str, payload: str) -> None:
+        """Look at one message."""
+        parts = topic.split("/")
+        if parts[0] == "homeassistant" and parts[-1] == "config":
+            self._announced(parts[-2])
+        elif len(parts) == 4 and parts[2].isdecimal() and payload:
+            self._battery((parts[1], int(parts[2])), parts[3], payload)
+
+    def _announced(self, device: str) -> None:
+        expected = {f"jkbms_{bus}_{address}" for bus, address in self._batteries}
+        if device not in {*expected, "jkbms_bridge", "jkbms_bank", "jkbms_inverter"}:
+            self.phantoms.add(device)
+
+    def _battery(self, key: tuple[str, int], leaf: str, payload: str) -> None:
+        bms = self._batteries.get(key)
+        if bms is None:
+            self.phantoms.add(f"{key[0]}/{key[1]}")
+            return
+        if leaf not in ("state", "settings", "info"):
+            return
+        self.judged[leaf] += 1
+        shown = json.loads(payload)
+        wrong = self._live(bms, shown) if leaf == "state" else differing(shown, self._fixed_values(key, bms))
+        if wrong:
+            self.wrong[f"{key[0]}/{key[1]} {leaf}"] += 1
+            self.examples.append(f"{topic_of(key, leaf)}: { ({name: shown[name] for name in wrong[:5]}) }")
+
+    def _live(self, bms: Witness, shown: dict[str, Any]) -> list[str]:
+        """Empty when one of the latest pages says exactly this, else how the best of them differs."""
+        best: list[str] | None = None
+        for truth in bms.told(modbus.LIVE):
+            wrong = differing(shown, truth)
+            if not wrong:
+                return []
+            best = wrong if best is None or len(wrong) < len(best) else best
+        return best or ["(nothing was said)"]
+
+    def _fixed_values(self, key: tuple[str, int], bms: Witness) -> dict[str, Any]:
+        """Settings and identity, which nobody changes here."""
+        if key not in self._fixed:
+            values: dict[str, Any] = {}
+            for register in (modbus.SETTINGS, modbus.ABOUT):
+                reading = decode(Frame(TYPES[register], SimulatedBms.page(bms, register), 0), bms.address)
+                values |= flat(reading.values, reading.alarm_names)
+            values["battery_type"] = "LFP"  # told with the measured values
+            self._fixed[key] = json.loads(encoded(values))
+        return self._fixed[key]
+
+
+def topic_of(key: tuple[str, int], leaf: str) -> str:
+    return f"{key[0]}/{key[1]}/{leaf}"

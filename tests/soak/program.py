@@ -1,0 +1,58 @@
+"""The program of the soak: the app with a hurried clock, which writes its figures down when it gets SIGUSR1.
+
+``python -m tests.soak.program FACTOR OPTIONS FIGURES``
+"""
+
+import asyncio
+import gc
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.soak.clock import hurry, loop
+
+
+def figures(app: Any) -> dict[str, Any]:
+    """What must not grow, and what was counted so far."""
+    gc.collect()
+    status = Path("/proc/self/status").read_text()
+    rss = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
+    return {
+        "rss": round(rss, 1),
+        "fds": len(list(Path("/proc/self/fd").iterdir())),
+        "tasks": len(asyncio.all_tasks()),
+        "queued": sum(queue.qsize() for queue in app.desk.queues.values()),
+        "readings": sum(snapshot.count for snapshot in app.bank),
+        **{
+            key: sum(getattr(bus, key) for bus in app.buses.values())
+            for key in ("frames", "checksum_errors", "implausible", "timeouts", "reconnects")
+        },
+    }
+
+
+def main(factor: float, options: Path, told: Path) -> None:
+    hurry(factor)
+    # only now, as its modules keep the clock function
+    from jkbms_addon.app import App
+    from jkbms_addon.cli.run import log_to_stderr, until_signal
+    from jkbms_addon.options import read
+
+    async def run() -> None:
+        app = App(read(options), options.parent)
+
+        def tell() -> None:
+            with told.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(figures(app)) + "\n")
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
+        await until_signal(app)
+
+    log_to_stderr("info")
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
