@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from math import inf
 
 import voluptuous as vol
 
@@ -23,6 +24,10 @@ _LOGGER = logging.getLogger(__name__)
 IDLE = 1.0  # seconds that one poll waits for the first byte
 FIRST_CYCLE = 8.0  # seconds; the longest cycle seen, until the bus's own is known
 CYCLES = 3  # silent cycles after which a BMS is gone
+# s from a question to the end of its answer; the master's next word comes after 0.22 s at the earliest, and its own
+# frame without its acknowledgement would be taken for the answer of the one that it asked last
+ANSWERED, ANSWERED_TCP = 0.2, 0.5
+PROOF = 60.0  # s for which an acknowledgement or a settings frame proves that a BMS exists
 
 
 class Listener:
@@ -33,8 +38,10 @@ class Listener:
     ) -> None:
         self._link, self._status, self._clock = link, status, clock
         self._hold = HOLD_TCP if tcp else HOLD
-        self.ear = Ear(status, Doctor(polling=False, tcp=tcp, started=clock()), self._hold)
+        answered = ANSWERED_TCP if tcp else ANSWERED
+        self.ear = Ear(status, Doctor(polling=False, tcp=tcp, started=clock()), self._hold, answered)
         self.master_heard: float | None = None  # monotonic time of the last sign of a master, in s
+        self._proved: dict[int, float] = {}
         self._cycles: dict[int, deque[float]] = {}
         self._last: dict[int, float] = {}
 
@@ -56,7 +63,23 @@ class Listener:
         self.ear.diagnose(now)
         return readings
 
+    def asked(self, address: int, register: int, now: float) -> None:
+        """We asked ourselves (a recording holds that), so that an answer needs no other proof."""
+        self._proved[address] = now
+        self.ear.attribution.requested(address, register, now)
+
+    def _proves(self, heard: Attributed, now: float) -> bool:
+        """Whether who sent this is sure; that a question came before is enough only for one that surely exists."""
+        if heard.address is None:
+            return False
+        if heard.by == "request":
+            return now - self._proved.get(heard.address, -inf) <= PROOF
+        self._proved[heard.address] = now
+        return True
+
     def _judged(self, heard: Attributed, now: float) -> list[Reading]:
+        if not self._proves(heard, now):
+            heard = replace(heard, address=None)
         if heard.address is not None and heard.frame.type == 2:
             self._cadence(heard.address, now)
         reading, _ = self.ear.judge(heard, now)

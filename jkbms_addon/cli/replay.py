@@ -153,7 +153,7 @@ class Replayed:
     def _tapped(self, direction: str, data: bytes) -> None:
         sent = modbus.recognise(data) if direction == "tx" else 0
         if isinstance(sent, Message) and sent.kind == "request" and sent.register is not None:
-            self._listener.ear.attribution.requested(sent.address, sent.register, self._link.now)
+            self._listener.asked(sent.address, sent.register, self._link.now)
 
 
 @asynccontextmanager

@@ -105,6 +105,21 @@ async def test_garbage_makes_no_false_value_and_no_phantom(tmp_path: Path) -> No
             assert {s.address for s in running.bank} == {0, 1, 7}
 
 
+async def test_the_masters_own_frames_are_never_taken_for_an_answer_of_one_that_does_not_exist(tmp_path: Path) -> None:
+    """Its own frame follows the question to 15; when its acknowledgement is damaged only that question is before it."""
+
+    def damaged(data: bytes) -> bytes:
+        return data[:-2] if len(data) > 300 else data  # of the requests nothing is lost
+
+    async with serial_bus([], master=dip0(), slot=SLOT) as far:
+        async with app({**LISTEN, "port": far.port}, folder=tmp_path) as running:
+            await until(lambda: online(running) == {0}, 12)
+            far.mangle = damaged
+            junk = running.buses["a"].junk
+            await until(lambda: running.buses["a"].junk > junk + 6 * 300, 12)
+            assert {snapshot.address for snapshot in running.bank} == {0}
+
+
 async def test_a_bms_that_stops_answering_is_gone_after_three_cycles(tmp_path: Path, monkeypatch: Any) -> None:
     async with serial_bus(slaves(), master=dip0(), slot=0.25) as far:
         async with app({**LISTEN, "port": far.port}, folder=tmp_path) as running:
