@@ -6,8 +6,11 @@
 import asyncio
 import gc
 import json
+import re
 import signal
 import sys
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ def figures(app: Any) -> dict[str, Any]:
         "rss": round(rss, 1),
         "fds": len(list(Path("/proc/self/fd").iterdir())),
         "tasks": len(asyncio.all_tasks()),
+        "kinds": kinds(),
         "queued": sum(queue.qsize() for queue in app.desk.queues.values()),
         "readings": sum(snapshot.count for snapshot in app.bank),
         **{
@@ -30,6 +34,16 @@ def figures(app: Any) -> dict[str, Any]:
             for key in ("frames", "checksum_errors", "implausible", "timeouts", "reconnects")
         },
     }
+
+
+def kinds() -> dict[str, int]:
+    """What the descriptors and the tasks are, so that a leak has a name."""
+    files = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the one that looks at them
+            files.append(re.sub(r"[:/]?\[?\d+\]?$", "", str(link.readlink())))
+    tasks = [getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks()]
+    return dict(sorted(Counter([*files, *tasks]).items()))
 
 
 def main(factor: float, options: Path, told: Path) -> None:
