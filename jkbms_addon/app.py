@@ -14,7 +14,7 @@ from jkbms_addon.bank import Bank
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.inverter.path import Path as InverterPath
 from jkbms_addon.kept import Kept
-from jkbms_addon.mqtt.access import access
+from jkbms_addon.mqtt.access import Whereabouts
 from jkbms_addon.mqtt.client import Broker
 from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Outbox
@@ -129,8 +129,8 @@ class App:
 
     async def _broker(self) -> None:
         keeper = self._keeper("mqtt")
-        logged_in = partial(access, self.options.mqtt)
-        broker = Broker(self.bank, self.outbox, logged_in, self._published.save, keeper.healed, self.command)
+        where = Whereabouts(self.options.mqtt)
+        broker = Broker(self.bank, self.outbox, where.now, self._published.save, keeper.healed, self.command)
         await keeper.run(broker.own)
 
 

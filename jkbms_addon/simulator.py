@@ -217,7 +217,8 @@ class FarEnd:
 
     ``master`` is a BMS with DIP address 0 that asks the others, one slot of ``slot`` seconds each (0.4 on
     real units). ``mangle`` may damage what goes out; ``echo`` repeats what comes in, as some adapters do;
-    ``chunk`` is how many bytes are written at a time (1 = byte by byte); ``frozen`` stops everything.
+    ``chunk`` is how many bytes are written at a time (1 = byte by byte); ``frozen`` stops everything, ``deaf``
+    only hears nothing.
     """
 
     batteries: dict[int, SimulatedBms]
@@ -228,12 +229,15 @@ class FarEnd:
     filler: bytes = b""
     chunk: int = 64
     frozen: bool = False
+    deaf: bool = False
     requests: list[tuple[float, int, int]] = field(default_factory=list)
     on_sent: Callable[[int, float], None] | None = None
     framer: Framer = field(default_factory=Framer)
 
     async def heard(self, data: bytes) -> None:
         """Answer page requests among these bytes."""
+        if self.deaf:
+            return
         if self.echo:
             await self.say(data)
         for event in self.framer.feed(data):
@@ -373,6 +377,12 @@ class TcpBus(FarEnd):
             self.server.close()
             for writer in [*self.clients, *self.forgotten]:
                 writer.transport.abort()
+            self.server = None
+
+    def refuse(self) -> None:
+        """Take no new client; the connections of now stay."""
+        if self.server:
+            self.server.close()
             self.server = None
 
     def forget(self) -> None:

@@ -128,6 +128,10 @@ class Adapter:
     _open: bool = False
     _rest: bytes = b""
 
+    def reset(self) -> None:
+        """Forget what it was told, as when its power failed for a moment."""
+        self._open, self._rate = False, None
+
     @property
     def listening(self) -> bool:
         """Whether its channel is open at the bit rate of the bus."""
@@ -153,7 +157,7 @@ class Adapter:
             return
         self.commands.append(line)
         frame = slcan.parsed(line.encode())
-        if frame:
+        if frame and self._open:
             self.transmitted.append((time.monotonic(), frame))
             self._say(b"z\r")
         elif line in RATES and not self._open:

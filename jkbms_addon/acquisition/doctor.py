@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 WINDOW = 20.0  # seconds of evidence that a reason is made from
 PATIENCE = 8.0  # seconds without a frame before a cause is looked for; a master's cycle is 4 to 8 s
+STOOD_STILL = 4.0  # seconds between two looks that tell that this program was stopped meanwhile
 ENOUGH = 24  # bytes that are needed to call something garbage
 
 
@@ -111,6 +112,7 @@ class Doctor:
     echoes: int = 0
     damaged: int = 0
     foreign: float | None = None  # when another master was heard
+    _looked: float | None = None
     _chunks: deque[tuple[float, bytes]] = field(default_factory=lambda: deque(maxlen=64))
     _clocks: dict[int, deque[float]] = field(default_factory=dict)
     duplicates: set[int] = field(default_factory=set)
@@ -125,6 +127,7 @@ class Doctor:
     def frame(self, address: int, clock: float | None, now: float) -> None:
         """A valid frame; ``clock`` is the running time that it tells, in s."""
         self.last_frame = now
+        self._chunks.clear()  # whatever came before is no sign of what is wrong now
         if clock is None:
             return
         told = self._clocks.setdefault(address, deque(maxlen=6))
@@ -144,6 +147,9 @@ class Doctor:
 
     def reason(self, now: float, sample: bytes = b"") -> str | None:
         """Key of the reason that fits best; None while all is well or it is too early to tell."""
+        looked, self._looked = self._looked, now
+        if looked is not None and now - looked > STOOD_STILL:
+            self.started = self.last_frame = now  # the silence was ours
         if self.foreign is not None and self.polling:
             return "two_masters"
         if self.duplicates:

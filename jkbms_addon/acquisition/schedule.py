@@ -17,6 +17,7 @@ GAP = 0.12  # seconds of rest after an answer; less gave stale bytes
 SETTINGS_EVERY, ABOUT_EVERY = 60.0, 3600.0
 AGAIN = 10.0  # seconds until a page that was not answered is asked for again
 FIRST_PAUSE, MAX_PAUSE = 1.0, 30.0  # between two tries of a silent address
+KNOWN_PAUSE = 2.5  # the longest for one that was there: what is back must be noticed within five seconds
 LOST_AFTER = 10.0  # seconds, but at least three rounds
 CONFIRMATIONS = 2  # times that a doubtful frame is asked for again at once
 
@@ -149,7 +150,7 @@ class Schedule:
         member.confirmations = 0
         if not member.present:
             member.due[LIVE] = now + member.pause
-            member.pause = min(MAX_PAUSE, member.pause * 2)
+            member.pause = min(KNOWN_PAUSE if member.last_answer else MAX_PAUSE, member.pause * 2)
             return False
         if job.register != LIVE:
             member.due[job.register] = now + AGAIN

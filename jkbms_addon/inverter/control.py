@@ -75,7 +75,7 @@ class Control:
     def silence(self, now: float) -> str:
         """Why there is nothing to send."""
         if self._fed > -inf and (self.hangs(now) or (self._targets and self._targets.expired(now))):
-            return "no decision for 3 s: this is a bug"
+            return "no decision for 3 s: the program stood still"
         if not self.enabled:
             return "switched off"
         absent = "; ".join(one.text for one in self.state.excluded)

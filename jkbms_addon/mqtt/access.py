@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import urllib.error
 import urllib.request
@@ -9,8 +10,9 @@ from dataclasses import dataclass, field
 
 from jkbms_addon.errors import LinkError
 
+_LOGGER = logging.getLogger(__name__)
 SUPERVISOR = "http://supervisor"
-TIMEOUT = 5.0
+TIMEOUT = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,31 @@ class Access:
     password: str = field(default="", repr=False)
     tls: bool = False
     ca_file: str = ""
+
+
+class Whereabouts:
+    """Where the broker is now; what the Supervisor named last holds while it does not answer, as in its updates."""
+
+    def __init__(self, options: MqttOptions, supervisor: str = SUPERVISOR) -> None:
+        self._options, self._supervisor = options, supervisor
+        self._last: Access | None = None
+
+    async def now(self) -> Access:
+        """The broker to use; ``LinkError`` when nobody knows one."""
+        try:
+            self._last = await access(self._options, self._supervisor)
+        except NoBrokerError:
+            self._last = None
+            raise
+        except LinkError as error:
+            if self._last is None:
+                raise
+            _LOGGER.debug("%s: using the broker that it named last", error)
+        return self._last
+
+
+class NoBrokerError(LinkError):
+    """The Supervisor answers that there is no broker."""
 
 
 async def access(options: MqttOptions, supervisor: str = SUPERVISOR) -> Access:
@@ -66,7 +93,7 @@ def _ask(supervisor: str, token: str, ca_file: str) -> Access:
         )
     except urllib.error.HTTPError as error:
         if error.code == 400:
-            raise LinkError("no MQTT broker: install the Mosquitto broker app or set mqtt.host") from error
+            raise NoBrokerError("no MQTT broker: install the Mosquitto broker app or set mqtt.host") from error
         raise LinkError(f"the Supervisor refuses to name the MQTT broker (status {error.code})") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LinkError(f"the Supervisor does not name the MQTT broker: {type(error).__name__}") from error

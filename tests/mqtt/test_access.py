@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from jkbms_addon.errors import LinkError
-from jkbms_addon.mqtt.access import Access, MqttOptions, access
+from jkbms_addon.mqtt.access import Access, MqttOptions, Whereabouts, access
 
 
 @asynccontextmanager
@@ -85,3 +85,25 @@ async def test_no_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_password_is_in_no_repr() -> None:
     assert "s3cret" not in repr(Access("h", password="s3cret")) + repr(MqttOptions(password="s3cret"))
+
+
+async def test_the_broker_named_last_holds_while_the_supervisor_is_away() -> None:
+    async with supervisor(200, GOOD) as (url, _):
+        where = Whereabouts(MqttOptions(), url)
+        known = await where.now()
+    assert await where.now() == known  # nobody answers there any more
+
+
+async def test_a_supervisor_that_knows_no_broker_is_believed() -> None:
+    async with supervisor(200, GOOD) as (url, _):
+        where = Whereabouts(MqttOptions(), url)
+        await where.now()
+    where = Whereabouts(MqttOptions(), "http://127.0.0.1:9")
+    with pytest.raises(LinkError, match="does not name"):
+        await where.now()
+    async with supervisor(400, {"result": "error"}) as (url, _):
+        where = Whereabouts(MqttOptions(), url)
+        where._last = Access("old")
+        with pytest.raises(LinkError, match="no MQTT broker"):
+            await where.now()
+        assert where._last is None

@@ -2,14 +2,17 @@
 
 import json
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from jkbms_addon.model import flat
+from jkbms_addon.mqtt.discovery import entity_specs
 from jkbms_addon.mqtt.outbox import encoded
 from jkbms_addon.protocols import modbus
 from jkbms_addon.protocols.jk02 import REGISTERS, Frame, decode
 from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_can import CanBms
 
 REMEMBERED = 60  # pages; what was said earlier is old
 TYPES = {register: kind for kind, register in REGISTERS.items()}
@@ -39,16 +42,43 @@ def differing(shown: dict[str, Any], truth: dict[str, Any]) -> list[str]:
     return [key for key, value in shown.items() if value is not None and truth.get(key) != value]
 
 
+# What a wire format that rounds, and tells one battery in many frames, may differ by; by unit, and for cells.
+ROUNDING = {"V": 0.11, "A": 0.11, "Ah": 0.6, "%": 1, "°C": 1, "W": 12}
+CELLS = 0.003
+
+
+def far_off(shown: dict[str, Any], bms: CanBms) -> list[str]:
+    """Keys whose value is not what the battery measures now, but for rounding; clocks and counters apart."""
+    truth, table = flat(bms.values()), entity_specs(frozenset(shown))
+    wrong = []
+    for key, value in shown.items():
+        real = truth.get(key)
+        if value is None or real is None:
+            continue
+        unit = table[key].unit if key in table else None
+        limit = CELLS if "cell_voltage" in key else ROUNDING.get(unit or "", 0.0)
+        if isinstance(real, bool) or isinstance(value, str):
+            if value not in ({True: "ON", False: "OFF"}.get(real) if isinstance(real, bool) else real, real):
+                wrong.append(key)
+        elif unit in ROUNDING and abs(value - float(real)) > limit:
+            wrong.append(key)
+    return wrong
+
+
 class Judge:
     """Hears every message; ``batteries`` by bus and address are all that exist."""
 
     def __init__(self, batteries: dict[tuple[str, int], Witness]) -> None:
-        self._batteries = batteries
+        self._batteries: dict[tuple[str, int], Witness | CanBms] = {**batteries}
         self.judged: Counter[str] = Counter()
         self.wrong: Counter[str] = Counter()
         self.phantoms: set[str] = set()
         self.examples: list[str] = []
         self._fixed: dict[tuple[str, int], dict[str, Any]] = {}
+
+    def know(self, more: Mapping[tuple[str, int], Witness | CanBms]) -> None:
+        """There are more batteries."""
+        self._batteries |= more
 
     def hear(self, topic: str, payload: str) -> None:
         """Look at one message."""
@@ -72,7 +102,12 @@ class Judge:
             return
         self.judged[leaf] += 1
         shown = json.loads(payload)
-        wrong = self._live(bms, shown) if leaf == "state" else differing(shown, self._fixed_values(key, bms))
+        if isinstance(bms, CanBms):
+            wrong = far_off(shown, bms)
+        elif leaf == "state":
+            wrong = self._live(bms, shown)
+        else:
+            wrong = differing(shown, self._fixed_values(key, bms))
         if wrong:
             self.wrong[f"{key[0]}/{key[1]} {leaf}"] += 1
             self.examples.append(f"{topic_of(key, leaf)}: { ({name: shown[name] for name in wrong[:5]}) }")

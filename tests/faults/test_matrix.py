@@ -1,0 +1,208 @@
+"""Every fault on every link, against the program as its container starts it; the manual's table comes from here."""
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import Mosquitto, until
+from tests.faults.links import Link, Mqtt, Supervisor, link_in
+from tests.faults.table import CELLS, FAULTS, GOAL, Cell
+from tests.faults.world import KEPT, World, world
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+BUSES = ("serial", "TCP", "CAN in")
+MEMBERS = (1, 2)
+STALE = 10.0 + 2.5  # s after the last data until the inverter must be told of it
+STEADY = 1.8  # s between two sets of frames for the inverter, at most
+QUIET = 3.5  # s between two messages about a bystander, at most
+
+
+def test_every_fault_on_every_link_is_in_the_table() -> None:
+    assert set(CELLS) == {(link, fault) for link in {link for link, _ in CELLS} for fault in FAULTS}
+    assert {link for link, _ in CELLS} == {"serial", "TCP", "CAN in", "CAN out", "MQTT", "Supervisor"}
+
+
+class Case:
+    """One fault on one link at work."""
+
+    def __init__(self, one: World, link: Link, name: str, fault: str) -> None:
+        self.world, self.link, self.name, self.fault = one, link, name, fault
+        self.cell: Cell = CELLS[name, fault]
+        self.begun = self.ended = 0.0
+
+    # --- breaking and mending --------------------------------------------------------------------------
+    async def fault_happens(self) -> None:
+        """From the first moment to the last; afterwards nothing is broken any more."""
+        link = self.link
+        pairs: dict[str, tuple[Callable[[], Awaitable[None]], Callable[[], Awaitable[None]]]] = {
+            "absent": (nothing, link.back),
+            "lost": (link.gone, link.back),
+            "frozen": (link.frozen, link.thawed),
+            "flapping": (link.flap, nothing),
+            "garbage": (link.garbage, link.clean),
+            "half-open": (link.half_open, link.whole),
+            "full disk": (self.disk_full, self.disk_free),
+            "clock jump": (self.clock_jumps, self.clock_back),
+            "paused": (self.paused, self.resumed),
+        }
+        breaks, mends = pairs[self.fault]
+        self.begun = time.monotonic()
+        await breaks()
+        if self.fault != "flapping":
+            await asyncio.sleep(self.cell.seconds)
+            await self.seen()
+        self.ended = time.monotonic()
+        await mends()
+
+    async def disk_full(self) -> None:
+        for name in KEPT:
+            (self.world.folder / f"{name}.new").symlink_to("/dev/full")
+        await self.something_to_keep()
+
+    async def disk_free(self) -> None:
+        for name in KEPT:
+            (self.world.folder / f"{name}.new").unlink(missing_ok=True)
+
+    async def something_to_keep(self) -> None:
+        """An incident that is worth remembering, and a restart that announces all anew."""
+        far = self.world.bystander
+        far.frozen = True
+        await until(lambda: "no answer to any question" in self.world.logged(), 15)
+        far.frozen = False
+
+    async def clock_jumps(self) -> None:
+        self.world.clock.write_text("+1d")
+        await asyncio.sleep(3)
+        self.world.clock.write_text("-2d")
+
+    async def clock_back(self) -> None:
+        self.world.clock.write_text("+0")
+
+    async def paused(self) -> None:
+        self.world.signal(signal.SIGSTOP)
+
+    async def resumed(self) -> None:
+        self.world.signal(signal.SIGCONT)
+
+    # --- what is seen ------------------------------------------------------------------------------------
+    async def seen(self) -> None:
+        one, cell = self.world, self.cell
+        if cell.says:
+            await until(lambda: cell.says in one.logged(), 8)
+            if self.name in BUSES and self.fault != "full disk":
+                await until(lambda: cell.says in one.reason(), 4)
+        if self.name in BUSES and cell.unavailable:
+            await until(lambda: not any(one.available(n) for n in MEMBERS), 4)
+        if "Sending" in cell.more:
+            await until(lambda: self.inverter()["emitting"] == "OFF", 4)
+        if "heartbeat" in cell.more:
+            assert self.inverter()["heartbeat_age"] > cell.seconds - 3
+
+    def inverter(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.world.told("jkbms/inverter/state") or "{}")
+        return found
+
+    async def well(self) -> float:
+        """Seconds from the end of the fault until everything is current again."""
+        one, after = self.world, self.ended
+        if self.name == "CAN out":
+            await until(lambda: one.permitted(after), 20)
+            return next(at for at, frame in one.sent if at > after and frame.can_id == 0x351) - after
+        await until(lambda: one.fresh(MEMBERS, after), 20)
+        first = (
+            next(at for at, t, _, old in one.heard.messages if t == f"jkbms/a/{n}/state" and at > after and not old)
+            for n in MEMBERS
+        )
+        return max(first) - after
+
+    # --- what must hold ------------------------------------------------------------------------------------
+    def nothing_false(self) -> None:
+        judge = self.world.judge
+        assert judge.judged["state"] > 3
+        assert judge.examples == []
+        assert judge.phantoms == set()
+
+    def nothing_permitted_on_old_data(self) -> None:
+        one, end = self.world, self.ended
+        if self.name in BUSES and self.fault == "absent":
+            assert not any(charge or discharge for charge, discharge in one.limits(0, end))
+        elif self.name in BUSES and self.cell.unavailable:
+            assert one.permitted(0)
+            assert not any(charge or discharge for charge, discharge in one.limits(self.begun + STALE, end))
+        elif self.fault == "paused":
+            assert one.limits(self.begun + 1, end) == []
+        elif self.name != "CAN out":
+            assert max(one.cycles(self.begun)) < STEADY
+
+    def bystanders_unaffected(self) -> None:
+        if isinstance(self.link, (Mqtt, Supervisor)) or self.fault in ("paused", "full disk"):
+            return
+        times = [at for at, t, _, old in self.world.heard.messages if t == "jkbms/b/1/state" and not old]
+        assert max(later - earlier for earlier, later in itertools.pairwise(times)) < QUIET
+
+    def told_once(self) -> None:
+        """A failure is one warning, however long it lasts."""
+        log = self.world.logged()
+        assert "Traceback" not in log
+        if self.cell.says and self.fault != "flapping":
+            warnings = [line for line in log.splitlines() if " WARNING " in line and self.cell.says in line]
+            names = {
+                line.split(" WARNING ")[1].split(" ")[1 if "cannot be written" in line else 0] for line in warnings
+            }
+            assert 1 <= len(warnings) <= max(2, len(names)), warnings
+        if self.fault == "clock jump":
+            assert len({line[:10] for line in log.splitlines()}) >= 2, "the clock did not jump"
+
+
+async def nothing() -> None:
+    pass
+
+
+@pytest.mark.parametrize(("name", "fault"), [*CELLS], ids=lambda word: word.replace(" ", "-"))
+async def test_a_fault(name: str, fault: str, broker: Mosquitto, tmp_path: Path) -> None:
+    if fault == "clock jump" and FAKETIME is None:
+        pytest.skip("libfaketime is not installed: the clock cannot jump")
+    async with world(tmp_path, broker) as one, link_in(name, one, present=fault != "absent") as link:
+        if fault == "clock jump":
+            one.clock.write_text("+0")
+            one.environment |= {
+                "LD_PRELOAD": str(FAKETIME),
+                "FAKETIME_TIMESTAMP_FILE": str(one.clock),
+                "FAKETIME_CACHE_DURATION": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
+        case = Case(one, link, name, fault)
+        await one.start()
+        if fault != "absent":
+            await until(lambda: one.fresh(MEMBERS, 0) and one.permitted(0), 30)
+            await asyncio.sleep(1.5)
+        else:
+            await until(lambda: case.cell.says in one.logged(), 10)
+        await case.fault_happens()
+        healed = await case.well()
+        assert healed <= GOAL
+        case.nothing_false()
+        case.nothing_permitted_on_old_data()
+        case.bystanders_unaffected()
+        case.told_once()
+        assert await one.stop() == 0
+        await until(lambda: one.heard.last("jkbms/bridge/state") == "offline", 5)
+    record(name, fault, healed)
+
+
+def record(name: str, fault: str, healed: float) -> None:
+    """For the manual, where the environment asks for it."""
+    where = os.environ.get("FAULTS_MEASURED")
+    if where:
+        with Path(where).open("a", encoding="utf-8") as file:
+            file.write(json.dumps([f"{name}/{fault}", round(healed, 2)]) + "\n")
