@@ -6,6 +6,7 @@ transport that still holds unsent bytes never finishes ``close()``, so links end
 
 import asyncio
 import logging
+import os
 import socket
 import termios
 from collections.abc import AsyncIterator, Callable
@@ -140,13 +141,19 @@ async def tcp_link(host: str, port: int) -> AsyncIterator[Link]:
     except TimeoutError as error:
         raise LinkError(f"{host}:{port} does not answer") from error
     except OSError as error:
-        raise LinkError(f"{host}:{port}: {error.strerror or error}") from error
+        raise LinkError(f"{host}:{port}: {_no_connection(error)}") from error
     _keep_alive(transport.get_extra_info("socket"))
     try:
         yield link
     finally:
         link.abort()
         await asyncio.sleep(0)
+
+
+def _no_connection(error: OSError) -> str:
+    """Why, in the system's words: asyncio puts its own in their place."""
+    resolving = isinstance(error, socket.gaierror) or error.errno is None
+    return str(error.strerror or error) if resolving else os.strerror(error.errno or 0)
 
 
 def _keep_alive(sock: socket.socket) -> None:

@@ -48,7 +48,8 @@ class Master:
     ) -> None:
         self._link, self._status = link, status
         now = time.monotonic()
-        self.schedule = Schedule(wanted, every, now, patience)
+        known = frozenset(address for address, bms in status.batteries.items() if bms.frames)
+        self.schedule = Schedule(wanted, every, now, patience, known)
         hold = HOLD if patience == 1 else HOLD_TCP
         self._hold, self._patience = hold, patience
         self.ear = Ear(status, Doctor(polling=True, tcp=tcp, started=now), hold, 1.5 * patience)

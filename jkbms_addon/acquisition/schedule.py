@@ -37,6 +37,7 @@ class Member:
     """What is known of one address."""
 
     present: bool = False
+    known: bool = False  # whether it ever was
     last_answer: float = 0.0
     failing: bool = False
     pause: float = FIRST_PAUSE
@@ -45,11 +46,21 @@ class Member:
 
 
 class Schedule:
-    """Gives the next question. ``patience`` stretches all time limits (gateways are slow)."""
+    """Gives the next question. ``patience`` stretches all time limits (gateways are slow).
 
-    def __init__(self, addresses: Iterable[int], interval: float, now: float, patience: float = 1.0) -> None:
+    ``known`` are those that were heard before the link was opened anew.
+    """
+
+    def __init__(
+        self,
+        addresses: Iterable[int],
+        interval: float,
+        now: float,
+        patience: float = 1.0,
+        known: frozenset[int] = frozenset(),
+    ) -> None:
         self.interval, self._patience = interval, patience
-        self.members = {address: Member() for address in sorted(addresses)}
+        self.members = {address: Member(known=address in known) for address in sorted(addresses)}
         self._sweep = list(self.members)
         self._round: list[int] = []
         self._round_start = now
@@ -127,7 +138,7 @@ class Schedule:
         new = not member.present
         member.last_answer, member.failing, member.pause = now, False, FIRST_PAUSE
         if new:
-            member.present = True
+            member.present = member.known = True
             member.due = {SETTINGS: now, ABOUT: now}
         if not believed and member.confirmations < CONFIRMATIONS:
             member.confirmations += 1
@@ -150,7 +161,7 @@ class Schedule:
         member.confirmations = 0
         if not member.present:
             member.due[LIVE] = now + member.pause
-            member.pause = min(KNOWN_PAUSE if member.last_answer else MAX_PAUSE, member.pause * 2)
+            member.pause = min(KNOWN_PAUSE if member.known else MAX_PAUSE, member.pause * 2)
             return False
         if job.register != LIVE:
             member.due[job.register] = now + AGAIN

@@ -28,6 +28,7 @@ GAP: Final = 0.012  # s between two frames; inverters want 10 to 20 ms
 ACKNOWLEDGED: Final = 0.1  # s until another node must have acknowledged a frame
 LOOK: Final = 0.1  # s between two looks at what the inverter sends
 REMIND: Final = 30.0  # s without a frame from the inverter until a serial adapter is told its settings again
+REMIND_KNOWN: Final = 3.0  # s; the same where the inverter was heard before
 FIRST_REMINDER: Final = 3.0  # s; one that started when it was opened has missed them
 FAREWELL: Final = 3.5  # s that the last sets may take
 
@@ -118,11 +119,12 @@ class Emitter:
             self._emission.note(frame.can_id, self._control.clock())
 
     async def _remind(self, channel: Channel) -> None:
+        """An adapter whose power failed for a moment has forgotten its settings; the silence behind it shows that."""
         now, heard = self._control.clock(), self._emission.heard_at
-        if now < self._remind_at:
-            return
-        self._remind_at = now + REMIND
-        if heard is None or now - heard > FIRST_REMINDER:
+        if heard is not None and now - heard <= FIRST_REMINDER:
+            self._remind_at = heard + FIRST_REMINDER  # at once when the inverter falls silent, then now and then
+        elif now >= self._remind_at:
+            self._remind_at = now + (REMIND if heard is None else REMIND_KNOWN)
             await channel.restart()
 
     # --- beginning and end -----------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiomqtt
+
 from jkbms_addon.protocols.candump import Frame
 from jkbms_addon.simulator import SerialBus, SimulatedBms, serial_bus
 from jkbms_addon.simulator_can import Adapter, slcan_adapter
@@ -45,6 +47,7 @@ class World:
         self.mqtt: dict[str, Any] = {"host": "127.0.0.1", "port": broker.port}
         self.environment: dict[str, str] = {}
         self.clock = folder / "clock"
+        self.program = ["jkbms_addon"]
         self.process: Process | None = None
         self.log = folder / "log"
 
@@ -63,7 +66,7 @@ class World:
         path.write_text(json.dumps(options))
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "jkbms_addon", "run", "--options", str(path)),
+                *(sys.executable, "-m", *self.program, "run", "--options", str(path)),
                 stderr=log,
                 env={**os.environ, **self.environment},
             )
@@ -78,6 +81,11 @@ class World:
         assert self.process is not None
         async with asyncio.timeout(9):
             return await self.process.wait()
+
+    async def say(self, topic: str, payload: str) -> None:
+        """As anybody on the broker."""
+        async with aiomqtt.Client("127.0.0.1", self.broker.port) as client:
+            await client.publish(topic, payload, qos=1)
 
     # --- what is seen ------------------------------------------------------------------------------------
     def logged(self) -> str:
