@@ -5,7 +5,28 @@ from collections import deque
 from dataclasses import dataclass, field
 
 BUCKET = 10.0  # seconds
+SET = 2.0  # seconds by which the wall clock must be off to count as set anew
 WINDOW = 30  # buckets: five minutes
+
+
+class WallClock:
+    """Wall clock time of moments of the monotonic clock, in s since 1970.
+
+    It follows when somebody sets the clock, but not its drift: the time of a moment stays the same to the digit.
+    """
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def at(self, moment: float) -> float:
+        """What a rightly set clock showed at that moment."""
+        offset = time.time() - time.monotonic()
+        if abs(offset - self._offset) > SET:
+            self._offset = offset
+        return self._offset + moment
+
+
+WALL = WallClock()
 
 
 @dataclass(slots=True)
@@ -93,7 +114,7 @@ class BusStatus:
     strategy: str = ""
     target: str = ""
     connected: bool = False
-    since: float = field(default_factory=time.time)  # wall clock of the last change
+    since: float = field(default_factory=time.monotonic)  # of the last change, on the monotonic clock
     problem: str = "not opened yet"
     mode: str = ""  # what a strategy that decides for itself is doing
     last_error: str = ""
@@ -108,7 +129,7 @@ class BusStatus:
     batteries: dict[int, BmsStatus] = field(default_factory=dict)
     quality: Quality = field(default_factory=Quality)
     worst: Incident | None = None
-    _trouble: tuple[str, float, float] | None = None  # reason of what is wrong now, its wall clock, its monotonic time
+    _trouble: tuple[str, float] | None = None  # reason of what is wrong now, and since when: monotonic
 
     def bms(self, address: int) -> BmsStatus:
         """Counters of one address, made when it is first spoken of."""
@@ -117,13 +138,13 @@ class BusStatus:
     def up(self) -> None:
         """The link is open."""
         if not self.connected:
-            self.connected, self.since = True, time.time()
+            self.connected, self.since = True, time.monotonic()
             self.says("")
 
     def down(self, reason: str) -> None:
         """The link is gone."""
         if self.connected:
-            self.since = time.time()
+            self.since = time.monotonic()
             self.reconnects += 1
         self.connected, self.last_error = False, reason
         self.says(reason)
@@ -132,14 +153,14 @@ class BusStatus:
         """What is wrong now, empty when nothing is; whether that is news. The worst incident is kept."""
         if reason == self.problem:
             return False
-        now = time.monotonic()  # the wall clock may jump meanwhile
+        now = time.monotonic()
         if self._trouble:
-            what, began, since = self._trouble
-            if self.worst is None or now - since > self.worst.seconds:
-                self.worst = Incident(what, began, now - since)
+            what, began = self._trouble
+            if self.worst is None or now - began > self.worst.seconds:
+                self.worst = Incident(what, WALL.at(began), now - began)
             if not self.connected or not reason:
-                self.quality.lost(now, now - since)
-        self._trouble = (reason, time.time(), now) if reason else None
+                self.quality.lost(now, now - began)
+        self._trouble = (reason, now) if reason else None
         self.problem = reason
         if reason:
             self.last_error = reason

@@ -25,7 +25,7 @@ from jkbms_addon.mqtt.discovery import (
     entity_specs,
     identity,
 )
-from jkbms_addon.status import BusStatus
+from jkbms_addon.status import WALL, BusStatus
 from jkbms_addon.writing.desk import Desk
 from jkbms_addon.writing.rules import Range
 
@@ -322,7 +322,7 @@ def bus_health(bus: BusStatus, now: float) -> dict[str, Scalar]:
         "mode": bus.mode or bus.strategy,
         "worst_incident": f"{worst.seconds:.0f} s: {worst.reason}"[:255] if worst else None,
         "worst_incident_time": _time(worst.began) if worst else None,
-        "since": _time(bus.since),
+        "since": _time(WALL.at(bus.since)),
         "last_error": bus.last_error[:255] or None,
         "strategy": bus.strategy,
         "bytes": bus.bytes,
