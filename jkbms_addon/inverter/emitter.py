@@ -17,7 +17,8 @@ from jkbms_addon.inverter.beat import PERIOD, Beat
 from jkbms_addon.inverter.control import Control
 from jkbms_addon.inverter.limits import GOODBYES
 from jkbms_addon.inverter.options import InverterOptions
-from jkbms_addon.inverter.profiles import PROFILES, frames
+from jkbms_addon.inverter.others import Others
+from jkbms_addon.inverter.profiles import PROFILES, frames, ids
 from jkbms_addon.inverter.report import Emission
 from jkbms_addon.inverter.targets import Targets
 from jkbms_addon.protocols.candump import Frame
@@ -39,6 +40,7 @@ class Emitter:
     def __init__(self, options: InverterOptions, control: Control, emission: Emission, link: BusStatus) -> None:
         self._options, self._control, self._emission, self._link = options, control, emission, link
         self._profile = PROFILES[options.protocol]
+        self._others = Others(ids(self._profile))
         self._remind_at = 0.0
         self._said = True
 
@@ -56,6 +58,7 @@ class Emitter:
 
     async def _serve(self, channel: Channel, healed: Callable[[], None]) -> None:
         beat = Beat(0.0)
+        self._others.forget()
         self._remind_at = self._control.clock() + FIRST_REMINDER
         try:
             while True:
@@ -64,6 +67,7 @@ class Emitter:
                 if not self._link.connected:  # an open channel proves little, a cycle does
                     self._link.up()
                     healed()
+                self._warn()
                 await self._remind(channel)
         except asyncio.CancelledError:
             # the link may be gone just now; that must not keep the process alive
@@ -117,6 +121,13 @@ class Emitter:
         for frame in await channel.read(0):
             self._link.frames += 1
             self._emission.note(frame.can_id, self._control.clock())
+            if not frame.extended:
+                self._others.note(frame.can_id, self._control.clock())
+
+    def _warn(self) -> None:
+        problem = self._others.problem(self._control.clock())
+        if self._link.says(problem) and problem:
+            _LOGGER.warning("inverter: %s", problem)
 
     async def _remind(self, channel: Channel) -> None:
         """An adapter whose power failed for a moment has forgotten its settings; the silence behind it shows that."""

@@ -83,7 +83,8 @@ class Path:
 
     def _news(self) -> object:
         control, emission = self.control, self.emission
-        return control.count, control.enabled, emission.emitting, emission.why, self.link.connected
+        link = self.link
+        return control.count, control.enabled, emission.emitting, emission.why, link.connected, link.problem
 
     def _enable(self, payload: str) -> None:
         if payload in ("ON", "OFF"):

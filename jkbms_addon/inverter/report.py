@@ -57,7 +57,7 @@ class Report:
             "emitting": emission.emitting,
             "enable": self.enabled,
             "connected": self.link.connected,
-            "reason": (emission.why or "ok")[:LONGEST],
+            "reason": (emission.why or self.link.problem or "ok")[:LONGEST],
             "phase": targets.phase if targets else None,
             **_values(targets),
             **{f"{key}_reason": _reason(targets, key) for key in REASONS},
