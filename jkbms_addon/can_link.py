@@ -9,6 +9,7 @@ from jkbms_addon.errors import LinkError
 
 RESTART, QUEUE = 100, 10  # ms until a controller that is bus-off starts again; frames that may wait to be sent
 PATIENCE = 5.0  # s for one command
+_FIXED = "bittiming_bitrate"  # the rate of a controller that only has some fixed ones, such as the kernel's slcan
 
 
 async def set_up(name: str, bitrate: int) -> None:
@@ -24,14 +25,33 @@ async def set_up(name: str, bitrate: int) -> None:
             await _ip(name, "link", "set", "dev", name, "up")
         return
     state: dict[str, Any] = link.get("info_data", {})
-    same = state.get("bittiming", {}).get("bitrate") == bitrate and state.get("restart_ms") == RESTART
+    restarts = state.get("restart_ms") == RESTART or _FIXED in state
+    same = _rate(state) == bitrate and restarts
     if up and same and state.get("state") == "ERROR-ACTIVE" and shown.get("txqlen") == QUEUE:
         return
     change = ("link", "set", "dev", name)
     await _ip(name, *change, "down")  # also forgets the frames that nobody acknowledged
-    timing = ("type", "can", "bitrate", str(bitrate), "restart-ms", str(RESTART))
-    await _ip(name, *change, "txqueuelen", str(QUEUE), *timing)
+    timing = ("txqueuelen", str(QUEUE), "type", "can", "bitrate", str(bitrate))
+    try:
+        await _ip(name, *change, *timing, "restart-ms", str(RESTART))
+    except LinkError as error:
+        if not any(text in str(error) for text in ("restart", "not supported")):
+            raise
+        await _ip(name, *change, *timing)  # the kernel's slcan has no restart; it is set up anew when it is opened
     await _ip(name, *change, "up")
+
+
+async def found_rate(name: str) -> int | None:
+    """Bit/s at which a SocketCAN link runs as it is; None where that is not known."""
+    with suppress(LinkError):
+        shown = json.loads(await _ip(name, "-details", "-json", "link", "show", "dev", name))[0]
+        return _rate(shown.get("linkinfo", {}).get("info_data", {}))
+    return None
+
+
+def _rate(state: dict[str, Any]) -> int | None:
+    rate = state.get(_FIXED) or state.get("bittiming", {}).get("bitrate")
+    return rate if isinstance(rate, int) else None
 
 
 async def _ip(name: str, *arguments: str) -> bytes:

@@ -6,7 +6,6 @@ import errno
 import inspect
 import os
 import socket
-import stat
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,7 +21,6 @@ from jkbms_addon import can_channel as channels
 from jkbms_addon.acquisition import can_broadcast
 from jkbms_addon.acquisition.can_broadcast import FOREIGN, NOTHING, PLUGIN
 from jkbms_addon.can_channel import can_channel, explained, message
-from jkbms_addon.can_link import set_up
 from jkbms_addon.errors import LinkError
 from jkbms_addon.protocols.candump import Frame
 from jkbms_addon.protocols.jkcan import V1_ALARMS, V2_ALARMS
@@ -351,64 +349,6 @@ def test_what_a_controller_says_of_itself() -> None:
     assert channel.errors == 4
     with pytest.raises(LinkError, match="bus-off"):
         channel._error(error_frame(0x40))
-
-
-# --- setting a link up, with a program that only notes what it is told ----------------------------------
-GOOD = (
-    '[{"flags":["UP"],"txqlen":10,"linkinfo":{"info_kind":"can","info_data":'
-    '{"state":"ERROR-ACTIVE","restart_ms":100,"bittiming":{"bitrate":250000}}}}]'
-)
-CHANGE = [
-    "link set dev can0 down",
-    "link set dev can0 txqueuelen 10 type can bitrate 250000 restart-ms 100",
-    "link set dev can0 up",
-]
-
-
-@pytest.mark.parametrize(
-    ("shown", "told"),
-    [
-        (GOOD, []),
-        (GOOD.replace('"UP"', ""), CHANGE),
-        (GOOD.replace("250000", "500000"), CHANGE),
-        (GOOD.replace("ERROR-ACTIVE", "BUS-OFF"), CHANGE),
-        (GOOD.replace('"restart_ms":100,', ""), CHANGE),
-        ('[{"flags":["NOARP"],"linkinfo":{"info_kind":"vcan"}}]', CHANGE[-1:]),
-        ('[{"flags":["NOARP","UP"],"linkinfo":{"info_kind":"vcan"}}]', []),
-    ],
-)
-async def test_a_link_is_set_up(shown: str, told: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program(tmp_path, monkeypatch, f"[ $1 = link ] || {{ echo '{shown}'; exit; }}\necho \"$@\" >> {tmp_path}/told")
-    await set_up("can0", 250000)
-    noted = tmp_path / "told"
-    assert (noted.read_text().splitlines() if noted.exists() else []) == told
-
-
-@pytest.mark.parametrize(
-    ("script", "text"),
-    [
-        ("echo 'RTNETLINK answers: Operation not permitted' >&2; exit 2", "NET_ADMIN"),
-        ("echo 'Device \"can0\" does not exist.' >&2; exit 1", "does not exist; is the adapter plugged in"),
-        ("echo 'something else' >&2; exit 1", "cannot be set up: something else"),
-    ],
-)
-async def test_a_refused_link_is_named(script: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program(tmp_path, monkeypatch, script)
-    with pytest.raises(LinkError, match=text):
-        await set_up("can0", 250000)
-
-
-async def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(LinkError, match="iproute2"):
-        await set_up("can0", 250000)
-
-
-def program(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    path = folder / "ip"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
 # --- options --------------------------------------------------------------------------------------------
