@@ -33,7 +33,7 @@ from typing import Final
 
 import can
 
-from jkbms_addon.can_link import set_up
+from jkbms_addon.can_link import found_rate, set_up
 from jkbms_addon.errors import LinkError
 from jkbms_addon.protocols import slcan
 from jkbms_addon.protocols.candump import Frame
@@ -44,6 +44,8 @@ SETTLE = 0.1  # s until an adapter that was just opened takes commands
 PATIENCE = 5.0  # s for opening or closing an adapter
 BATCH = 512  # frames, or pieces of text, of one look
 WRITTEN = 4096  # bytes of one piece
+PROOF = 0.5  # s in which a frame proves that a controller without carrier works after all
+BUS_OFF_TEXT: Final = "bus-off: wiring, termination or bit rate"
 _TROUBLE: Final = ((0x30, "error passive"), (0x0C, "many errors"))  # bits of the controller's state in an error frame
 BUS_OFF, CONTROLLER, NO_ANSWER = 0x40, 0x04, 0x20  # kinds of error frame
 _TEXTS: Final = {
@@ -74,13 +76,14 @@ class Channel:
     """An open channel; one owner reads and sends. After a ``LinkError`` it must be opened anew.
 
     ``errors`` counts the controller's error messages, ``trouble`` is the latest in words, ``junk`` counts
-    damaged bytes of a serial adapter.
+    damaged bytes of a serial adapter. ``rate`` is the bit rate at which a link was found, once it was looked at.
     """
 
     def __init__(self, name: str, fd: int) -> None:
         self.name, self._fd = name, fd
         self.errors = self.junk = 0
         self.trouble = ""
+        self.rate: int | None = None
 
     async def read(self, timeout: float) -> list[Frame]:  # noqa: ASYNC109
         """Data frames that arrived, waiting up to ``timeout`` seconds for the first; ``LinkError``."""
@@ -105,7 +108,7 @@ class Channel:
                 return
 
     async def restart(self) -> None:
-        """Say again what an adapter may have missed while it was starting; ``LinkError``."""
+        """Nothing is heard: tell an adapter again what it may have missed, look at a link's rate; ``LinkError``."""
 
     def _arrived(self) -> list[Frame]:
         raise NotImplementedError
@@ -145,6 +148,10 @@ class SocketCan(Channel):
         """Frames that are not on the wire yet, where the link was opened to ``confirm``; else 0."""
         return len(self._unconfirmed)
 
+    async def restart(self) -> None:
+        """Look at the bit rate that somebody else has set."""
+        self.rate = await found_rate(self.name)
+
     def _arrived(self) -> list[Frame]:
         found = []
         try:
@@ -173,7 +180,7 @@ class SocketCan(Channel):
         kind, state = heard.arbitration_id, heard.data[1] if len(heard.data) > 1 else 0
         self.errors += 1
         if kind & BUS_OFF:
-            raise LinkError(f"{self.name}: bus-off: wiring, termination or bit rate")
+            raise LinkError(f"{self.name}: {BUS_OFF_TEXT}")
         if kind & NO_ANSWER:
             self.trouble = "nobody acknowledges"
         elif kind & CONTROLLER:
@@ -267,9 +274,19 @@ async def _socketcan(name: str, bitrate: int, *, set_up_link: bool, confirm: boo
     try:
         channel = SocketCan(name, bus, confirm=confirm)
         await channel.read(0)  # a link that is down says so only when it is read
+        if _without_carrier(name) and (confirm or not await channel.read(PROOF)):
+            raise LinkError(f"{name}: {BUS_OFF_TEXT}")
         yield channel
     finally:
         bus.shutdown()
+
+
+def _without_carrier(name: str) -> bool:
+    """Whether the controller of a link that is up has left the bus; the kernel says so only once, when it happens."""
+    try:
+        return Path(f"/sys/class/net/{name}/carrier").read_text(encoding="ascii").strip() == "0"
+    except OSError:
+        return False
 
 
 # --- serial adapters -----------------------------------------------------------------------------------

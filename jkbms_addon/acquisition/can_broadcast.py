@@ -33,6 +33,9 @@ NOTHING = (
     "nothing received: check H and L, termination, that bitrate is that of the bus ({bitrate}), and that the "
     "BMS's CAN protocol is 000 (250000) or 006 (500000)"
 )
+OTHER_RATE = (
+    "nothing received: {channel} runs at {found} bit/s, not at {bitrate}; set set_up_link, or the rate of the link"
+)
 FOREIGN = "no frame of a JK BMS among those received: its CAN protocol must be 000 (250000) or 006 (500000)"
 
 
@@ -64,8 +67,8 @@ class Broadcast:
                 break
             # many frames for one awakening; the kernel keeps them meanwhile
             await asyncio.sleep(min(PACE, end - now))
-        self._diagnose(now)
         await self._remind(now)
+        self._diagnose(now)
         return readings
 
     async def _hear(self, seconds: float) -> None:
@@ -123,7 +126,10 @@ class Broadcast:
 
     def _problem(self, now: float) -> str:
         if now - self._heard_at > SILENCE:
-            trouble = f" ({self._channel.trouble})" if self._channel.trouble else ""
+            channel = self._channel
+            if channel.rate not in (None, self._bitrate):
+                return OTHER_RATE.format(channel=channel.name, found=channel.rate, bitrate=self._bitrate)
+            trouble = f" ({channel.trouble})" if channel.trouble else ""
             return NOTHING.format(bitrate=self._bitrate) + trouble
         found = self._bus.problems(now)
         for address, (until, text) in self._impossible.items():
@@ -134,7 +140,7 @@ class Broadcast:
         return "; ".join(f"BMS {address}: {text}" for address, text in sorted(found.items()))
 
     async def _remind(self, now: float) -> None:
-        """An adapter that starts when it is opened misses its settings."""
+        """An adapter that starts when it is opened misses its settings; a link may run at another rate."""
         if now - max(self._heard_at, self._reminded) > SILENCE:
             self._reminded = now
             await self._channel.restart()
