@@ -182,7 +182,8 @@ class Unit:
             self.withhold(DUPLICATE, now)
 
     def _request(self, slot: Slot, now: float) -> None:
-        voltage, count = slot.values["requested_charge_voltage"], self._cells.count
+        # only a whole set that agrees with the battery says how many there are, not the half of a first burst
+        voltage, count = slot.values["requested_charge_voltage"], len(self._voltages)
         if voltage is not None and count and not 2.0 * count <= voltage <= 4.5 * count:  # type: ignore[operator]
             slot.at, slot.data = -inf, None
             self._reject(CHG_INFO, f"{voltage} V requested for {count} cells", b"", now)

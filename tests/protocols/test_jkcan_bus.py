@@ -481,6 +481,14 @@ def test_a_request_must_suit_the_cells() -> None:
     assert "84.0 V requested for 16 cells" in bus.problems(4)[0]
 
 
+def test_a_first_burst_that_is_not_whole_counts_no_cells() -> None:
+    bus, charger = Bus(), {"charger_plugged": True, "requested_charge_voltage": 55.2}
+    play(bus, 0, 1, Sender(charger, without=CELLVOL[2:]))
+    values = last(bus, 1, 5, Sender(charger))
+    assert values["requested_charge_voltage"] == 55.2
+    assert (bus.problems(5), bus.rejected(0)) == ({}, 0)
+
+
 def test_a_charger_alone_is_no_bms() -> None:
     bus = Bus()
     bus.heard(CHG_INFO.base, True, bytes.fromhex("024003B600000000"), 0)
