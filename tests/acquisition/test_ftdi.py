@@ -10,6 +10,7 @@ import time
 import tty
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,12 +29,18 @@ pytestmark = [
 Record = Callable[[str, object], None]
 
 
+@cache
+def usb_of(port: str) -> Path:
+    """The USB device of a port as it was called when the tests began; it may come back under another name."""
+    device = Path("/sys/class/tty", Path(port).name, "device").resolve()
+    return next(one for one in device.parents if (one / "authorized").exists() and ":" not in one.name)
+
+
 class Plug:
     """The adapter of a port, which can be pulled; ``by_id`` is a link that follows it as udev's do."""
 
     def __init__(self, port: str, by_id: Path) -> None:
-        device = Path("/sys/class/tty", Path(port).name, "device").resolve()
-        self._usb = next(one for one in device.parents if (one / "authorized").exists() and ":" not in one.name)
+        self._usb = usb_of(port)
         self.by_id = by_id
         self._link()
 
