@@ -53,11 +53,12 @@ class Report:
     def published(self, now: float) -> dict[str, Scalar]:
         """Values by key; ``now`` is monotonic time in s."""
         emission, targets = self.emission, self.targets
+        warning = self.link.problem if self.link.connected else ""  # what is wrong although it is sent
         return {
             "emitting": emission.emitting,
             "enable": self.enabled,
             "connected": self.link.connected,
-            "reason": (emission.why or self.link.problem or "ok")[:LONGEST],
+            "reason": (emission.why or warning or "ok")[:LONGEST],
             "phase": targets.phase if targets else None,
             **_values(targets),
             **{f"{key}_reason": _reason(targets, key) for key in REASONS},

@@ -1,13 +1,21 @@
 """Another device that tells the inverter its limits is named, whatever it is."""
 
+import json
+from contextlib import AsyncExitStack
+from pathlib import Path
+
 import pytest
 
 from jkbms_addon.inverter.others import GONE, Others
 from jkbms_addon.inverter.profiles import PROFILES, ids
+from jkbms_addon.inverter.report import Report
 from jkbms_addon.protocols import slcan
 from jkbms_addon.protocols.candump import Frame
-from tests.conftest import until
+from jkbms_addon.simulator_can import slcan_adapter
+from tests.conftest import Mosquitto, until
 from tests.inverter.senders import sender
+from tests.inverter.test_whole_path import STATE, app, four_on_can
+from tests.mqtt.test_client import listening
 
 FOREIGN = (
     "another device sends 0x351: only one may tell the inverter its limits; look for a BMS whose CAN protocol is "
@@ -55,6 +63,7 @@ async def test_it_is_said_and_taken_back(caplog: pytest.LogCaptureFixture) -> No
                 await until(lambda: one.emission.sets >= 3)
                 assert one.link.problem == ""
         await until(lambda: one.link.problem == FOREIGN, 3)
+        assert Report(None, one.emission, one.link, enabled=True).published(0)["reason"] == FOREIGN
         sets = one.emission.sets
         await until(lambda: one.link.problem == "", GONE + 3)
         assert one.emission.sets > sets + 3  # it goes on: silence would leave the battery to the other one
@@ -62,3 +71,21 @@ async def test_it_is_said_and_taken_back(caplog: pytest.LogCaptureFixture) -> No
     assert [record.message for record in caplog.records if "another device" in record.message] == [
         f"inverter: {FOREIGN}"
     ]
+
+
+async def test_it_is_shown_in_home_assistant(broker: Mosquitto, tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        _, buses = await stack.enter_async_context(four_on_can())
+        far = await stack.enter_async_context(slcan_adapter(500000))
+        heard = await stack.enter_async_context(listening(broker.port))
+        await stack.enter_async_context(app(tmp_path, broker.port, buses, channel=far.port))
+
+        def shown(key: str) -> str | None:
+            said: dict[str, str] = json.loads(heard.last(STATE) or "{}")
+            return said.get(key)
+
+        await until(lambda: (shown("emitting"), shown("reason")) == ("ON", "ok"), 30)
+        for _ in range(3):
+            far.put(Frame(0x351, False, bytes(8)))
+        await until(lambda: (shown("emitting"), shown("reason")) == ("ON", FOREIGN), 4)
+        await until(lambda: (shown("emitting"), shown("reason")) == ("ON", "ok"), GONE + 4)
