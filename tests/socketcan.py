@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import can
 import pytest
@@ -29,6 +29,21 @@ GOAL = 5.0  # s from the end of a fault until all is well
 EMULATED = 3.0  # s that an emulated machine may need more
 N_TTY, N_SLCAN, SIOCGIFNAME = 0, 17, 0x8910  # of the kernel's headers
 BUS_OFF = can.Message(arbitration_id=0x40, is_error_frame=True, is_extended_id=False, data=bytes(8))
+
+
+class Fault(NamedTuple):
+    """What a link does when it begins and ends, and what is said meanwhile."""
+
+    begin: str
+    end: str
+    text: str
+
+
+FAULTS = {
+    "down": Fault("down", "up", "{}: the link is down; bring it up, or set set_up_link"),
+    "gone": Fault("gone", "back", "{}: does not exist; is the adapter plugged in?"),
+    "bus-off": Fault("bus_off", "restarted", "{}: bus-off: wiring, termination or bit rate"),
+}
 
 
 def kernel_has_can() -> bool:
@@ -164,6 +179,12 @@ class KernelSlcan(Link):
 
     async def well(self) -> None:
         self.off = False
+
+    async def restarted(self) -> None:
+        """The wires are mended, and the owner sets the link up anew."""
+        await self.well()
+        await self.down()
+        await self.up()
 
     def put(self, frame: Frame) -> None:
         """A frame comes from the bus, which an adapter that is off does not hear."""

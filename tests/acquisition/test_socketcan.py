@@ -6,7 +6,6 @@ PCI devices can be removed and found again.
 
 import asyncio
 import json
-import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -17,28 +16,16 @@ from typing import Any
 import can
 import pytest
 
-from jkbms_addon.can_channel import can_channel, message
+from jkbms_addon.can_channel import can_channel
 from jkbms_addon.can_link import set_up
 from jkbms_addon.errors import LinkError
 from jkbms_addon.protocols.candump import Frame
 from jkbms_addon.simulator_can import CanBms, broadcasting, can_bms
 from tests.acquisition.test_can_broadcast import Running, running
 from tests.conftest import until
+from tests.socketcan import NEEDS_CAN, SLOW, Other
 
-
-def kernel_has_can() -> bool:
-    try:
-        socket.socket(socket.AF_CAN, socket.SOCK_RAW, socket.CAN_RAW).close()
-    except OSError:
-        return False
-    return True
-
-
-pytestmark = [
-    pytest.mark.socketcan,
-    pytest.mark.skipif(not kernel_has_can(), reason="this kernel has no SocketCAN"),
-]
-SLOW = 30.0  # seconds; an emulated machine is some twenty times slower
+pytestmark = NEEDS_CAN
 
 
 def ip(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -56,32 +43,9 @@ def vcan() -> Iterator[str]:
     ip("link", "del", name, check=False)
 
 
-class Sender:
-    """Another program on the channel, which survives everything."""
-
-    def __init__(self, channel: str) -> None:
-        self._channel, self._again = channel, 0.0
-        self._bus: can.BusABC | None = None
-
-    def __call__(self, frame: Frame) -> None:
-        try:
-            if self._bus is None and time.monotonic() >= self._again:
-                self._bus = can.Bus(interface="socketcan", channel=self._channel, ignore_config=True)
-            if self._bus:
-                self._bus.send(message(frame))
-        except (OSError, can.CanError):
-            self.close()
-            self._again = time.monotonic() + 0.5
-
-    def close(self) -> None:
-        if self._bus:
-            self._bus.shutdown()
-        self._bus = None
-
-
 @asynccontextmanager
 async def heard(channel: str, *batteries: CanBms, sender: str = "", **options: Any) -> AsyncIterator[Running]:
-    send = Sender(sender or channel)
+    send = Other(sender or channel)
     async with broadcasting(batteries, send), running(channel, **options) as bus:
         yield bus
     send.close()
@@ -107,37 +71,6 @@ async def test_nothing_is_sent(vcan: str) -> None:
             await until(lambda: bus.status.connected, SLOW)
             await asyncio.sleep(5)
         assert spy.recv(0) is None
-
-
-async def test_a_link_down_is_named_and_healed_when_it_is_up(vcan: str) -> None:
-    async with heard(vcan, can_bms(1)) as bus:
-        await told_anew(bus)
-        ip("link", "set", vcan, "down")
-        await until(lambda: not bus.status.connected, SLOW)
-        assert bus.status.problem == f"{vcan}: the link is down; bring it up, or set set_up_link"
-        await asyncio.sleep(5)
-        assert bus.status.reconnects == 1  # it does not flap while it stays down
-        ip("link", "set", vcan, "up")
-        began = time.monotonic()
-        await until(lambda: bus.status.connected, SLOW)
-        print(f"connected {time.monotonic() - began:.1f} s after up, told after {await told_anew(bus):.1f} s more")
-        assert bus.status.problem == ""
-
-
-async def test_an_interface_that_is_gone_is_opened_again(vcan: str) -> None:
-    async with heard(vcan, can_bms(1)) as bus:
-        await told_anew(bus)
-        for _ in range(2):
-            ip("link", "del", vcan)
-            await until(lambda: "does not exist" in bus.status.problem, SLOW)
-            assert not bus.status.connected
-            await asyncio.sleep(4)
-            ip("link", "add", "dev", vcan, "type", "vcan")
-            ip("link", "set", vcan, "up")
-            began = time.monotonic()
-            await until(lambda: bus.status.connected, SLOW)
-            print(f"connected {time.monotonic() - began:.1f} s after return, told {await told_anew(bus):.1f} s later")
-    assert bus.status.reconnects == 2
 
 
 async def test_set_up_link_brings_it_up_again(vcan: str) -> None:

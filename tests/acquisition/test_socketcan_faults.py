@@ -16,16 +16,11 @@ from jkbms_addon.errors import LinkError
 from jkbms_addon.simulator_can import broadcasting, can_bms
 from tests.acquisition.test_can_broadcast import Running, running
 from tests.conftest import until
-from tests.socketcan import EMULATED, GOAL, NEEDS_CAN, SLOW, KernelSlcan, Other, ip, link, row
+from tests.socketcan import EMULATED, FAULTS, GOAL, NEEDS_CAN, SLOW, KernelSlcan, Other, ip, link, row
 
 pytestmark = NEEDS_CAN
 Record = Callable[[str, object], None]
-BUS_OFF = "{}: bus-off: wiring, termination or bit rate"
-FAULTS = {
-    "down": ("down", "up", "{}: the link is down; bring it up, or set set_up_link"),
-    "gone": ("gone", "back", "{}: does not exist; is the adapter plugged in?"),
-    "bus-off": ("bus_off", "well", BUS_OFF),
-}
+BUS_OFF = FAULTS["bus-off"].text
 
 
 @asynccontextmanager
@@ -94,11 +89,8 @@ async def test_a_controller_that_stays_bus_off(how: str, record_property: Record
         assert len(bus.history) == told
         # set_up_link tries again and again, and each time the controller goes off
         assert bus.status.problem == text or (how == "set_up_link" and bus.status.last_error == text)
-        await far.well()
         began = time.monotonic()
-        if how == "down and up by hand":
-            await far.down()
-            await far.up()
+        await (far.restarted() if how == "down and up by hand" else far.well())
         took = await healed(bus, began)
         row(record_property, "kernel's slcan, CAN in", f"bus-off that lasts; then {how}", text, took)
         assert took < GOAL + EMULATED

@@ -14,16 +14,12 @@ from tests.inverter.packs import member, values
 from tests.inverter.senders import FIRST, Plant, limits, plant
 from tests.inverter.test_emitter import IDS
 from tests.inverter.test_others import FOREIGN
-from tests.socketcan import EMULATED, GOAL, NEEDS_CAN, SLOW, Other, ip, link, other, row
+from tests.socketcan import EMULATED, FAULTS, GOAL, NEEDS_CAN, SLOW, Other, ip, link, other, row
 
 pytestmark = NEEDS_CAN
 Record = Callable[[str, object], None]
 RATE = 500000
-FAULTS = {
-    "down": ("down", "up", "{}: the link is down; bring it up, or set set_up_link"),
-    "gone": ("gone", "back", "{}: does not exist; is the adapter plugged in?"),
-}
-BUS_OFF = "{}: bus-off: wiring, termination or bit rate"
+BUS_OFF = FAULTS["bus-off"].text
 
 
 @asynccontextmanager
@@ -72,8 +68,8 @@ async def test_a_link_that_is_down_or_gone_is_named_and_healed(kind: str, fault:
 async def test_set_up_link_mends_a_controller(fault: str, record_property: Record) -> None:
     async with link("controller", RATE) as far, sending(far, set_up_link=True) as (one, inverter):
         began = time.monotonic()
-        await getattr(far, FAULTS[fault][0])()
-        await until(lambda: one.link.last_error == FAULTS[fault][2].format(far.name), SLOW)
+        await getattr(far, FAULTS[fault].begin)()
+        await until(lambda: one.link.last_error == FAULTS[fault].text.format(far.name), SLOW)
         if fault == "gone":
             await asyncio.sleep(4)
             began = time.monotonic()
@@ -110,11 +106,8 @@ async def test_a_controller_that_stays_bus_off_is_not_sent_to(set_up_link: bool,
             assert len(far.adapter.transmitted) - sent <= 1
             assert one.link.problem == text
         assert {frame.can_id for _, frame in far.adapter.transmitted[sent:]} <= {FIRST}
-        await far.well()
         began = time.monotonic()
-        if not set_up_link:
-            await far.down()
-            await far.up()
+        await (far.well() if set_up_link else far.restarted())
         await until(lambda: one.emission.sets > sets, SLOW)
         took = time.monotonic() - began
         how = "set_up_link" if set_up_link else "down and up by hand"

@@ -1,4 +1,4 @@
-"""The sender on a kernel with SocketCAN: vcan0 down and up, gone and back. Run as root where vcan exists."""
+"""The sender on a kernel with SocketCAN. Run as root where vcan0 exists."""
 
 import asyncio
 import socket
@@ -80,23 +80,6 @@ async def test_sets_on_the_wire_and_a_heartbeat_back(capsys: pytest.CaptureFixtu
     assert all(0.6 < period < 1.4 for period in periods)
 
 
-async def test_a_link_that_goes_down_is_used_again_when_it_is_up() -> None:
-    async with plant(NAME) as one:
-        await until(lambda: one.emission.sets >= 2, 20)
-        ip("set", NAME, "down")
-        await until(lambda: not one.link.connected, 10)
-        assert "down" in one.link.last_error
-        assert not one.emission.emitting
-        await asyncio.sleep(2)
-        ip("set", NAME, "up")
-        async with inverter() as far:
-            took = await until(lambda: far.heard, 10)
-            print(f"\nfirst frame {took:.1f} s after the link was up")
-            assert took < 5
-            assert far.ids()[0] == FIRST
-            await until(lambda: one.emission.emitting, 10)
-
-
 async def test_set_up_link_brings_it_up_by_itself() -> None:
     ip("set", NAME, "down")
     async with plant(NAME, set_up_link=True) as one:
@@ -105,20 +88,6 @@ async def test_set_up_link_brings_it_up_by_itself() -> None:
         await until(lambda: one.link.last_error, 10)
         sets = one.emission.sets
         await until(lambda: one.emission.sets > sets, 15)
-
-
-async def test_an_interface_that_is_gone_and_comes_back() -> None:
-    async with plant(NAME) as one:
-        await until(lambda: one.emission.sets >= 1, 20)
-        ip("del", NAME)
-        await until(lambda: not one.link.connected, 10)
-        await asyncio.sleep(2)
-        assert "does not exist" in one.link.last_error
-        ip("add", "dev", NAME, "type", "vcan")
-        ip("set", NAME, "up")
-        sets = one.emission.sets
-        took = await until(lambda: one.emission.sets > sets, 15)
-        print(f"\nfirst set {took:.1f} s after the interface was back")
 
 
 async def test_a_clean_stop_and_a_sender_without_data() -> None:
