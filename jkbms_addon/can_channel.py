@@ -10,6 +10,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import select
 import termios
 from collections import deque
 from collections.abc import AsyncIterator
@@ -156,6 +157,9 @@ class SocketCan(Channel):
         found = []
         try:
             for _ in range(BATCH):
+                # with nothing to read recv looks at the wall clock, and waits for ever when that was just set back
+                if not select.select([self._fd], [], [], 0)[0]:
+                    break
                 heard = self._bus.recv(0)
                 if heard is None:
                     break

@@ -5,8 +5,10 @@ PCI devices can be removed and found again.
 """
 
 import asyncio
+import itertools
 import json
 import subprocess
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -99,6 +101,23 @@ async def test_a_full_queue_and_a_gone_interface_stop_a_sender(vcan: str) -> Non
         ip("link", "del", vcan)
         with pytest.raises(LinkError, match="does not exist"):
             channel.send(Frame(0x351, False, bytes(8)))
+
+
+async def test_a_wall_clock_that_is_set_back_while_reading_stops_nothing(
+    vcan: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """python-can computes how long to wait from the wall clock; a frame would end its waiting."""
+    later, sender = itertools.count(0, -3600), can.Bus(interface="socketcan", channel=vcan, ignore_config=True)
+    timer = threading.Timer(5, sender.send, [can.Message(arbitration_id=1, is_extended_id=False)])
+    async with can_channel(vcan, 250000) as channel:
+        monkeypatch.setattr("can.bus.time", lambda: float(next(later)))
+        began = time.monotonic()
+        timer.start()
+        assert await channel.read(0) == []
+        assert time.monotonic() - began < 3
+        timer.cancel()
+    timer.join()
+    sender.shutdown()
 
 
 # --- controllers ----------------------------------------------------------------------------------------
