@@ -1,6 +1,7 @@
 """The tables of DOCS.md, made from the program's own tables: ``python -m jkbms_addon.docs`` renews them.
 
-A table stands between ``<!-- table:NAME -->`` and ``<!-- end -->``. A test compares.
+A table stands between ``<!-- table:NAME -->`` and ``<!-- end -->``. A test compares. What tests have found out
+comes in the same way from ``python -m tests.documents``, as the package does not know its tests.
 """
 
 import re
@@ -321,9 +322,11 @@ TABLES: Mapping[str, Callable[[], str]] = {
 _BETWEEN = re.compile(r"(<!-- table:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def renewed(text: str) -> str:
-    """The text with every table made anew."""
-    return _BETWEEN.sub(lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n\n{found[3]}", text)
+def renewed(text: str, tables: Mapping[str, Callable[[], str]] = TABLES) -> str:
+    """The text with each of these tables made anew; others are left as they are."""
+    return _BETWEEN.sub(
+        lambda found: f"{found[1]}\n{tables[found[2]]()}\n\n{found[3]}" if found[2] in tables else found[0], text
+    )
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import yaml
 from jkbms_addon.cli import settings
 from jkbms_addon.docs import FILE, TABLES, built_in, options, renewed
 from jkbms_addon.options import MQTT, WRITE_LEVELS, WRITES, parse
+from tests import documents
 
 DOCS = FILE.read_text(encoding="utf-8")
 
@@ -27,8 +28,19 @@ def test_tables_are_as_the_program_makes_them() -> None:
     assert renewed(DOCS) == DOCS, "run python -m jkbms_addon.docs"
 
 
+def test_tables_that_come_from_the_tests() -> None:
+    assert renewed(DOCS, documents.TABLES) == DOCS, "run python -m tests.documents"
+
+
 def test_every_table_is_there_once() -> None:
-    assert sorted(re.findall(r"<!-- table:(\w+) -->", DOCS)) == sorted(TABLES)
+    assert sorted(re.findall(r"<!-- table:(\w+) -->", DOCS)) == sorted([*TABLES, *documents.TABLES])
+    assert TABLES.keys().isdisjoint(documents.TABLES)
+
+
+def test_a_table_is_renewed_and_others_are_left() -> None:
+    text = "<!-- table:a -->\nold\n<!-- end --> <!-- table:b -->\nold\n<!-- end -->"
+    said = renewed(text, {"a": lambda: "new"})
+    assert said == "<!-- table:a -->\n\nnew\n\n<!-- end --> <!-- table:b -->\nold\n<!-- end -->"
 
 
 def test_every_option_of_a_strategy_is_explained() -> None:

@@ -1,64 +1,38 @@
 """``python -m tests.benchmarks``: one JSON line per figure. Nothing here asserts; goals are printed beside.
 
-``--full`` takes a million damaged frames instead of a hundred thousand.
+``--only`` takes some parts, ``--record`` keeps what all of them found for DOCS.md, ``--full`` takes a million
+damaged frames instead of a hundred thousand.
 """
 
 import argparse
 import asyncio
-import json
-import os
-import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jkbms_addon.acquisition.link import serial_link
 from jkbms_addon.acquisition.master import Master
 from jkbms_addon.acquisition.schedule import GAP
 from jkbms_addon.plausibility import Gate
-from jkbms_addon.protocols.jk02 import Frame, Framer, decode
+from jkbms_addon.protocols.jk02 import Frame, decode
 from jkbms_addon.simulator import BYTE_TIME, SerialBus, SimulatedBms, serial_bus
 from jkbms_addon.status import BusStatus
-from tests.benchmarks.can import measure as can_figures
+from tests.benchmarks import can, costs, decoding, inverter
 from tests.benchmarks.corruption import corrupted
-from tests.benchmarks.inverter import measure as inverter_figures
-from tests.benchmarks.ttl import measure as ttl_figures
-from tests.conftest import captures, mosquitto, until
+from tests.benchmarks.figures import microseconds, record, show
+from tests.conftest import mosquitto, until
 from tests.mqtt.test_client import listening
 
-
-def show(name: str, value: float, unit: str, goal: float | None) -> None:
-    print(json.dumps({"name": name, "value": round(value, 4), "unit": unit, "goal": goal}), flush=True)
-
-
-def microseconds(action: Callable[[], object], count: int = 4000) -> float:
-    """Median of seven runs; the machine may be shared."""
-    runs = []
-    for _ in range(7):
-        start = time.perf_counter()
-        for _ in range(count):
-            action()
-        runs.append((time.perf_counter() - start) / count * 1e6)
-    return statistics.median(runs)
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
-def decoding() -> None:
-    frame = bytes.fromhex(next(c["hex"] for c in captures("jk_pb") if c["id"] == "rs485-16s-discharging"))
-    framer, gate = Framer(), Gate()
-    gate.admit(decode(Frame(2, frame, 0), 1), 0)
-
-    def whole() -> None:
-        event = framer.feed(frame)[0]
-        assert isinstance(event, Frame)
-        decode(event, 1)
-
-    reading = decode(Frame(2, frame, 0), 1)
-    show("decode and check of one live frame", microseconds(whole), "us", 15)
-    show("plausibility of one live reading", microseconds(lambda: gate.admit(reading, 0.0)), "us", None)
+def plausibility() -> None:
+    gate, reading = Gate(), decode(Frame(2, decoding.PB_FRAME, 0), 1)
+    gate.admit(reading, 0)
+    show("plausibility of one live reading", microseconds(lambda: gate.admit(reading, 0.0)), "us")
 
 
 def corruption(trials: int) -> None:
@@ -85,7 +59,7 @@ async def round_time() -> None:
     starts = [at for at, address, _ in far.requests if address == 1]
     measured = (starts[-1] - starts[0]) / (len(starts) - 1)
     needed = 15 * ((11 + 308) * BYTE_TIME + 0.015 + GAP)
-    show("round of 15 BMSs", measured, "s", None)
+    show("round of 15 BMSs", measured, "s")
     show("round time over wire time, latency and protocol gaps", measured / needed, "ratio", 1.10)
 
 
@@ -106,21 +80,11 @@ def options(buses: list[SerialBus], port: int, interval: float) -> dict[str, Any
     }
 
 
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def rss(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
-
-
 async def whole_program(buses: int, each: int, seconds: float) -> None:
-    """The program as its container starts it, with a real broker and simulated buses."""
-    label = f"{buses * each} BMSs at 1 round a second"
+    """The program with several buses at one round a second: how late a value is, and what that takes."""
+    label = f"{buses * each} BMSs on {buses} buses at 1 round a second"
     async with AsyncExitStack() as stack:
-        folder = Path(tempfile.mkdtemp())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker = await stack.enter_async_context(mosquitto(folder))
         heard = await stack.enter_async_context(listening(broker.port))
         far = [
@@ -130,19 +94,14 @@ async def whole_program(buses: int, each: int, seconds: float) -> None:
         sent: dict[str, float] = {}
         for n, bus in enumerate(far):
             bus.on_sent = lambda address, at, n=n: sent.__setitem__(f"jkbms/b{n}/{address}/state", at)
-        path = folder / "options-bench.json"
-        path.write_text(json.dumps(options(far, broker.port, 1.0)))
         started = time.monotonic()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "jkbms_addon", "run", "--options", str(path)
-        )
-        stack.callback(process.kill)
+        process = await stack.enter_async_context(costs.program(options(far, broker.port, 1.0), folder))
         await until(lambda: heard.last("jkbms/b0/1/state"), 20)
         show("start to first published reading", time.monotonic() - started, "s", 1.5)
         await until(lambda: all(heard.last(f"jkbms/b{n}/{each}/info") for n in range(buses)), 60)
         await asyncio.sleep(3 * each)  # settings and device information of all
         late: list[float] = []
-        seen, begin, busy = len(heard.messages), time.monotonic(), cpu_seconds(process.pid)
+        seen, begin, busy = len(heard.messages), time.monotonic(), costs.cpu_seconds(process.pid)
         while time.monotonic() - begin < seconds:
             await asyncio.sleep(0.02)
             for at, topic, _, _ in heard.messages[seen:]:
@@ -153,24 +112,41 @@ async def whole_program(buses: int, each: int, seconds: float) -> None:
         late.sort()
         assert late, "nothing was published"
         show(f"last byte to subscriber, p99 of {len(late)}, {label}", late[int(len(late) * 0.99) - 1] * 1e3, "ms", 20)
-        show(f"CPU, {label}", (cpu_seconds(process.pid) - busy) / elapsed * 100, "% of a core", 3)
-        show(f"RSS, {label}", rss(process.pid), "MiB", 45)
+        show(f"CPU, {label}", (costs.cpu_seconds(process.pid) - busy) / elapsed * 100, "% of a core", 3)
+        show(f"RSS, {label}", costs.rss(process.pid), "MiB", 45)
         messages = sum("/state" in t and "bridge" not in t for a, t, _, _ in heard.messages if a >= begin)
         show(f"state messages per BMS and second, {label}", messages / elapsed / (buses * each), "1/s", 1)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--full", action="store_true", help="a million damaged frames")
+    parser.add_argument(
+        "--seconds", type=float, default=20, help="how long each scene is watched; default: %(default)s"
+    )
+    parser.add_argument("--record", action="store_true", help="keep the figures for DOCS.md")
+    parser.add_argument("--only", action="append", help="a part; may be given several times")
     args = parser.parse_args()
-    decoding()
-    asyncio.run(round_time())
-    asyncio.run(whole_program(3, 5, args.seconds))
-    can_figures(show, microseconds)
-    ttl_figures(show, microseconds)
-    inverter_figures(show, microseconds)
-    corruption(1_000_000 if args.full else 100_000)
+    kept: dict[str, list[dict[str, Any]]] = {"costs": [], "strategies": []}
+    parts: dict[str, Callable[[], object]] = {
+        "decoding": decoding.measure,
+        "plausibility": plausibility,
+        "round": lambda: asyncio.run(round_time()),
+        "program": lambda: asyncio.run(whole_program(3, 5, args.seconds)),
+        "costs": lambda: kept["costs"].extend(costs.sizes(args.seconds)),
+        "strategies": lambda: kept["strategies"].extend(costs.strategies(args.seconds)),
+        "can": can.measure,
+        "inverter": inverter.measure,
+        "corruption": lambda: corruption(1_000_000 if args.full else 100_000),
+    }
+    if unknown := set(args.only or ()) - parts.keys():
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    if args.record and args.only:
+        parser.error("--record takes all parts, so that all figures are of one machine and day")
+    for name in args.only or parts:
+        parts[name]()
+    if args.record:
+        record(kept["costs"], kept["strategies"])
 
 
 if __name__ == "__main__":

@@ -10,26 +10,21 @@ import subprocess
 import sys
 import time
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from jkbms_addon.acquisition.can_broadcast import PLUGIN
-from jkbms_addon.protocols import jkcan, slcan
+from jkbms_addon.protocols import slcan
 from jkbms_addon.protocols.jkcan_kinds import ADDRESSES, KINDS
 from jkbms_addon.simulator_can import TICK, can_bms
 from jkbms_addon.status import BusStatus
+from tests.benchmarks.figures import show
 
-Show = Callable[[str, float, str, float | None], None]
-Microseconds = Callable[[Callable[[], object]], float]
 WARM_UP = 6.0  # seconds until the interpreter and all readings are under way
 
 
-def measure(show: Show, microseconds: Microseconds, seconds: float = 15.0) -> None:
+def measure(seconds: float = 15.0) -> None:
     """Print the figures."""
-    said = jkcan.frames(can_bms(3).values(), 3, 2)
-    show("decode of one BATT_ST1", microseconds(lambda: jkcan.decode(*said[0][1], 2)), "us", 5)
-    whole = microseconds(lambda: [jkcan.decode(*frame, 2) for _, frame in said]) / len(said)
-    show(f"decode of one CAN frame, mean of {len(said)} kinds", whole, "us", 5)
     for label, kinds, goal in (("BATT_ST1", ("BATT_ST1", "CELL_VOLT", "BMSERR_INFO"), 5.0), ("all frames", (), None)):
         with far_end(seconds + WARM_UP + 1, kinds) as port:
             frames, readings, share = asyncio.run(heard(port, seconds))

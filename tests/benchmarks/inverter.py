@@ -6,7 +6,6 @@ import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from itertools import pairwise
 from math import floor
@@ -15,30 +14,20 @@ from typing import Any
 
 from jkbms_addon.inverter.control import Control
 from jkbms_addon.inverter.policy import Policy
-from jkbms_addon.inverter.profiles import PYLONTECH, frames
 from jkbms_addon.protocols.candump import Frame
 from jkbms_addon.simulator import SimulatedBms, serial_bus
 from jkbms_addon.simulator_can import slcan_adapter
 from tests.benchmarks.can import far_end
+from tests.benchmarks.figures import show
 from tests.conftest import mosquitto, until
 from tests.inverter.packs import member
 from tests.inverter.senders import FIRST, starts
 
-Show = Callable[[str, float, str, float | None], None]
-Microseconds = Callable[[Callable[[], object], int], float]
 
-
-def measure(show: Show, microseconds: Microseconds, seconds: float = 30.0) -> None:
+def measure(seconds: float = 30.0) -> None:
     """Print the figures."""
-    packs = [member(n) for n in range(1, 16)]
-    clock = iter(float(n) for n in range(1, 10_000_000))
-    control = Control(lambda _now: packs, lambda: 0.0, policy=Policy())
-    targets = control.step(next(clock))
-    assert targets
-    show("encode of one set of six frames", microseconds(lambda: frames(PYLONTECH, targets), 2000), "us", None)
-    show("decision for 15 packs", microseconds(lambda: control.step(next(clock)), 200), "us", None)
-    show("memory of bank and limits of 15 packs", kept_memory(), "KiB", None)
-    asyncio.run(punctuality(show, seconds))
+    show("memory of bank and limits of 15 packs", kept_memory(), "KiB")
+    asyncio.run(punctuality(seconds))
 
 
 def kept_memory() -> float:
@@ -54,10 +43,10 @@ def kept_memory() -> float:
     return grown / 1024
 
 
-async def punctuality(show: Show, seconds: float) -> None:
+async def punctuality(seconds: float) -> None:
     """The program as its container starts it: 12 BMSs on CAN, 5 on RS485, a broker, an inverter."""
     async with AsyncExitStack() as stack:
-        folder = Path(tempfile.mkdtemp())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         broker = await stack.enter_async_context(mosquitto(folder))
         rs485 = await stack.enter_async_context(serial_bus([SimulatedBms(n, errors=0) for n in range(1, 6)]))
         inverter = await stack.enter_async_context(slcan_adapter(500000))
@@ -70,24 +59,24 @@ async def punctuality(show: Show, seconds: float) -> None:
         try:
             await until(lambda: starts(inverter.transmitted), 30)
             await asyncio.sleep(seconds)
-            report(show, list(inverter.transmitted))
+            report(list(inverter.transmitted))
         finally:
             process.terminate()
             await process.wait()
 
 
-def report(show: Show, sent: list[tuple[float, Frame]]) -> None:
+def report(sent: list[tuple[float, Frame]]) -> None:
     """Periods, lateness against a raster of 1 s, and gaps within a set."""
     begun = starts(sent)[1:]
     periods = sorted(abs(b - a - 1) for a, b in pairwise(begun))
     phases = sorted((at - floor(begun[0])) % 1 for at in begun)
     inner = sorted(b[0] - a[0] for a, b in pairwise(sent) if b[1].can_id != FIRST)
     show(f"jitter of the period, p99 of {len(periods)}", percentile(periods, 0.99) * 1e3, "ms", 20)
-    show("jitter of the period, median", percentile(periods, 0.5) * 1e3, "ms", None)
-    show("spread of the phase against 1 s of the clock", (phases[-1] - phases[0]) * 1e3, "ms", None)
+    show("jitter of the period, median", percentile(periods, 0.5) * 1e3, "ms")
+    show("spread of the phase against 1 s of the clock", (phases[-1] - phases[0]) * 1e3, "ms")
     # the far end sometimes reads two frames at once, which is not the sender's doing
     show("gap between frames, p1", percentile(inner, 0.01) * 1e3, "ms", 10)
-    show("gap between frames, median", percentile(inner, 0.5) * 1e3, "ms", None)
+    show("gap between frames, median", percentile(inner, 0.5) * 1e3, "ms")
     show("gap between frames, p99", percentile(inner, 0.99) * 1e3, "ms", 20)
 
 
@@ -108,8 +97,6 @@ def options(rs485: str, can: str, inverter: str, broker: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from tests.benchmarks.__main__ import microseconds, show
-
     began = time.monotonic()
-    measure(show, microseconds)
+    measure()
     print(f"{time.monotonic() - began:.0f} s")

@@ -1,0 +1,125 @@
+"""What it takes from bytes to readings, for every wire format, and how much of that the plainest code would need."""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from jkbms_addon.inverter.control import Control
+from jkbms_addon.inverter.policy import Policy
+from jkbms_addon.inverter.profiles import PYLONTECH, frames
+from jkbms_addon.plausibility import Gate
+from jkbms_addon.protocols import jk02, jkcan, legacy
+from jkbms_addon.protocols.jk02 import Attribution, Frame
+from jkbms_addon.protocols.jkcan_kinds import BATT_ST1
+from jkbms_addon.protocols.modbus import LIVE, acknowledgement
+from jkbms_addon.simulator_can import can_bms
+from tests.benchmarks import floor
+from tests.benchmarks.figures import Action, against, microseconds, show
+from tests.conftest import captures
+from tests.inverter.packs import member
+
+PB_FRAME = bytes.fromhex(next(c["hex"] for c in captures("jk_pb") if c["id"] == "rs485-16s-discharging"))
+TTL_TABLE = bytes.fromhex(next(c["hex"] for c in captures("jk_ttl") if c["id"] == "resp-all-16s-11.26-arminjo-1"))
+CAN_FRAME = jkcan.encoded(BATT_ST1, can_bms(3).values(), 3)
+
+
+def pb() -> Action:
+    """Framing, checksum, table, derived values and doubts of one live frame."""
+    framer = jk02.Framer()
+
+    def action() -> Any:
+        event = framer.feed(PB_FRAME)[0]
+        assert isinstance(event, Frame)
+        return jk02.decode(event, 1)
+
+    return action
+
+
+def pb_answer() -> Action:
+    """The same with the acknowledgement behind it, attribution and plausibility: all that a bus does with it."""
+    framer, attribution, gate = jk02.Framer(), Attribution(), Gate()
+    said = PB_FRAME + acknowledgement(1, LIVE)
+
+    def action() -> Any:
+        attribution.requested(1, LIVE, 0.0)
+        decided = [one for event in framer.feed(said) for one in attribution.event(event, 0.0)]
+        reading = decided[0].reading()
+        gate.admit(reading, 0.0)
+        return reading
+
+    return action
+
+
+def ttl() -> Action:
+    """Framing, checksum and the three readings of a table of the first generation."""
+    framer = legacy.Framer()
+
+    def action() -> Any:
+        (frame,) = framer.feed(TTL_TABLE)
+        return legacy.readings(frame, 1)
+
+    return action
+
+
+def can() -> Action:
+    """One BATT_ST1."""
+    return lambda: jkcan.decode(*CAN_FRAME, 2)
+
+
+def can_all() -> tuple[Action, int]:
+    """All frames of one battery, and how many these are."""
+    said = jkcan.frames(can_bms(3).values(), 3, 2)
+    return (lambda: [jkcan.decode(*frame, 2) for _, frame in said]), len(said)
+
+
+# name, the product, the plainest code, goal of the first in us
+Pair = tuple[str, Callable[[], Action], Action, float | None]
+PAIRS: tuple[Pair, ...] = (
+    ("PB live frame, decode and check", pb, lambda: floor.pb_checked(PB_FRAME), 15),
+    ("table of the first generation", ttl, lambda: floor.ttl_checked(TTL_TABLE), 30),
+    ("CAN frame BATT_ST1", can, lambda: floor.batt_st1(CAN_FRAME.data), 5),
+)
+UNCHECKED: tuple[tuple[str, Callable[[], Action], Action], ...] = (
+    ("PB live frame, decode and check", pb, lambda: floor.pb(PB_FRAME)),
+    ("table of the first generation", ttl, lambda: floor.ttl(TTL_TABLE)),
+)
+
+
+def measure(times: int = 4000) -> None:
+    """Print the figures."""
+    for name, product, plain, goal in PAIRS:
+        show(name, microseconds(product(), times), "us", goal)
+        show(f"{name}: plain struct, same checks", microseconds(plain, times), "us")
+        show(f"{name}: over plain struct, same checks", against(product(), plain, times // 2), "ratio")
+    for name, product, plain in UNCHECKED:
+        show(f"{name}: over plain struct without checksum", against(product(), plain, times // 2), "ratio")
+    show("PB live frame to a believed reading", microseconds(pb_answer(), times), "us")
+    everything, frames_each = can_all()
+    show(f"CAN frame, mean of {frames_each} kinds", microseconds(everything, times // 8 + 1) / frames_each, "us", 5)
+    inverter(times)
+
+
+def bank() -> Control:
+    """The inverter's path with 15 packs; every look at the clock is a second later."""
+    packs = [member(n) for n in range(1, 16)]
+    return Control(lambda _now: packs, lambda: 0.0, policy=Policy())
+
+
+def told() -> Action:
+    """Decision about 15 packs, and the frames that tell it."""
+    control, clock = bank(), count(1)
+
+    def action() -> Any:
+        targets = control.step(float(next(clock)))
+        assert targets
+        return frames(PYLONTECH, targets)
+
+    return action
+
+
+def inverter(times: int) -> None:
+    """Decision and encoding of the inverter's path."""
+    targets = bank().step(1.0)
+    assert targets
+    show("encode of one set of six frames", microseconds(lambda: frames(PYLONTECH, targets), times // 2), "us")
+    show("decision for 15 packs and its frames", microseconds(told(), times // 20 + 1), "us")
