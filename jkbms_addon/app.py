@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -36,6 +37,7 @@ class App:
 
     def __init__(self, options: Options, data: Path) -> None:
         self.options, self.bank = options, Bank()
+        _tell(options)
         self._ends = False
         self.buses = {bus.name: _status(bus) for bus in options.buses}
         self._running = [bus for bus in options.buses if bus.plugin and not _shared(bus, options.buses, self.buses)]
@@ -51,8 +53,8 @@ class App:
         self.inverter = InverterPath(options.bank, options.inverter, self.bank, self.buses, asked, data)
         self._routes = self.inverter.routes(topics)
         extras = self.inverter.extras(topics, sum(map(len, served.values())))
-        known = self._published.load()
-        self.outbox = Outbox(topics, self.bank, self.buses, served, known, self.desk, extras, self.inverter.problems)
+        known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
+        self.outbox = Outbox(topics, self.bank, self.buses, served, known, self.desk, extras, problems)
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -61,7 +63,8 @@ class App:
                 tasks.create_task(self._bus(bus))
             tasks.create_task(self._keeper("bank").run(self.inverter.control.run))
             tasks.create_task(self._inverter())
-            tasks.create_task(self._broker())
+            if not self.options.mqtt.problem:
+                tasks.create_task(self._broker())
             tasks.create_task(_beat())
             tasks.create_task(self._remember())
             try:
@@ -134,6 +137,14 @@ class App:
         await keeper.run(broker.own)
 
 
+def _tell(options: Options) -> None:
+    """What is wrong with the options that concern all, and what was given under an older name."""
+    for line in options.problems:
+        _LOGGER.error("%s", line)
+    for line in options.moved:
+        _LOGGER.info("%s", line)
+
+
 def _status(bus: BusOptions) -> BusStatus:
     status = BusStatus(bus.name, bus.strategy)
     if bus.problem:
@@ -154,7 +165,8 @@ def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, B
     """Whether an earlier bus has the same port; then this one is a problem, as two owners would disturb each other."""
     for other in buses[: buses.index(bus)]:
         if other.plugin and _place(status[other.name].target) == _place(status[bus.name].target):
-            problem = f"uses the same port as bus {other.name}: {status[bus.name].target}"
+            option = next((key for key in ("port", "host", "channel") if key in bus.values), "strategy")
+            problem = f"{option}: uses the same port as bus {other.name}: {status[bus.name].target}"
             _LOGGER.error("bus %s: %s", bus.name, problem)
             status[bus.name].option_error = True
             status[bus.name].says(problem)
@@ -164,7 +176,7 @@ def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, B
 
 def _place(target: str) -> str:
     """A port under its real name, as links in /dev/serial lead to it."""
-    return str(Path(target).resolve()) if target.startswith("/") else target
+    return os.path.realpath(target) if target.startswith("/") else target
 
 
 async def own_bus(

@@ -1,7 +1,7 @@
 """The four errors of this program, and who handles each.
 
 AddonError
- +-- OptionsError   the user must act      -> ``__main__`` prints it, status 1; of one bus: its problem is shown
+ +-- OptionsError   the user must act      -> ``__main__`` prints it, status 1; of a bus or a section: a problem of it
  +-- LinkError      the wire is gone       -> ``supervise`` waits and opens it again
  +-- FrameError     bytes make no sense    -> the source counts and skips them
  +-- CommandError   a write was refused    -> the owner of the bus reports it and goes on

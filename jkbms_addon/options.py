@@ -1,8 +1,8 @@
-"""``options.json`` to ``Options``: one invalid bus is a problem of that bus, not of the others."""
+"""``options.json`` to ``Options``: what is wrong is said in one line, and costs no more than the part that it is in."""
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,13 +10,17 @@ from typing import Any, Literal
 import voluptuous as vol
 
 from jkbms_addon.acquisition import Plugin, load
+from jkbms_addon.acquisition.options import explained, given, named
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_options, clash, inverter_options
+from jkbms_addon.migration import MOVES, Move, migrated
 from jkbms_addon.mqtt.access import MqttOptions
 from jkbms_addon.writing.rules import LEVELS
 
 DEFAULT_FILE = Path("/data/options.json")
+SECTIONS = ("log_level", "buses", "mqtt", "writes", "bank", "inverter")
 WRITE_LEVELS = ("off", *LEVELS)
+Level = Literal["trace", "debug", "info", "warning", "error", "fatal"]
 LOG_LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
 
 
@@ -33,27 +37,43 @@ class BusOptions:
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """What may be changed; each level includes the ones before."""
+    """What may be changed; each level includes the ones before. With a ``problem`` nothing."""
 
     level: str = "off"
     unlocked_at_start: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Everything the user configured."""
+    """Everything the user configured.
 
-    log_level: Literal["trace", "debug", "info", "warning", "error", "fatal"] = "info"
+    ``unusable`` says what is wrong outside of all sections, ``moved`` what was given under an older name.
+    """
+
+    log_level: Level = "info"
     buses: tuple[BusOptions, ...] = ()
     mqtt: MqttOptions = field(default_factory=MqttOptions)
     writes: WriteOptions = field(default_factory=WriteOptions)
     bank: BankOptions = field(default_factory=BankOptions)
     inverter: InverterOptions = field(default_factory=InverterOptions)
+    unusable: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> list[str]:
+        """A line for each problem of what concerns all; the buses, the bank and the inverter have their own."""
+        return [*self.unusable, *filter(None, (self.mqtt.problem, self.writes.problem))]
+
+
+MOST = 200  # characters of a topic; what we put behind it has to fit, too
 
 
 def _topic(value: object) -> str:
-    if not isinstance(value, str) or not value.strip("/ ") or re.search(r"[#+\s\0]", value):
+    if not isinstance(value, str) or not value.strip("/") or not value.isprintable() or re.search(r"[#+\s]|^\$", value):
         raise vol.Invalid("must be a topic without wildcards or blanks")
+    if len(value) > MOST:
+        raise vol.Invalid(f"must have at most {MOST} characters")
     return value.strip("/")
 
 
@@ -72,18 +92,36 @@ def _yes_no(value: object) -> bool:
     return value
 
 
-def _text(value: object) -> str:
+def _secret(value: object) -> str:
+    """A text, of which nothing may be told; the protocol takes 16 bits of length."""
     if not isinstance(value, str):
         raise vol.Invalid("must be a text")
+    if len(value.encode(errors="replace")) > 65535 or re.search(r"[\ud800-\udfff]", value):
+        raise vol.Invalid("must be a text of at most 65535 bytes")
     return value
+
+
+def _text(value: object) -> str:
+    """A text without the control characters that brokers and file systems refuse."""
+    text = _secret(value)
+    if re.search(r"[\0-\x1f\x7f-\x9f]", text):
+        raise vol.Invalid("must be a text without control characters")
+    return text
+
+
+def _broker(value: object) -> str:
+    name = _text(value).strip()
+    if name and not named(name):
+        raise vol.Invalid("must be the name or the address of the broker")
+    return name
 
 
 MQTT = vol.Schema(
     {
-        vol.Optional("host", default=""): _text,
+        vol.Optional("host", default=""): _broker,
         vol.Optional("port", default=1883): _whole(1, 65535),
         vol.Optional("username", default=""): _text,
-        vol.Optional("password", default=""): _text,
+        vol.Optional("password", default=""): _secret,
         vol.Optional("tls", default=False): _yes_no,
         vol.Optional("ca_file", default=""): _text,
         vol.Optional("discovery_prefix", default="homeassistant"): _topic,
@@ -100,7 +138,7 @@ BUS_NAME = re.compile(r"[a-z0-9_]+")
 
 
 def read(path: Path) -> Options:
-    """Options of a file; ``OptionsError`` in one line when it or a section for all is unusable."""
+    """Options of a file; ``OptionsError`` in one line when there are none in it."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -110,22 +148,47 @@ def read(path: Path) -> Options:
     return parse(raw)
 
 
-def parse(raw: object) -> Options:
-    """Options of decoded JSON."""
+def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
+    """Options of decoded JSON, of this version or an earlier one; ``OptionsError`` when they are none at all."""
     if not isinstance(raw, dict):
         raise OptionsError("options: must be a JSON object")
-    level = raw.get("log_level", "info")
-    if level not in LOG_LEVELS:
-        raise OptionsError(f"log_level: {level!r} is not one of {', '.join(LOG_LEVELS)}")
-    mqtt = MqttOptions(**_section("mqtt", MQTT, raw))
-    writes = WriteOptions(**_section("writes", WRITES, raw))
-    buses = raw.get("buses", [])
+    today, moved = migrated(raw, moves)
+    buses = today.get("buses", [])
     if not isinstance(buses, list):
         raise OptionsError("buses: must be a list")
     found = _buses(buses)
-    bank = bank_options(raw.get("bank", {}), {bus.name for bus in found})
-    inverter = _undisturbed(inverter_options(raw.get("inverter", {}), bank), found)
-    return Options(level, found, mqtt, writes, bank, inverter)
+    bank = bank_options(today.get("bank", {}), {bus.name for bus in found})
+    inverter = _undisturbed(inverter_options(today.get("inverter", {}), bank), found)
+    level, unusable = _level(today)
+    return Options(level, found, _mqtt(today), _writes(today), bank, inverter, unusable, moved)
+
+
+def _level(raw: Mapping[str, Any]) -> tuple[Level, tuple[str, ...]]:
+    """How much is logged, and what is wrong outside of all sections."""
+    strange = [f"{repr(key)[1:-1]:.60}: is not an option here" for key in raw if key not in SECTIONS]
+    level: Level = "info"
+    wanted = raw.get("log_level")
+    if wanted in LOG_LEVELS:
+        level = wanted
+    elif wanted not in (None, ""):
+        strange.append(f"log_level: {wanted!r:.60} is not one of {', '.join(LOG_LEVELS)}; info is used")
+    return level, tuple(strange)
+
+
+def _mqtt(raw: Mapping[str, Any]) -> MqttOptions:
+    """How to publish. Without topics of which we are sure nothing is published: they might be somebody else's."""
+    try:
+        return MqttOptions(**MQTT(given(raw.get("mqtt", {}))))
+    except vol.Invalid as error:
+        return MqttOptions(problem=f"mqtt: {explained(error)}; nothing is published")
+
+
+def _writes(raw: Mapping[str, Any]) -> WriteOptions:
+    """What may be changed; nothing at all where that is not clear."""
+    try:
+        return WriteOptions(**WRITES(given(raw.get("writes", {}))))
+    except vol.Invalid as error:
+        return WriteOptions(problem=f"writes: {explained(error)}; nothing can be changed")
 
 
 def _undisturbed(inverter: InverterOptions, buses: Iterable[BusOptions]) -> InverterOptions:
@@ -136,33 +199,12 @@ def _undisturbed(inverter: InverterOptions, buses: Iterable[BusOptions]) -> Inve
     return inverter
 
 
-def _section(name: str, schema: vol.Schema, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A section that concerns all; ``OptionsError`` names what is wrong in it."""
-    try:
-        checked: dict[str, Any] = schema(raw.get(name, {}))
-    except vol.Invalid as error:
-        raise OptionsError(f"{name}: {explained(error)}") from error
-    return checked
-
-
-def explained(error: vol.Invalid) -> str:
-    """Which key, what is wrong with it; the first of several errors."""
-    first = error.errors[0] if isinstance(error, vol.MultipleInvalid) else error
-    where = ".".join(str(part) for part in first.path)
-    message = first.error_message
-    if message == "extra keys not allowed":
-        message = "is not an option here"
-    elif message == "required key not provided":
-        message = "is missing"
-    return f"{where}: {message}" if where else str(message)
-
-
 def _buses(raw: list[object]) -> tuple[BusOptions, ...]:
     found: list[BusOptions] = []
     for number, entry in enumerate(raw, 1):
         bus = _bus(number, entry)
         if any(bus.name == other.name for other in found):
-            bus = BusOptions(f"bus_{number}", bus.strategy, {}, None, f"name: {bus.name!r} is used twice")
+            bus = BusOptions(f"bus_{number}", bus.strategy, {}, None, f"name: {bus.name!r:.60} is used twice")
         found.append(bus)
     return tuple(found)
 
@@ -173,12 +215,11 @@ def _bus(number: int, entry: object) -> BusOptions:
         return BusOptions(fallback, "", {}, None, "must be an object with name and strategy")
     name, strategy = entry.get("name"), entry.get("strategy")
     if not isinstance(name, str) or not BUS_NAME.fullmatch(name):
-        problem = f"name: {name!r} must consist of a-z, 0-9 and _"
+        problem = f"name: {name!r:.60} must consist of a-z, 0-9 and _"
         return BusOptions(fallback, str(strategy), {}, None, problem)
     if not isinstance(strategy, str):
         return BusOptions(name, "", {}, None, "strategy: is missing")
-    # what the options form leaves empty is not given, so that the strategy's defaults hold
-    rest = {key: value for key, value in entry.items() if key not in ("name", "strategy") and value not in (None, "")}
+    rest: Any = given(entry, without=("name", "strategy"))
     try:
         plugin = load(strategy)
         return BusOptions(name, strategy, plugin.schema(rest), plugin)

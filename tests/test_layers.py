@@ -57,6 +57,7 @@ LAYERS = {
     "simulator_ttl": 4,
     # the whole
     "options": 5,
+    "migration": 0,  # knows dictionaries only
     "app": 5,
     "docs": 5,
     # commands; the demo shows what "run" does

@@ -90,26 +90,90 @@ def test_a_bus_that_is_no_object(entry: object) -> None:
 
 @pytest.mark.parametrize(
     ("raw", "message"),
-    [
-        ([], "options: must be a JSON object"),
-        ({"buses": {}}, "buses: must be a list"),
-        ({"log_level": "loud"}, "log_level: 'loud' is not one of trace"),
-        ({"mqtt": {"port": 0}}, "mqtt: port: must be a whole number from 1 to 65535"),
-        ({"mqtt": {"port": True}}, "mqtt: port: must be a whole number"),
-        ({"mqtt": {"tls": "yes"}}, "mqtt: tls: must be true or false"),
-        ({"mqtt": {"base_topic": "a/#"}}, "mqtt: base_topic: must be a topic"),
-        ({"mqtt": {"discovery_prefix": ""}}, "mqtt: discovery_prefix: must be a topic"),
-        ({"mqtt": {"host": None}}, "mqtt: host: must be a text"),
-        ({"mqtt": {"hots": "x"}}, "mqtt: hots: is not an option here"),
-        ({"mqtt": []}, "mqtt: expected a dictionary"),
-    ],
+    [([], "options: must be a JSON object"), ("x", "options: must"), ({"buses": {}}, "buses: must be a list")],
     ids=str,
 )
-def test_what_concerns_all_ends_the_program_with_one_line(raw: object, message: str) -> None:
+def test_what_is_no_options_ends_the_program_with_one_line(raw: object, message: str) -> None:
     with pytest.raises(OptionsError) as error:
         parse(raw)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        ({"log_level": "loud"}, "log_level: 'loud' is not one of trace"),
+        ({"log_level": []}, "log_level: [] is not one of trace"),
+        ({"colour": 1}, "colour: is not an option here"),
+        ({"a\nb": 1}, "a\\nb: is not an option here"),
+        ({"mqtt": {"port": 0}}, "mqtt: port: must be a whole number from 1 to 65535; nothing is published"),
+        ({"mqtt": {"port": True}}, "mqtt: port: must be a whole number"),
+        ({"mqtt": {"tls": "yes"}}, "mqtt: tls: must be true or false"),
+        ({"mqtt": {"base_topic": "a/#"}}, "mqtt: base_topic: must be a topic"),
+        ({"mqtt": {"base_topic": "a b"}}, "mqtt: base_topic: must be a topic"),
+        ({"mqtt": {"base_topic": "a\x07b"}}, "mqtt: base_topic: must be a topic"),
+        ({"mqtt": {"base_topic": "$SYS/a"}}, "mqtt: base_topic: must be a topic"),
+        ({"mqtt": {"base_topic": "///"}}, "mqtt: base_topic: must be a topic"),
+        ({"mqtt": {"discovery_prefix": "x" * 201}}, "mqtt: discovery_prefix: must have at most 200 characters"),
+        ({"mqtt": {"host": 5}}, "mqtt: host: must be a text"),
+        ({"mqtt": {"host": "a b"}}, "mqtt: host: must be the name or the address of the broker"),
+        ({"mqtt": {"host": "a..b"}}, "mqtt: host: must be the name"),
+        ({"mqtt": {"username": "a\0b"}}, "mqtt: username: must be a text without control characters"),
+        ({"mqtt": {"password": "x" * 65536}}, "mqtt: password: must be a text of at most 65535 bytes"),
+        ({"mqtt": {"password": "\ud800"}}, "mqtt: password: must be a text"),
+        ({"mqtt": {"ca_file": "/ssl/a\0"}}, "mqtt: ca_file: must be a text without control characters"),
+        ({"mqtt": {"hots": "x"}}, "mqtt: hots: is not an option here"),
+        ({"mqtt": []}, "mqtt: must be an object"),
+        ({"writes": {"level": "all"}}, "writes: level: must be one of off, switches, settings, protections; nothing"),
+        ({"writes": {"unlocked_at_start": 1}}, "writes: unlocked_at_start: must be true or false"),
+        ({"writes": "off"}, "writes: must be an object"),
+    ],
+    ids=lambda value: str(value)[:60].replace("\0", "0"),
+)
+def test_what_is_wrong_for_all_is_one_line_and_the_buses_run(raw: dict[str, Any], problem: str) -> None:
+    options = parse({"buses": [BUS], **raw})
+    (line,) = options.problems
+    assert line.startswith(problem)
+    assert "\n" not in line
+    assert options.buses[0].problem == ""
+
+
+def test_a_wrong_section_permits_nothing() -> None:
+    raw = {"writes": {"level": "settings", "unlocked_at_start": "x"}, "mqtt": {"host": "other", "port": -1}}
+    options = parse(raw)
+    assert (options.writes.level, options.writes.unlocked_at_start) == ("off", False)
+    assert options.mqtt.host == ""
+    assert options.mqtt.problem
+
+
+def test_what_the_form_leaves_empty_is_the_default() -> None:
+    names = ("host", "username", "password", "ca_file", "discovery_prefix", "base_topic")
+    assert parse({"mqtt": dict.fromkeys(names, "")}) == Options()
+
+
+def test_a_range_that_never_ends_costs_nothing() -> None:
+    (one,) = parse({"buses": [bus(addresses="1-99999999999999")]}).buses
+    assert one.problem == "addresses: addresses are 0 to 15"
+
+
+@pytest.mark.parametrize("port", ["loop://", "socket://1.2.3.4:9", "ttyUSB0", "/dev/x\0", "/dev/\ud800", " "])
+def test_a_port_is_a_path(port: str) -> None:
+    (one,) = parse({"buses": [bus(port=port)]}).buses
+    assert one.problem == "port: must name a serial port, best as /dev/serial/by-id/..."
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "a b", "a\0", "\ud800", "."])
+def test_a_host_has_a_name_that_can_be_looked_up(host: str) -> None:
+    (one,) = parse({"buses": [{"name": "a", "strategy": "gateway", "host": host, "tcp_port": 1}]}).buses
+    assert one.problem == "host: must be the name or the address of the gateway"
+
+
+@pytest.mark.parametrize("host", ["192.168.1.5", "fe80::1%eth0", "bücher.example", "gateway", "a.b.c."])
+def test_names_of_hosts(host: str) -> None:
+    (one,) = parse({"buses": [{"name": "a", "strategy": "gateway", "host": host, "tcp_port": 1}]}).buses
+    assert one.problem == ""
+    assert parse({"mqtt": {"host": host}}).problems == []
 
 
 def test_unreadable_files(tmp_path: Path) -> None:

@@ -69,14 +69,14 @@ def load(name: str) -> Plugin:
     for point in entry_points(group=GROUP):
         if point.name == name:
             return _loaded(name, point.load)
-    raise OptionsError(f"strategy: {name!r} is not one of {', '.join(known()) or 'none (package not installed)'}")
+    raise OptionsError(f"strategy: {name!r:.60} is not one of {', '.join(known()) or 'none (package not installed)'}")
 
 
 def _loaded(name: str, loader: Callable[[], object]) -> Plugin:
     try:
         plugin = loader()
     except (ImportError, AttributeError, SyntaxError) as error:
-        raise OptionsError(f"strategy: {name!r} cannot be loaded: {error}") from error
+        raise OptionsError(f"strategy: {name!r:.60} cannot be loaded: {error}") from error
     if not isinstance(plugin, Plugin):
-        raise OptionsError(f"strategy: {name!r} is not a plug-in of this program")
+        raise OptionsError(f"strategy: {name!r:.60} is not a plug-in of this program")
     return plugin

@@ -1,7 +1,7 @@
-"""Validators that the strategies' option schemas share."""
+"""Validators that the option schemas share, and what is said of an option that is wrong."""
 
-from collections.abc import Mapping
-from math import isfinite
+from collections.abc import Collection, Mapping
+from math import isnan
 from typing import Any
 
 import voluptuous as vol
@@ -18,17 +18,23 @@ def addresses(value: object) -> frozenset[int]:
         first, dash, last = part.partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise vol.Invalid("must be addresses such as '1-3,7'")
-        wanted.update(range(int(first), int(last or first) + 1) if int(last or first) >= int(first) else ())
-        if int(last or first) < int(first):
-            raise vol.Invalid(f"the range {part} runs backwards")
-    if not wanted <= set(ADDRESSES):
-        raise vol.Invalid("addresses are 0 to 15")
+        low, high = _address(first), _address(last or first)
+        if high < low:
+            raise vol.Invalid(f"the range {low}-{high} runs backwards")
+        wanted.update(range(low, high + 1))
     return frozenset(wanted)
+
+
+def _address(digits: str) -> int:
+    number = int(digits) if len(digits) <= 4 else -1  # before a long one costs time
+    if number not in ADDRESSES:
+        raise vol.Invalid("addresses are 0 to 15")
+    return number
 
 
 def interval(value: object) -> float:
     """Seconds between round starts, 0 to 3600."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(value, float) and isnan(value)):
         raise vol.Invalid("must be a number of seconds")
     if not 0 <= value <= 3600:
         raise vol.Invalid("must be 0 to 3600 seconds")
@@ -51,16 +57,29 @@ def address(value: object) -> int:
 
 def port(value: object) -> str:
     """Path of a serial port."""
-    if not isinstance(value, str) or not value.strip():
+    path = value.strip() if isinstance(value, str) else ""
+    # nothing but a path: pyserial would also take addresses such as loop://
+    if not path.startswith("/") or not path.isprintable():
         raise vol.Invalid("must name a serial port, best as /dev/serial/by-id/...")
-    return value.strip()
+    return path
 
 
 def host(value: object) -> str:
     """Name or address of a gateway."""
-    if not isinstance(value, str) or not value.strip() or any(character.isspace() for character in value.strip()):
+    name = value.strip() if isinstance(value, str) else ""
+    if not named(name):
         raise vol.Invalid("must be the name or the address of the gateway")
-    return value.strip()
+    return name
+
+
+def named(name: str) -> bool:
+    """Whether a text can be the name or the address of a host."""
+    if not name.isprintable() or any(character.isspace() for character in name):
+        return False
+    try:
+        return 0 < len(name.encode("idna")) <= 253  # what a resolver takes
+    except UnicodeError:
+        return False
 
 
 def tcp_port(value: object) -> int:
@@ -73,8 +92,9 @@ def tcp_port(value: object) -> int:
 def channel(value: object) -> str:
     """A CAN interface such as ``can0``, or the path of a serial adapter (slcan)."""
     name = value.strip() if isinstance(value, str) else ""
-    # the kernel's names of interfaces have at most 15 characters
-    if not (name.startswith("/") or (0 < len(name) <= 15 and not any(c.isspace() or c in "/:" for c in name))):
+    # the kernel's names of interfaces have at most 15 bytes
+    interface = name.isprintable() and 0 < len(name.encode()) <= 15 and not any(c.isspace() or c in "/:" for c in name)
+    if not (interface or (name.startswith("/") and name.isprintable())):
         raise vol.Invalid("must be a CAN interface such as can0, or the path of a serial adapter")
     return name
 
@@ -96,12 +116,34 @@ def yes_no(value: object) -> bool:
 def one_link(options: Options) -> Options:
     """Either ``port`` or ``host`` with ``tcp_port``."""
     if ("port" in options) == ("host" in options):
-        raise vol.Invalid("needs either port or host with tcp_port")
+        raise vol.Invalid("needs either port or host with tcp_port", path=["port"])
     if ("host" in options) != ("tcp_port" in options):
-        raise vol.Invalid("host and tcp_port belong together")
+        raise vol.Invalid("host and tcp_port belong together", path=["tcp_port"])
     return options
 
 
 def target(options: Options) -> str:
     """What the link leads to."""
     return str(options["port"]) if "port" in options else f"{options['host']}:{options['tcp_port']}"
+
+
+def given(raw: object, without: Collection[str] = ()) -> object:
+    """What the options form leaves empty is not given, so that the defaults hold."""
+    if not isinstance(raw, Mapping):
+        return raw
+    return {key: value for key, value in raw.items() if key not in without and value not in (None, "")}
+
+
+WORDS = {
+    "extra keys not allowed": "is not an option here",
+    "required key not provided": "is missing",
+    "expected a dictionary": "must be an object",
+}
+
+
+def explained(error: vol.Invalid) -> str:
+    """Which key and what is wrong with it, in one line; the first of several errors."""
+    first = error.errors[0] if isinstance(error, vol.MultipleInvalid) else error
+    where = ".".join(str(part) for part in first.path)
+    message = WORDS.get(first.error_message, first.error_message)
+    return " ".join((f"{where:.60}: {message}" if where else str(message)).split())

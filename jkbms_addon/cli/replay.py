@@ -78,6 +78,8 @@ def chosen(args: argparse.Namespace) -> Options:
     # checked like the options of a file
     checked = parse({"mqtt": {key: value for key, value in told.items() if value is not None}}).mqtt
     mqtt = replace(given.mqtt, **{key: getattr(checked, key) for key, value in told.items() if value is not None})
+    if problem := given.mqtt.problem or checked.problem:
+        raise OptionsError(problem)
     return Options(given.log_level, (), mqtt)
 
 

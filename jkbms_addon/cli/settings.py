@@ -77,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
     if args.address in (getattr(args, "to", None) or ()) or args.address == getattr(args, "other", None):
         args.usage_error(f"BMS {args.address} cannot be compared with or copied to itself")
     bus = chosen(options, args.bus)
+    if options.writes.problem:
+        raise OptionsError(options.writes.problem)
     level = options.writes.level
     try:
         return asyncio.run(_carried_out(args, bus, level))

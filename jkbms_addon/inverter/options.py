@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition.options import addresses, bitrate, channel, yes_no
+from jkbms_addon.acquisition.options import addresses, bitrate, channel, explained, given, yes_no
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.chemistry import CHEMISTRIES
 from jkbms_addon.inverter.policy import Policy
@@ -79,7 +79,7 @@ def member(value: object) -> tuple[tuple[str, int | None], ...]:
     """``bus`` for all of its batteries, or ``bus/1-3`` for some."""
     bus, slash, which = str(value).partition("/")
     if not re.fullmatch(r"[a-z0-9_]+", bus):
-        raise vol.Invalid(f"{value!r} must be a bus, or a bus with addresses such as 'rs485/1-3'")
+        raise vol.Invalid(f"{value!r:.60} must be a bus, or a bus with addresses such as 'rs485/1-3'")
     return tuple((bus, address) for address in sorted(addresses(which))) if slash else ((bus, None),)
 
 
@@ -138,21 +138,21 @@ INVERTER: Final = vol.Schema(
 def bank_options(raw: object, buses: Collection[str]) -> BankOptions:
     """The section ``bank``; ``buses`` are the names that may be used in it."""
     try:
-        options = BankOptions(**BANK(_given(raw)))
+        options = BankOptions(**BANK(given(raw)))
     except vol.Invalid as error:
-        return BankOptions(problem=f"bank: {_explained(error)}")
+        return BankOptions(problem=f"bank: {explained(error)}")
     unknown = [bus for bus, _ in options.members if bus not in buses]
-    return replace(options, problem=f"bank: members: there is no bus {unknown[0]!r}") if unknown else options
+    return replace(options, problem=f"bank: members: there is no bus {unknown[0]!r:.60}") if unknown else options
 
 
 def inverter_options(raw: object, bank: BankOptions) -> InverterOptions:
     """The section ``inverter``; with a wrong bank there is nothing that an inverter could be told."""
     try:
-        values = INVERTER(_given(raw))
+        values = INVERTER(given(raw))
         policy = Policy(**{key: values.pop(key) for key in POLICY if key in values})
         options = InverterOptions(**values, policy=policy)
     except vol.Invalid as error:
-        return InverterOptions().refused(f"inverter: {_explained(error)}")
+        return InverterOptions().refused(f"inverter: {explained(error)}")
     except OptionsError as error:
         return InverterOptions().refused(f"inverter: {error}")
     if options.protocol != NONE and not options.channel:
@@ -163,20 +163,6 @@ def inverter_options(raw: object, bank: BankOptions) -> InverterOptions:
     if extremes and not PROFILES[options.protocol].extremes:
         return options.refused(f"inverter: cell_extremes: {options.protocol} has no such frames")
     return options
-
-
-def _given(raw: object) -> object:
-    """Without what the options form leaves empty, so that the defaults hold."""
-    return {key: value for key, value in raw.items() if value not in (None, "")} if isinstance(raw, Mapping) else raw
-
-
-def _explained(error: vol.Invalid) -> str:
-    """Which key, what is wrong with it; the first of several errors in one line."""
-    first = error.errors[0] if isinstance(error, vol.MultipleInvalid) else error
-    where = ".".join(str(part) for part in first.path)
-    words = {"extra keys not allowed": "is not an option here", "expected a dictionary": "must be an object"}
-    message = words.get(first.error_message, first.error_message)
-    return " ".join((f"{where}: {message}" if where else str(message)).split())
 
 
 def clash(options: InverterOptions, place: str, values: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
 from typing import Final, Literal
 
 from jkbms_addon.errors import OptionsError
@@ -42,18 +41,18 @@ class Policy:
         for name, (allowed, says) in RULES.items():
             value = getattr(self, name)
             if value is not None and not allowed(value):
-                raise OptionsError(f"{name}: {value!r} is not {says}")
+                raise OptionsError(f"{name}: {value!r:.60} is not {says}")
         if self.charge_voltage and self.float_voltage and self.float_voltage > self.charge_voltage:
             raise OptionsError(f"float_voltage: {self.float_voltage:g} V is above charge_voltage")
 
 
 def between(low: float, high: float) -> Callable[[object], bool]:
-    """Check of a finite number."""
+    """Check of a number."""
 
     def allowed(value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return False
-        return isfinite(value) and low <= value <= high
+        return low <= value <= high  # not so with nan
 
     return allowed
 

@@ -17,7 +17,7 @@ TIMEOUT = 3.0
 
 @dataclass(frozen=True, slots=True)
 class MqttOptions:
-    """How to reach the broker; an empty host means: ask the Supervisor."""
+    """How to reach the broker; an empty host means: ask the Supervisor. With a ``problem`` none is used."""
 
     host: str = ""
     port: int = 1883
@@ -27,6 +27,7 @@ class MqttOptions:
     ca_file: str = ""
     discovery_prefix: str = "homeassistant"
     base_topic: str = "jkbms"
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -395,10 +395,10 @@ async def test_the_password_is_in_no_log_and_in_no_reading(caplog: pytest.LogCap
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({}, "needs either port or host with tcp_port"),
-        ({"host": "gateway"}, "host and tcp_port belong together"),
-        ({"tcp_port": 8899}, "needs either port or host with tcp_port"),
-        ({"port": "/dev/x", "host": "gateway", "tcp_port": 8899}, "needs either port or host with tcp_port"),
+        ({}, "port: needs either port or host with tcp_port"),
+        ({"host": "gateway"}, "tcp_port: host and tcp_port belong together"),
+        ({"tcp_port": 8899}, "port: needs either port or host with tcp_port"),
+        ({"port": "/dev/x", "host": "gateway", "tcp_port": 8899}, "port: needs either port or host with tcp_port"),
         ({"port": "/dev/x", "interval": 0.4}, "interval: must be 0.5 to 3600 seconds"),
         ({"port": "/dev/x", "interval": True}, "interval: must be a number of seconds"),
         ({"port": "/dev/x", "address": 16}, "address: must be a whole number from 0 to 15"),

@@ -84,18 +84,55 @@ async def test_it_ends_at_once_without_a_broker_too(tmp_path: Path, reachable: b
 
 @pytest.mark.parametrize(
     ("options", "line"),
-    [
-        ({"mqtt": {"port": "x"}}, "jkbms_addon: mqtt: port: must be a whole number from 1 to 65535"),
-        (
-            {"log_level": "loud"},
-            "jkbms_addon: log_level: 'loud' is not one of trace, debug, info, warning, error, fatal",
-        ),
-    ],
+    [([], "jkbms_addon: options: must be a JSON object"), ({"buses": {}}, "jkbms_addon: buses: must be a list")],
 )
 async def test_unusable_options_are_one_line_and_status_1(tmp_path: Path, options: Any, line: str) -> None:
     process = await program("run", "--options", written(tmp_path, options))
     out, err = await process.communicate()
     assert (process.returncode, out, err.decode()) == (1, b"", f"{line}\n")
+
+
+async def test_wrong_sections_are_told_and_the_rest_runs(broker: Mosquitto, tmp_path: Path) -> None:
+    async with serial_bus([SimulatedBms(1)]) as far, listening(broker.port) as heard:
+        options = {
+            "log_level": "loud",
+            "buses": [{"name": "a", "strategy": "master", "port": far.port, "addresses": "1"}],
+            "mqtt": {"host": "127.0.0.1", "port": broker.port},
+            "writes": {"level": "everything", "unlocked_at_start": True},
+        }
+        process = await program("run", "--options", written(tmp_path, options))
+        await until(lambda: heard.last("jkbms/a/1/state"))
+        health = json.loads(heard.last("jkbms/bridge/health") or "{}")
+        process.terminate()
+        _, err = await process.communicate()
+    lines = [
+        "log_level: 'loud' is not one of trace, debug, info, warning, error, fatal; info is used",
+        "writes: level: must be one of off, switches, settings, protections; nothing can be changed",
+    ]
+    assert [err.decode().count(line) for line in lines] == [1, 1]
+    assert (health["configuration_problem"], health["configuration_reason"]) == ("ON", "; ".join(lines)[:255])
+    assert "writing" not in health
+    assert process.returncode == 0
+
+
+async def test_with_a_wrong_mqtt_section_nothing_is_published_and_the_app_stays_up(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    async with serial_bus([SimulatedBms(1)]) as far, listening(broker.port) as heard:
+        options = {
+            "buses": [{"name": "a", "strategy": "master", "port": far.port, "addresses": "1"}],
+            "mqtt": {"host": "127.0.0.1", "port": broker.port, "base_topic": "a/#", "password": "geheim"},
+        }
+        process = await program("run", "--options", written(tmp_path, options))
+        await until(lambda: len(far.requests) > 3)
+        assert process.returncode is None
+        process.terminate()
+        _, err = await process.communicate()
+    problem = "mqtt: base_topic: must be a topic without wildcards or blanks; nothing is published"
+    assert err.decode().count(problem) == 1
+    assert "geheim" not in err.decode()
+    assert process.returncode == 0
+    assert heard.messages == []
 
 
 async def test_a_missing_file(tmp_path: Path) -> None:
