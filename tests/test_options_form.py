@@ -1,0 +1,197 @@
+"""Whatever the options form can produce is accepted, or answered by one clear line, and never breaks the rest."""
+
+import asyncio
+import logging
+import re
+import socket
+from collections import Counter
+from contextlib import suppress
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from jkbms_addon import acquisition, app
+from jkbms_addon.app import App
+from jkbms_addon.options import Options, parse
+from tests.options_form import CONFIG, SECRET, files, paths
+from tests.test_manifest import faults
+
+PATHS = dict(paths(CONFIG["schema"]))
+OF_BUS = {path.removeprefix("buses[]."): kind for path, kind in PATHS.items() if path.startswith("buses[].")}
+# what the form can hand over wrongly; of all others the form takes care
+REFUSABLE = {
+    *(f"buses[].{key}" for key in OF_BUS),
+    *(f"mqtt.{key}" for key in ("host", "username", "password", "ca_file", "discovery_prefix", "base_topic")),
+    "bank.members",
+    *(f"inverter.{key}" for key in ("channel", "bitrate", "manufacturer", "float_voltage", "cell_extremes")),
+}
+
+
+def lines(options: Options) -> list[str]:
+    """Every problem, as it would be logged."""
+    found = [*options.problems, *(f"bus {bus.name}: {bus.problem}" for bus in options.buses if bus.problem)]
+    return [*found, *filter(None, (options.bank.problem, options.inverter.problem))]
+
+
+def refused(options: Options) -> set[str]:
+    """Paths of the options that these lines name."""
+    paths_named = {f"buses[].{bus.problem.partition(':')[0]}" for bus in options.buses if bus.problem}
+    texts = [
+        text.split(": ") for text in (options.mqtt.problem, options.bank.problem, options.inverter.problem) if text
+    ]
+    paths_named |= {
+        f"{words[0]}.{words[1]}" for words in texts if "nothing is sent, as the bank is wrong" not in words[1]
+    }
+    return paths_named
+
+
+def accepted(raw: dict[str, Any], options: Options) -> set[str]:
+    """Paths of the options that were given and are in use."""
+    found = {"log_level", *(f"writes.{key}" for key in raw["writes"])}
+    for row, bus in zip(raw["buses"], options.buses, strict=True):
+        found |= {f"buses[].{key}" for key in row} if bus.plugin else set()
+    for name in ("mqtt", "bank", "inverter"):
+        if not getattr(options, name).problem:
+            found |= {f"{name}.{key}" for key, value in raw[name].items() if value != ""}
+    return found
+
+
+def clear(options: Options) -> None:
+    """One line for each problem, which begins with the option's name and tells no secret."""
+    for line in lines(options):
+        assert line.splitlines() == [line]
+        assert line.isprintable()
+        assert len(line) < 400
+        assert SECRET not in line
+    assert refused(options) <= PATHS.keys()
+
+
+def test_every_type_of_the_schema_is_generated() -> None:
+    assert {re.sub(r"\W.*", "", kind) for kind in PATHS.values()} == {
+        *("str", "password", "bool", "int", "float", "port", "match", "list")
+    }
+
+
+@given(raw=files())
+def test_what_is_generated_passes_the_supervisor(raw: dict[str, Any]) -> None:
+    assert list(faults(CONFIG["schema"], raw)) == []
+
+
+@given(raw=files())
+def test_the_form_is_accepted_or_answered_by_one_clear_line(raw: dict[str, Any]) -> None:
+    options = parse(raw)
+    clear(options)
+    assert len(options.buses) == len(raw["buses"])
+    assert len({bus.name for bus in options.buses}) == len(options.buses)
+    for bus in options.buses:
+        assert (bus.plugin is None) == bool(bus.problem)
+    assert options.unusable == options.moved == ()
+    assert options.writes.problem == ""
+    assert not (options.inverter.emits and (options.bank.problem or options.inverter.problem))
+
+
+@given(raw=files())
+def test_a_wrong_bus_changes_nothing_for_the_others(raw: dict[str, Any]) -> None:
+    options = parse(raw)
+    good = [(row, bus) for row, bus in zip(raw["buses"], options.buses, strict=True) if bus.plugin]
+    alone = parse({**raw, "buses": [row for row, _ in good]})
+    assert [(bus.name, bus.values, bus.problem) for bus in alone.buses] == [(b.name, b.values, "") for _, b in good]
+
+
+@pytest.fixture(scope="module")
+def seen() -> tuple[Counter[str], Counter[str]]:
+    """How often each option was in use and how often refused, in one long run that is the same every time."""
+    used, wrong = Counter[str](), Counter[str]()
+    calm = settings(
+        max_examples=700, derandomize=True, database=None, deadline=None, suppress_health_check=[*HealthCheck]
+    )
+
+    @calm
+    @given(raw=files())
+    def collect(raw: dict[str, Any]) -> None:
+        options = parse(raw)
+        used.update(accepted(raw, options))
+        wrong.update(refused(options))
+
+    collect()
+    return used, wrong
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_both_outcomes_come_for_every_option(path: str, seen: tuple[Counter[str], Counter[str]]) -> None:
+    used, wrong = seen
+    assert used[path] >= 3
+    if path in REFUSABLE:
+        assert wrong[path] >= 1
+    else:
+        assert wrong[path] == 0
+
+
+# --- running what was accepted -------------------------------------------------------------------------
+LOCAL = {"127.0.0.1", "localhost", "::1"}
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Names lead nowhere, at once, but are checked as by the system's resolver; the heartbeat is a file of the test."""
+    ask = socket.getaddrinfo
+
+    def nowhere(host: Any, port: Any, *rest: Any, **options: Any) -> Any:
+        if isinstance(host, str) and host not in LOCAL:
+            host.encode("idna")
+            if "\0" in host:
+                raise ValueError("embedded null character")
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return ask(host, port, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", nowhere)
+    monkeypatch.setattr(app, "HEARTBEAT", tmp_path / "heartbeat")
+
+
+async def moment(running: App, seconds: float) -> None:
+    task = asyncio.create_task(running.run())
+    await asyncio.wait({task}, timeout=seconds)
+    assert not task.done(), task.exception()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plug-ins are looked up once: the search through all installed packages would cost most of the time."""
+    found = tuple(entry_points(group=acquisition.GROUP))
+    monkeypatch.setattr(acquisition, "entry_points", lambda **_group: found)
+
+
+def test_the_app_is_built_of_whatever_was_accepted(
+    no_network: None, quick: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    runs = Counter[str]()
+    calm = settings(
+        max_examples=150, derandomize=True, database=None, deadline=None, suppress_health_check=[*HealthCheck]
+    )
+
+    @calm
+    @given(raw=files())
+    def build(raw: dict[str, Any]) -> None:
+        caplog.clear()
+        options = parse(raw)
+        running = App(options, tmp_path)
+        told = [record.getMessage() for record in caplog.records]
+        assert Counter(told) >= Counter(lines(options))  # two buses on one port are found only here
+        assert len(told) == len(set(told))
+        runs["running"] += bool(running._running)
+        if runs["seen"] % 5 == 0:  # a sample
+            asyncio.run(moment(running, 0.15))
+        runs["seen"] += 1
+        bad = [r for r in caplog.records if r.exc_info or "this is a bug" in r.getMessage()]
+        assert bad == []
+        assert SECRET not in caplog.text
+
+    build()
+    assert runs["running"] > 50
