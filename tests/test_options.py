@@ -157,13 +157,15 @@ def test_a_range_that_never_ends_costs_nothing() -> None:
     assert one.problem == "addresses: addresses are 0 to 15"
 
 
-@pytest.mark.parametrize("port", ["loop://", "socket://1.2.3.4:9", "ttyUSB0", "/dev/x\0", "/dev/\ud800", " "])
+@pytest.mark.parametrize(
+    "port", ["loop://", "socket://1.2.3.4:9", "ttyUSB0", "/dev/x\0", "/dev/\ud800", "/" * 256, " "]
+)
 def test_a_port_is_a_path(port: str) -> None:
     (one,) = parse({"buses": [bus(port=port)]}).buses
     assert one.problem == "port: must name a serial port, best as /dev/serial/by-id/..."
 
 
-@pytest.mark.parametrize("host", ["a..b", "x" * 64, "a b", "a\0", "\ud800", "."])
+@pytest.mark.parametrize("host", ["a..b", "x" * 64, "a b", "a\0", "\ud800", ".", "http://a/", "1.2.3.4:8899", "[::1]"])
 def test_a_host_has_a_name_that_can_be_looked_up(host: str) -> None:
     (one,) = parse({"buses": [{"name": "a", "strategy": "gateway", "host": host, "tcp_port": 1}]}).buses
     assert one.problem == "host: must be the name or the address of the gateway"

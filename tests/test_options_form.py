@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from jkbms_addon import acquisition, app
 from jkbms_addon.app import App
 from jkbms_addon.options import Options, parse
-from tests.options_form import CONFIG, SECRET, files, paths
+from tests.conftest import Mosquitto, until
+from tests.options_form import CONFIG, GOOD, SECRET, TEXTS, WEIRD, files, paths
 from tests.test_manifest import faults
 
 PATHS = dict(paths(CONFIG["schema"]))
@@ -151,9 +152,13 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(app, "HEARTBEAT", tmp_path / "heartbeat")
 
 
-async def moment(running: App, seconds: float) -> None:
+async def moment(running: App, seconds: float, *, publishing: bool = False) -> None:
+    """Let the app run for so long, or until it has published everything."""
     task = asyncio.create_task(running.run())
-    await asyncio.wait({task}, timeout=seconds)
+    if publishing:
+        await until(lambda: task.done() or running.outbox.sent > 0, seconds)
+    else:
+        await asyncio.wait({task}, timeout=seconds)
     assert not task.done(), task.exception()
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -165,6 +170,40 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plug-ins are looked up once: the search through all installed packages would cost most of the time."""
     found = tuple(entry_points(group=acquisition.GROUP))
     monkeypatch.setattr(acquisition, "entry_points", lambda **_group: found)
+
+
+async def test_every_text_that_is_accepted_can_be_used(
+    no_network: None, quick: None, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = [(good, key, text) for good in GOOD for key in TEXTS if key in good for text in (*TEXTS[key], *WEIRD)]
+    rows = [{"name": f"b{n}", **good, key: text} for n, (good, key, text) in enumerate(texts)]
+    options = parse({"buses": rows, "mqtt": {"host": "127.0.0.1", "port": 9}})
+    clear(options)
+    running = App(options, tmp_path)
+    assert len(running._running) > 20
+    await moment(running, 0.5)
+    assert [r.getMessage() for r in caplog.records if r.exc_info] == []
+    for name, status in running.buses.items():
+        assert not status.connected, name
+        assert status.problem not in ("", "not opened yet", "internal error, see the log"), name
+
+
+@pytest.mark.parametrize("key", ["host", "username", "ca_file", "discovery_prefix", "base_topic"])
+async def test_every_text_for_mqtt_that_is_accepted_can_be_used(
+    key: str, no_network: None, broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for text in dict.fromkeys((*TEXTS[key], *WEIRD)):
+        options = parse({"mqtt": {"host": "127.0.0.1", "port": broker.port, "tls": key == "ca_file", key: text}})
+        clear(options)
+        running = App(options, tmp_path)
+        caplog.clear()
+        works = key in ("username", "discovery_prefix", "base_topic") and not options.problems
+        await moment(running, 8 if works else 0.1, publishing=works)
+        told = [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert [record.getMessage() for record in told if record.exc_info] == []
+        if works:
+            assert [record.getMessage() for record in told] == []  # the broker takes it
+        assert (running.outbox.sent > 0) == works, text
 
 
 def test_the_app_is_built_of_whatever_was_accepted(

@@ -1,6 +1,8 @@
 """Validators that the option schemas share, and what is said of an option that is wrong."""
 
+import re
 from collections.abc import Collection, Mapping
+from ipaddress import ip_address
 from math import isnan
 from typing import Any
 
@@ -9,6 +11,7 @@ import voluptuous as vol
 from jkbms_addon.protocols.modbus import ADDRESSES
 
 Options = Mapping[str, Any]  # of one bus
+PATH = 255  # characters of a device's path
 
 
 def addresses(value: object) -> frozenset[int]:
@@ -59,7 +62,7 @@ def port(value: object) -> str:
     """Path of a serial port."""
     path = value.strip() if isinstance(value, str) else ""
     # nothing but a path: pyserial would also take addresses such as loop://
-    if not path.startswith("/") or not path.isprintable():
+    if not (path.startswith("/") and path.isprintable() and len(path) <= PATH):
         raise vol.Invalid("must name a serial port, best as /dev/serial/by-id/...")
     return path
 
@@ -73,13 +76,14 @@ def host(value: object) -> str:
 
 
 def named(name: str) -> bool:
-    """Whether a text can be the name or the address of a host."""
-    if not name.isprintable() or any(character.isspace() for character in name):
-        return False
+    """Whether a text can be the name or the address of a host; it is neither with a port nor with http:// around."""
     try:
-        return 0 < len(name.encode("idna")) <= 253  # what a resolver takes
-    except UnicodeError:
+        plain = name.encode("idna").decode()  # as a resolver would ask for it
+        if ":" in plain:
+            ip_address(plain)
+    except ValueError:
         return False
+    return re.fullmatch(r"[\w.%:-]{1,253}", plain, re.ASCII) is not None
 
 
 def tcp_port(value: object) -> int:
@@ -94,7 +98,7 @@ def channel(value: object) -> str:
     name = value.strip() if isinstance(value, str) else ""
     # the kernel's names of interfaces have at most 15 bytes
     interface = name.isprintable() and 0 < len(name.encode()) <= 15 and not any(c.isspace() or c in "/:" for c in name)
-    if not (interface or (name.startswith("/") and name.isprintable())):
+    if not (interface or (name.startswith("/") and name.isprintable() and len(name) <= PATH)):
         raise vol.Invalid("must be a CAN interface such as can0, or the path of a serial adapter")
     return name
 

@@ -130,6 +130,7 @@ async def test_with_a_wrong_mqtt_section_nothing_is_published_and_the_app_stays_
         _, err = await process.communicate()
     problem = "mqtt: base_topic: must be a topic without wildcards or blanks; nothing is published"
     assert err.decode().count(problem) == 1
+    assert "no MQTT broker" not in err.decode()  # it does not even ask for one
     assert "geheim" not in err.decode()
     assert process.returncode == 0
     assert heard.messages == []
