@@ -200,17 +200,21 @@ def _undisturbed(inverter: InverterOptions, buses: Iterable[BusOptions]) -> Inve
 
 
 def _buses(raw: list[object]) -> tuple[BusOptions, ...]:
+    given_names = {str(entry.get("name")) for entry in raw if isinstance(entry, dict)}
     found: list[BusOptions] = []
     for number, entry in enumerate(raw, 1):
-        bus = _bus(number, entry)
+        # for a bus without a usable name; it must not take that of another one
+        spare = f"bus_{number}"
+        while spare in given_names:
+            spare += "_"
+        bus = _bus(spare, entry)
         if any(bus.name == other.name for other in found):
-            bus = BusOptions(f"bus_{number}", bus.strategy, {}, None, f"name: {bus.name!r:.60} is used twice")
+            bus = BusOptions(spare, bus.strategy, {}, None, f"name: {bus.name!r:.60} is used twice")
         found.append(bus)
     return tuple(found)
 
 
-def _bus(number: int, entry: object) -> BusOptions:
-    fallback = f"bus_{number}"
+def _bus(fallback: str, entry: object) -> BusOptions:
     if not isinstance(entry, dict):
         return BusOptions(fallback, "", {}, None, "must be an object with name and strategy")
     name, strategy = entry.get("name"), entry.get("strategy")

@@ -82,6 +82,11 @@ def test_names_are_unique() -> None:
     assert second.name != first.name
 
 
+def test_a_bus_without_a_usable_name_takes_nobody_elses() -> None:
+    buses = parse({"buses": [bus(name="!"), bus(name="bus_1", port="/dev/a"), bus(name="bus_1")]}).buses
+    assert [(one.name, bool(one.problem)) for one in buses] == [("bus_1_", True), ("bus_1", False), ("bus_3", True)]
+
+
 @pytest.mark.parametrize("entry", [None, 3, "x", []])
 def test_a_bus_that_is_no_object(entry: object) -> None:
     (one,) = parse({"buses": [entry]}).buses
