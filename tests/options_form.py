@@ -29,6 +29,7 @@ PORTS = (
     "COM3",
     "/dev/x\0y",
     "/" + "x" * 5000,
+    "/" + "ü" * 200,
 )
 HOSTS = ("127.0.0.9", "gateway.local", "fe80::1", "a..b", "x" * 64, "a b", "a\0", "-", "http://gateway:80/")
 TOPICS = ("jkbms", "a/b", "/a/", "", "a/#", "+", "a b", "a\tb", "$SYS", "///", "ü", "x" * 300, "a\0")
