@@ -35,6 +35,11 @@ def pb() -> Action:
     return action
 
 
+def pb_table() -> Action:
+    """The same values as the plain code has, by the table of positions."""
+    return lambda: jk02.LIVE.decode(PB_FRAME, 16)
+
+
 def pb_answer() -> Action:
     """The same with the acknowledgement behind it, attribution and plausibility: all that a bus does with it."""
     framer, attribution, gate = jk02.Framer(), Attribution(), Gate()
@@ -81,6 +86,7 @@ PAIRS: tuple[Pair, ...] = (
 )
 UNCHECKED: tuple[tuple[str, Callable[[], Action], Action], ...] = (
     ("PB live frame, decode and check", pb, lambda: floor.pb(PB_FRAME)),
+    ("PB live frame, its table alone", pb_table, lambda: floor.pb(PB_FRAME)),
     ("table of the first generation", ttl, lambda: floor.ttl(TTL_TABLE)),
 )
 

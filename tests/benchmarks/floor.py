@@ -6,6 +6,7 @@ derived values, doubts. A test holds these values against what the product reads
 
 import struct
 from typing import Any
+from zlib import adler32
 
 from jkbms_addon.errors import FrameError
 
@@ -57,7 +58,7 @@ def pb(frame: bytes) -> dict[str, Any]:
 
 def pb_checked(frame: bytes) -> dict[str, Any]:
     """The same behind the checksum; ``FrameError`` when it is wrong."""
-    if sum(frame[:299]) & 0xFF != frame[299]:
+    if adler32(frame[:256]) + adler32(frame[256:299]) - 2 & 0xFF != frame[299]:  # the fastest sum that Python has
         raise FrameError("checksum")
     return pb(frame)
 

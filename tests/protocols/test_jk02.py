@@ -218,6 +218,13 @@ def test_the_layout_of_old_units_contradicts_itself() -> None:
             assert contradiction(decode(frame_of(capture)).values)
 
 
+@example(b"\xff" * 300)
+@example(b"\0" * 300)
+@given(payload=st.binary(min_size=300, max_size=300))
+def test_the_checksum_is_the_sum_of_all_other_bytes(payload: bytes) -> None:
+    assert checksum(payload) == checksum(bytearray(payload)) == sum(payload[:299]) % 256
+
+
 @pytest.mark.parametrize("capture", [c for c in ALL if c["checksum_ok"] is False], ids=lambda c: c["id"])
 def test_wrong_checksum_is_skipped(capture: dict[str, Any]) -> None:
     framer = Framer()
