@@ -55,6 +55,7 @@ def test_everything_may_be_left_out() -> None:
         ({"addresses": "3-1"}, "addresses: the range 3-1 runs backwards"),
         ({"addresses": "a"}, "addresses: must be addresses such as '1-3,7'"),
         ({"addresses": "1,,2"}, "addresses: must be addresses such as '1-3,7'"),
+        ({"addresses": "1 2"}, "addresses: must be addresses such as '1-3,7'"),
         ({"interval": -1}, "interval: must be 0 to 3600 seconds"),
         ({"interval": "2"}, "interval: must be a number of seconds"),
         ({"interval": True}, "interval: must be a number of seconds"),
@@ -73,6 +74,11 @@ def test_a_wrong_option_of_one_bus_is_named_and_the_others_run(changes: dict[str
     assert wrong.problem.startswith(problem)
     assert "\n" not in wrong.problem
     assert (right.problem, right.plugin is None) == ("", False)
+
+
+@pytest.mark.parametrize("text", [" 1 - 3 , 7", "1-3,7", "7,3,1-2", "\t1-3,7"])
+def test_blanks_around_addresses(text: str) -> None:
+    assert parse({"buses": [bus(addresses=text)]}).buses[0].values["addresses"] == {1, 2, 3, 7}
 
 
 def test_names_are_unique() -> None:

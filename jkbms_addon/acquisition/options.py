@@ -17,8 +17,8 @@ PATH = 255  # characters of a device's path
 def addresses(value: object) -> frozenset[int]:
     """Addresses from text such as ``1-3,7``; every one within 0 to 15."""
     wanted: set[int] = set()
-    for part in str(value).replace(" ", "").split(","):
-        first, dash, last = part.partition("-")
+    for part in str(value).split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise vol.Invalid("must be addresses such as '1-3,7'")
         low, high = _address(first), _address(last or first)

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if args.address in (getattr(args, "to", None) or ()) or args.address == getattr(args, "other", None):
         args.usage_error(f"BMS {args.address} cannot be compared with or copied to itself")
     bus = chosen(options, args.bus)
-    if options.writes.problem:
+    if args.action == "apply" and options.writes.problem:
         raise OptionsError(options.writes.problem)
     level = options.writes.level
     try:

@@ -145,6 +145,14 @@ async def test_what_the_level_forbids_is_not_written_not_even_in_part(tmp_path: 
             assert me.writes() == 0
 
 
+async def test_a_wrong_level_is_told_before_the_bus_is_opened(tmp_path: Path) -> None:
+    async with serial_bus([SimulatedBms(1)]) as far:
+        said = await Owner(far, tmp_path, "everything").says("apply", "--to", "2")
+        assert far.requests == []
+    problem = "writes: level: must be one of off, switches, settings, protections; nothing can be changed"
+    assert (said.status, said.err) == (1, f"jkbms_addon: {problem}\n")
+
+
 async def test_copied_to_others(tmp_path: Path) -> None:
     async with owner(tmp_path) as me:
         me.far.batteries[3].settings["max_charge_current"] = 90.0
