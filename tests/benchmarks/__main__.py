@@ -6,6 +6,8 @@ damaged frames instead of a hundred thousand.
 
 import argparse
 import asyncio
+import signal
+import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack
@@ -127,6 +129,7 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="keep the figures for DOCS.md")
     parser.add_argument("--only", action="append", help="a part; may be given several times")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that brokers and programs are ended, too
     kept: dict[str, list[dict[str, Any]]] = {"costs": [], "strategies": []}
     parts: dict[str, Callable[[], object]] = {
         "decoding": decoding.measure,
