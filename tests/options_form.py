@@ -5,20 +5,14 @@ not optional, and lets nothing through that the schema does not know. What a ``s
 option's name, so that what works and what does not both come often; any other text comes, too.
 """
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import yaml
 from hypothesis import strategies as st
 
 from jkbms_addon.acquisition import known
+from tests.test_manifest import CONFIG, ELEMENT, optional
 
-CONFIG = yaml.safe_load((Path(__file__).parent.parent / "config.yaml").read_text(encoding="utf-8"))
-ELEMENT = re.compile(
-    r"(?P<type>str|password|int|float|bool|port|email|url|device|match|list)(?:\((?P<detail>.*)\))?(?P<optional>\?)?"
-)
 PORTS = (
     "/dev/ttyUSB0",
     "/dev/nowhere",
@@ -75,12 +69,6 @@ def paths(schema: Any, before: str = "") -> Iterator[tuple[str, str]]:
         yield from paths(schema[0], f"{before}[]")
     else:
         yield before, schema
-
-
-def optional(kind: Any) -> bool:
-    """Whether the form may leave an option out."""
-    inner = kind[0] if isinstance(kind, list) else kind
-    return isinstance(inner, str) and inner.endswith("?")
 
 
 def values(schema: Any, defaults: Any = None, name: str = "") -> st.SearchStrategy[Any]:

@@ -14,8 +14,8 @@ from jkbms_addon.inverter.policy import Policy
 from jkbms_addon.migration import EACH, MOVES, Move, migrated
 from jkbms_addon.mqtt.access import MqttOptions
 from jkbms_addon.options import WriteOptions, parse, read
-from tests.options_form import CONFIG, ELEMENT, paths
-from tests.test_manifest import faults
+from tests.options_form import paths
+from tests.test_manifest import CONFIG, ELEMENT, faults
 
 FILES = Path(__file__).parent / "options"
 RELEASED = ("0.1.0",)

@@ -17,8 +17,8 @@ from jkbms_addon import acquisition, app
 from jkbms_addon.app import App
 from jkbms_addon.options import Options, parse
 from tests.conftest import Mosquitto, until
-from tests.options_form import CONFIG, GOOD, SECRET, TEXTS, WEIRD, files, paths
-from tests.test_manifest import faults
+from tests.options_form import GOOD, SECRET, TEXTS, WEIRD, files, paths
+from tests.test_manifest import CONFIG, faults
 
 PATHS = dict(paths(CONFIG["schema"]))
 OF_BUS = {path.removeprefix("buses[]."): kind for path, kind in PATHS.items() if path.startswith("buses[].")}
