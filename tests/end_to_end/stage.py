@@ -199,7 +199,7 @@ async def staged(broker: Mosquitto, ha: HomeAssistant, folder: Path) -> AsyncIte
         options = {
             "log_level": "debug",
             "buses": [
-                {"name": POLLED, "strategy": "master", "port": rack.port, "addresses": "1-3", "interval": 1},
+                {"name": POLLED, "strategy": "master", "port": rack.port, "addresses": "1-3"},
                 {"name": FOLLOWED, "strategy": "listen", "port": follow.port},
                 _gateway(GATE, gate, mode="poll", addresses="5-6", interval=1),
                 _gateway(TAP, tap, mode="listen"),

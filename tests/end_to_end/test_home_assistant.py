@@ -19,7 +19,7 @@ from tests.conftest import mosquitto
 from tests.end_to_end.batteries import Battery, SteadyBms
 from tests.end_to_end.expected import devices, everything
 from tests.end_to_end.home_assistant import home_assistant, needs_home_assistant
-from tests.end_to_end.stage import FIRST, GATE, POLLED, Stage, staged
+from tests.end_to_end.stage import CAN_V1, FIRST, GATE, POLLED, Stage, staged
 
 pytestmark = [pytest.mark.home_assistant, needs_home_assistant, pytest.mark.asyncio(loop_scope="module")]
 
@@ -247,6 +247,7 @@ def moved(stage: Stage) -> None:
 
 
 HEALING = 5.0  # s from the end of a fault until everything is right again
+PACE = 5.0  # s in which the pace of its frames tells V1 from V2; until then the sign of the current is not known
 RECONNECT = 10.0  # s after which Home Assistant looks again for a broker that it lost
 
 
@@ -303,7 +304,7 @@ async def test_the_program_is_started_again(stage: Stage) -> None:
     await stage.program.start()
     healed = await stage.healed(stage.park, 30)
     print(f"program started: {healed} s")
-    slow = {bus: seconds for bus, seconds in healed.items() if seconds > HEALING}
+    slow = {bus: seconds for bus, seconds in healed.items() if seconds > HEALING + (PACE if bus == CAN_V1 else 0)}
     assert slow == {}
     assert set(await stage.look_up()) == expected
     assert stage.ha.complaints() == []
@@ -372,7 +373,12 @@ async def test_the_device_of_a_silent_battery_is_deleted_in_home_assistant(stage
     await untouched(stage, gone, before, devices_before)
     gone.bms.silent = False  # it is put back: a battery that speaks is shown
     await complete(stage)
-    assert stage.ha.complaints() == []
+    assert [line for line in stage.ha.complaints() if OWN_TIDYING.format(gone.device) not in line] == []
+    stage.ha.forget()
+
+
+# Home Assistant clears the topic of a deleted device once for each of its entities, and wonders about all but the first
+OWN_TIDYING = "No device components to cleanup for {}"
 
 
 async def removed(stage: Stage, gone: Battery) -> float:

@@ -165,15 +165,15 @@ async def test_writes_nowhere_but_in_data_and_beats_in_memory(bench: Bench, tmp_
     script = f"""
         {alive} && echo "alive before the start"
         /run.sh & app=$!
-        for second in 1 2 3 4 5 6 7 8 9 10; do sleep 1; {alive} && break; done
-        {alive} || echo "not alive after $second s"
+        for _ in $(seq 60); do sleep 1; {alive} && break; done
+        {alive} || echo "not alive after a minute"
         find /dev -type f
         touch -d '2 minutes ago' /dev/shm/jkbms-heartbeat
         {alive} && echo "alive although it stands still"
         kill $app; wait $app; echo "status $?"
     """
     container = await start(data, "sh", "-c", script, devices=bench.devices)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(90):
         out, _ = await container.communicate()
     log = out.decode()
     told = [line for line in log.splitlines() if re.match(r"alive|not alive|/dev|status", line)]
