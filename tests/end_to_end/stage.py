@@ -167,7 +167,7 @@ def batteries() -> Park:
     return park
 
 
-async def _beating(adapter: Adapter) -> None:
+async def beating(adapter: Adapter) -> None:
     """What an inverter says every second, so that it is known to be there."""
     while True:
         adapter.put(HEARTBEAT)
@@ -195,7 +195,7 @@ async def staged(broker: Mosquitto, ha: HomeAssistant, folder: Path) -> AsyncIte
             senders = [b.can for b in park.of(bus) if isinstance(b.can, CanBms)]
             await enter(broadcasting(senders, adapters[bus].put))
         inverter = await enter(slcan_adapter(500000))
-        await enter(running(_beating(inverter)))
+        await enter(running(beating(inverter)))
         options = {
             "log_level": "debug",
             "buses": [

@@ -1,0 +1,169 @@
+"""Pictures for the README: our devices in a real Home Assistant, by a headless Chromium.
+
+``python -m tests.end_to_end.screenshots FOLDER``, with the environment that the tests of this folder need, and
+Chromium and mosquitto installed. The pictures have all colours; ``pngquant`` makes them small.
+"""
+
+import argparse
+import asyncio
+import base64
+import itertools
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from jkbms_addon.simulator import SimulatedBms, running, serial_bus
+from jkbms_addon.simulator_can import slcan_adapter
+from tests.conftest import mosquitto
+from tests.end_to_end.home_assistant import HomeAssistant, home_assistant
+from tests.end_to_end.stage import Program, beating
+
+WIDTH = 1280
+# name of the picture, device, height of the window
+PICTURES = (("battery", "jkbms_rack_1", 1380), ("battery_bank", "jkbms_bank", 860), ("inverter", "jkbms_inverter", 900))
+LOADING = 12.0  # s that the pages take at most, on a slow machine
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
+)
+
+
+@dataclass(slots=True)
+class Tab:
+    """One page of the browser, driven by its DevTools protocol."""
+
+    socket: aiohttp.ClientWebSocketResponse
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    async def do(self, method: str, **params: Any) -> dict[str, Any]:
+        number = next(self.numbers)
+        await self.socket.send_json({"id": number, "method": method, "params": params})
+        while True:
+            answer = await self.socket.receive_json()
+            if answer.get("id") == number:
+                assert "error" not in answer, answer
+                result: dict[str, Any] = answer["result"]
+                return result
+
+
+@asynccontextmanager
+async def browser() -> AsyncIterator[Tab]:
+    """A Chromium with an empty profile."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        raise SystemExit("chromium is not installed")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        process = await asyncio.create_subprocess_exec(
+            program, *FLAGS, f"--user-data-dir={profile}", "about:blank", stderr=asyncio.subprocess.DEVNULL
+        )
+        try:
+            port = await _port(Path(profile) / "DevToolsActivePort")
+            async with aiohttp.ClientSession() as session:
+                async with session.put(f"http://127.0.0.1:{port}/json/new?about:blank") as answer:
+                    address = (await answer.json(content_type=None))["webSocketDebuggerUrl"]
+                async with session.ws_connect(address, max_msg_size=0) as socket:
+                    yield Tab(socket)
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def _port(file: Path) -> str:
+    async with asyncio.timeout(30):
+        while not file.exists() or not file.read_text():  # noqa: ASYNC110 - another program writes it
+            await asyncio.sleep(0.1)
+    return file.read_text().split()[0]
+
+
+async def logged_in(tab: Tab, ha: HomeAssistant) -> None:
+    """The frontend finds its token where it keeps it."""
+    tokens = {
+        "hassUrl": ha.url,
+        "clientId": f"{ha.url}/",
+        "access_token": ha.token,
+        "token_type": "Bearer",
+        "expires": 4102444800000,  # ms since 1970, far ahead
+        "expires_in": 315360000,
+        "refresh_token": "",
+    }
+    script = f"localStorage.setItem('hassTokens', {json.dumps(json.dumps(tokens))})"
+    await tab.do("Page.enable")
+    await tab.do("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+
+async def photographed(tab: Tab, url: str, height: int, file: Path) -> None:
+    size = {"width": WIDTH, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    await tab.do("Emulation.setDeviceMetricsOverride", **size)
+    await tab.do("Page.navigate", url=url)
+    await asyncio.sleep(LOADING)
+    picture = await tab.do("Page.captureScreenshot", format="png")
+    file.write_bytes(base64.b64decode(picture["data"]))
+    print(f"{file}: {file.stat().st_size // 1024} kB")
+
+
+async def take(folder: Path) -> None:
+    """Two batteries on one bus and an inverter, as an installation has them."""
+    state = Path(tempfile.mkdtemp())
+    batteries = [
+        SimulatedBms(1, serial_number="41270011", soc=64, current=18.4),
+        SimulatedBms(2, serial_number="41270012", soc=63, current=17.1, temperature=22.5),
+    ]
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        broker = await enter(mosquitto(state))
+        ha = await enter(home_assistant(broker.port))
+        rack = await enter(serial_bus(batteries))
+        inverter = await enter(slcan_adapter(500000))
+        await enter(running(beating(inverter)))
+        options = {
+            "buses": [{"name": "rack", "strategy": "master", "port": rack.port, "addresses": "1-2"}],
+            "mqtt": {"host": "127.0.0.1", "port": broker.port},
+            "writes": {"level": "settings"},
+            "inverter": {
+                "protocol": "pylontech",
+                "channel": inverter.port,
+                "confirmed": True,
+                "max_charge_current": 120,
+                "max_discharge_current": 140,
+            },
+        }
+        program = Program(options, state)
+        await program.start()
+        try:
+            await asyncio.sleep(15)  # until everything has been told
+            tab = await enter(browser())
+            await logged_in(tab, ha)
+            devices = await ha.devices()
+            for name, device, height in PICTURES:
+                url = f"{ha.url}/config/devices/device/{devices[device]['id']}"
+                await photographed(tab, url, height, folder / f"{name}.png")
+            await photographed(tab, f"{ha.url}/config/devices/dashboard?domain=mqtt", 560, folder / "devices.png")
+        finally:
+            await program.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("folder", type=Path)
+    folder: Path = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(take(folder))
+
+
+if __name__ == "__main__":
+    main()
