@@ -10,7 +10,8 @@ import asyncio
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -33,30 +34,31 @@ async def build() -> None:
     assert process.returncode == 0, out.decode(errors="replace")
 
 
-async def start(
+@asynccontextmanager
+async def container(
     data: Path, *command: str, devices: Iterable[Path] = (), read_only: bool = True
-) -> asyncio.subprocess.Process:
-    """A container with pipes for what it says."""
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A running container with a pipe for what it says; it is ended with the block."""
     assert RUN
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *shlex.split(RUN),
         str(data),
         *command,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={
-            **os.environ,
-            "NET": "host",
-            "DEVICES": " ".join(map(str, devices)),
-            "ROFS": "1" if read_only else "",
-        },
+        env={**os.environ, "NET": "host", "DEVICES": " ".join(map(str, devices)), "ROFS": "1" if read_only else ""},
     )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.communicate()
 
 
 async def said(data: Path, *command: str, status: int = 0) -> str:
     """What a command says in a container."""
-    process = await start(data, *command)
-    async with asyncio.timeout(60):
+    async with container(data, *command) as process, asyncio.timeout(60):
         out, _ = await process.communicate()
     text = out.decode(errors="replace")
     assert process.returncode == status, text

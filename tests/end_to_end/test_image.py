@@ -19,7 +19,7 @@ from jkbms_addon import __version__
 from jkbms_addon.simulator import SimulatedBms, serial_bus, tcp_bus
 from jkbms_addon.simulator_can import slcan_adapter
 from tests.conftest import Mosquitto, mosquitto
-from tests.end_to_end.image import ROOT, build, health_check, needs_image, said, start
+from tests.end_to_end.image import ROOT, build, container, health_check, needs_image, said
 
 pytestmark = [pytest.mark.image, needs_image, pytest.mark.asyncio(loop_scope="module")]
 CONFIGS, STATE = "homeassistant/device/+/config", "jkbms/bridge/state"
@@ -127,22 +127,24 @@ async def test_announces_the_same_as_outside_and_says_goodbye(bench: Bench, tmp_
     process = await asyncio.create_subprocess_exec(
         str(ROOT / "run.sh"), "run", "--options", str(plain / "options.json"), env={**os.environ, "PATH": path}
     )
-    outside = await announced(bench)
-    process.terminate()
-    assert await process.wait() == 0
+    try:
+        outside = await announced(bench)
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
     await wipe(bench)
     data = data_folder(bench, tmp_path_of(tmp_path, "data"))
-    container = await start(data, devices=bench.devices)
-    inside = await announced(bench)
-    assert await retained(bench, STATE) == "online"
-    assert inside == outside
-    print(f"{sum(len(device['components']) for device in inside.values())} entities of {len(inside)} devices")
-    await asyncio.sleep(6)  # what has to survive a restart is written every 5 s
-    container.terminate()
-    async with asyncio.timeout(10):
-        out, _ = await container.communicate()
+    async with container(data, devices=bench.devices) as inner:
+        inside = await announced(bench)
+        assert await retained(bench, STATE) == "online"
+        assert inside == outside
+        print(f"{sum(len(device['components']) for device in inside.values())} entities of {len(inside)} devices")
+        await asyncio.sleep(6)  # what has to survive a restart is written every 5 s
+        inner.terminate()
+        async with asyncio.timeout(10):
+            out, _ = await inner.communicate()
     log = out.decode()
-    assert container.returncode == 0, log
+    assert inner.returncode == 0, log
     assert await retained(bench, STATE) == "offline"
     assert "Read-only file system" not in log
     assert "rror" not in log
@@ -172,9 +174,8 @@ async def test_writes_nowhere_but_in_data_and_beats_in_memory(bench: Bench, tmp_
         {alive} && echo "alive although it stands still"
         kill $app; wait $app; echo "status $?"
     """
-    container = await start(data, "sh", "-c", script, devices=bench.devices)
-    async with asyncio.timeout(90):
-        out, _ = await container.communicate()
+    async with container(data, "sh", "-c", script, devices=bench.devices) as inner, asyncio.timeout(90):
+        out, _ = await inner.communicate()
     log = out.decode()
     told = [line for line in log.splitlines() if re.match(r"alive|not alive|/dev|status", line)]
     assert told == ["/dev/shm/jkbms-heartbeat", "status 0"], log
