@@ -59,6 +59,24 @@ class Program:
 
 
 @dataclass(slots=True)
+class Healing:
+    """Seconds until all that is measured on a bus was right again, and until its settings and identities were, too."""
+
+    measured: dict[str, float] = field(default_factory=dict)
+    whole: dict[str, float] = field(default_factory=dict)
+
+    def look(self, buses: set[str], left: dict[str, bool], now: float) -> None:
+        for bus in buses:
+            if not left.get(bus):
+                self.measured.setdefault(bus, round(now, 1))
+            if bus not in left:
+                self.whole.setdefault(bus, round(now, 1))
+
+    def __str__(self) -> str:
+        return ", ".join(f"{bus} {self.measured[bus]} (all {self.whole[bus]}) s" for bus in sorted(self.whole))
+
+
+@dataclass(slots=True)
 class Stage:
     """All that plays, and where Home Assistant's view of it is not what the tables and the batteries say."""
 
@@ -90,22 +108,30 @@ class Stage:
         shown = [states.get(self.unique.get(f"{battery.device}_{key}", "")) for key in specs]
         return found if any(shown) else {"device": "has no state at all"}
 
-    async def healed(self, park: Park, seconds: float) -> dict[str, float]:
+    async def healed(self, park: Park, seconds: float) -> "Healing":
         """Wait until Home Assistant shows what every battery says; how long it took, by bus."""
         start = time.monotonic()
-        healed: dict[str, float] = {}
-        wrong: dict[str, Any] = {}
+        healing = Healing()
+        wrong: dict[str, dict[str, str]] = {}
         while time.monotonic() - start < seconds:
             states = await self.ha.states()
             wrong = {b.device: found for b in park.batteries if (found := self.wrong(b, states))}
-            now = time.monotonic() - start
-            for bus in {b.bus for b in park.batteries} - set(healed):
-                if not any(b.device in wrong for b in park.of(bus)):
-                    healed[bus] = round(now, 1)
+            healing.look({b.bus for b in park.batteries}, self._left(park, wrong), time.monotonic() - start)
             if not wrong:
-                return healed
+                return healing
             await asyncio.sleep(0.1)
         raise AssertionError(f"after {seconds} s: {wrong}")
+
+    @staticmethod
+    def _left(park: Park, wrong: dict[str, dict[str, str]]) -> dict[str, bool]:
+        """Buses on which something is wrong yet, and whether that is measured values."""
+        left: dict[str, bool] = {}
+        for battery in park.batteries:
+            specs = battery.value_specs()
+            for key in wrong.get(battery.device, ()):
+                measured = key not in specs or specs[key].topic == "state"
+                left[battery.bus] = left.get(battery.bus, False) or measured
+        return left
 
     async def unavailable(self, park: Park, seconds: float) -> float:
         """Wait until nothing of the batteries is shown as if it were known; how long it took."""
