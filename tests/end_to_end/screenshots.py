@@ -7,13 +7,12 @@ Chromium and mosquitto installed. The pictures have all colours; ``pngquant`` ma
 import argparse
 import asyncio
 import base64
-import itertools
 import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,13 @@ from tests.conftest import mosquitto
 from tests.end_to_end.home_assistant import HomeAssistant, home_assistant
 from tests.end_to_end.stage import Program, beating
 
-WIDTH = 1280
-# name of the picture, device, height of the window
-PICTURES = (("battery", "jkbms_rack_1", 1380), ("battery_bank", "jkbms_bank", 860), ("inverter", "jkbms_inverter", 900))
+WIDTH = 1280  # of the window
+# name of the picture, device, and the part of the page: x, y, width, height; the third column is for a logbook
+PICTURES = (
+    ("battery", "jkbms_rack_1", (0, 0, 860, 1366)),
+    ("settings", "jkbms_rack_1", (428, 1502, 432, 1478)),
+    ("battery_bank", "jkbms_bank", (0, 0, 860, 1324)),
+)
 LOADING = 12.0  # s that the pages take at most, on a slow machine
 FLAGS = (
     "--headless",
@@ -48,14 +51,14 @@ class Tab:
     """One page of the browser, driven by its DevTools protocol."""
 
     socket: aiohttp.ClientWebSocketResponse
-    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    number: int = 0
 
     async def do(self, method: str, **params: Any) -> dict[str, Any]:
-        number = next(self.numbers)
-        await self.socket.send_json({"id": number, "method": method, "params": params})
+        self.number += 1
+        await self.socket.send_json({"id": self.number, "method": method, "params": params})
         while True:
             answer = await self.socket.receive_json()
-            if answer.get("id") == number:
+            if answer.get("id") == self.number:
                 assert "error" not in answer, answer
                 result: dict[str, Any] = answer["result"]
                 return result
@@ -101,17 +104,22 @@ async def logged_in(tab: Tab, ha: HomeAssistant) -> None:
         "expires_in": 315360000,
         "refresh_token": "",
     }
-    script = f"localStorage.setItem('hassTokens', {json.dumps(json.dumps(tokens))})"
+    # without the menu of Home Assistant there is more room for what is ours
+    kept = {"hassTokens": json.dumps(tokens), "dockedSidebar": '"always_hidden"'}
+    script = f"for (const [key, value] of Object.entries({json.dumps(kept)})) localStorage.setItem(key, value)"
     await tab.do("Page.enable")
     await tab.do("Page.addScriptToEvaluateOnNewDocument", source=script)
 
 
-async def photographed(tab: Tab, url: str, height: int, file: Path) -> None:
-    size = {"width": WIDTH, "height": height, "deviceScaleFactor": 1, "mobile": False}
+async def photographed(tab: Tab, url: str, part: tuple[int, int, int, int], file: Path) -> None:
+    """A part of a page, in a window that is high enough for it."""
+    x, y, width, height = part
+    size = {"width": WIDTH, "height": y + height, "deviceScaleFactor": 1, "mobile": False}
     await tab.do("Emulation.setDeviceMetricsOverride", **size)
     await tab.do("Page.navigate", url=url)
     await asyncio.sleep(LOADING)
-    picture = await tab.do("Page.captureScreenshot", format="png")
+    clip = {"x": x, "y": y, "width": width, "height": height, "scale": 1}
+    picture = await tab.do("Page.captureScreenshot", format="png", clip=clip)
     file.write_bytes(base64.b64decode(picture["data"]))
     print(f"{file}: {file.stat().st_size // 1024} kB")
 
@@ -149,10 +157,9 @@ async def take(folder: Path) -> None:
             tab = await enter(browser())
             await logged_in(tab, ha)
             devices = await ha.devices()
-            for name, device, height in PICTURES:
+            for name, device, part in PICTURES:
                 url = f"{ha.url}/config/devices/device/{devices[device]['id']}"
-                await photographed(tab, url, height, folder / f"{name}.png")
-            await photographed(tab, f"{ha.url}/config/devices/dashboard?domain=mqtt", 560, folder / "devices.png")
+                await photographed(tab, url, part, folder / f"{name}.png")
         finally:
             await program.stop()
 
