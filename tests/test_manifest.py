@@ -304,6 +304,15 @@ def tree() -> list[PurePosixPath]:
     return [PurePosixPath(line) for line in listed.stdout.splitlines()]
 
 
+def test_the_readme_leads_to_files_that_are_there_and_shows_small_pictures() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    pictures = [link for link in links if link.endswith(".png")]
+    assert pictures
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+    assert [link for link in pictures if (ROOT / link).stat().st_size > 200_000 or png_size(link)[0] < 400] == []
+
+
 def test_no_other_file_can_be_taken_for_a_manifest() -> None:
     endings = ("yaml", "yml", "json")
     stray = {f"{name}.{ending}" for name in ("config", "build", "repository") for ending in endings}
