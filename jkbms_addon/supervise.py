@@ -52,7 +52,9 @@ class Keeper:
                 raise asyncio.CancelledError  # an owner that failed while it was being stopped is not started again
             if time.monotonic() - started > QUIET:
                 self._delay = FIRST_DELAY
-            await asyncio.sleep(self._delay * random.uniform(0.8, 1.2))  # noqa: S311
+            # a try that took its time, such as one that ran into a time limit, has waited already
+            tried = min(time.monotonic() - started, self._delay - FIRST_DELAY)
+            await asyncio.sleep((self._delay - tried) * random.uniform(0.8, 1.2))  # noqa: S311
             self._delay = min(MAX_DELAY, self._delay * 2)
 
     def _report(self, reason: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 WINDOW = 20.0  # seconds of evidence that a reason is made from
 PATIENCE = 8.0  # seconds without a frame before a cause is looked for; a master's cycle is 4 to 8 s
 STOOD_STILL = 4.0  # seconds between two looks that tell that this program was stopped meanwhile
+START = b"\x55\xaa\xeb\x90"  # of every frame
 ENOUGH = 24  # bytes that are needed to call something garbage
 
 
@@ -160,7 +161,14 @@ class Doctor:
         if self.started is None or now - (self.last_frame or self.started) < quiet:
             return None
         recent = [data for at, data in self._chunks if now - at <= WINDOW]
-        return self._silence() if not recent else self._noise(recent, sample, asked=asked)
+        if not recent or self._broken_off(recent, now):
+            return self._silence()
+        return self._noise(recent, sample, asked=asked)
+
+    def _broken_off(self, recent: list[bytes], now: float) -> bool:
+        """Whether the last that came was half a frame of ours, and then nothing: that is silence, not noise."""
+        quiet = self.last_byte is None or now - self.last_byte > PATIENCE
+        return quiet and not self.damaged and START in b"".join(recent)
 
     def _silence(self) -> str:
         if self.tcp:

@@ -107,3 +107,24 @@ def test_a_master_whose_questions_are_heard_whole_speaks_our_protocol() -> None:
     assert doctor.reason(2 * PATIENCE + 1) == "damaged"
     doctor.last_short = None
     assert doctor.reason(LATE) == "damaged"
+
+
+def test_half_a_frame_and_then_silence_is_silence() -> None:
+    doctor = patient(b"\x55\xaa\xeb\x90" + bytes(range(40)), b"x" * 30)
+    assert doctor.reason(PATIENCE + 2) == "nothing_polled"
+    doctor.chunk(b"y" * 30, PATIENCE + 2)
+    assert doctor.reason(PATIENCE + 3) == "garbage"
+
+
+def test_what_came_before_a_good_frame_is_no_evidence() -> None:
+    doctor = patient(*[bytes(range(40))] * 3)
+    doctor.frame(1, 1000, 2.0)
+    assert doctor.reason(LATE + 2) == "nothing_polled"
+
+
+def test_a_program_that_was_stopped_blames_nobody() -> None:
+    doctor = patient()
+    assert doctor.reason(1.0) is None
+    assert doctor.reason(60.0) is None  # it did not look meanwhile
+    assert [doctor.reason(60.0 + n) for n in range(8)][-1] is None
+    assert doctor.reason(68.0) == "nothing_polled"

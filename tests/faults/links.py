@@ -21,8 +21,8 @@ FLAPS = 4
 class Link(ABC):
     """One link in a world. ``absent`` is called before the program starts, the others while it works."""
 
-    def __init__(self, world: World, stack: AsyncExitStack) -> None:
-        self.world, self.stack = world, stack
+    def __init__(self, world: World, stack: AsyncExitStack, fault: str) -> None:
+        self.world, self.stack, self.fault = world, stack, fault
 
     @abstractmethod
     async def set_up(self, *, present: bool) -> None:
@@ -309,10 +309,11 @@ class Mqtt(Link):
     async def set_up(self, *, present: bool) -> None:
         await healthy(self.world, self.stack)
         self._relay = Relay(self.world.broker.port)
-        await self._relay.start()
-        self.stack.push_async_callback(self._relay.stop)
-        self.stack.callback(self._relay.abort)
-        self.world.mqtt = {"host": "127.0.0.1", "port": self._relay.port}
+        if self.fault == "half-open":
+            await self._relay.start()
+            self.stack.push_async_callback(self._relay.stop)
+            self.stack.callback(self._relay.abort)
+            self.world.mqtt = {"host": "127.0.0.1", "port": self._relay.port}
         self._babbler: asyncio.Server | None = None
         if not present:
             await self.world.broker.kill()
@@ -445,10 +446,10 @@ LINKS: Mapping[str, type[Link]] = {
 
 
 @asynccontextmanager
-async def link_in(name: str, world: World, *, present: bool) -> AsyncIterator[Link]:
-    """A link of that name, set up."""
+async def link_in(name: str, world: World, fault: str) -> AsyncIterator[Link]:
+    """A link of that name, set up for a fault."""
     async with AsyncExitStack() as stack:
         await world.inverter.plug()
-        link = LINKS[name](world, stack)
-        await link.set_up(present=present)
+        link = LINKS[name](world, stack, fault)
+        await link.set_up(present=fault != "absent")
         yield link

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 BUSES = ("serial", "TCP", "CAN in")
 MEMBERS = (1, 2)
 STALE = 10.0 + 2.5  # s after the last data until the inverter must be told of it
-STEADY = 1.8  # s between two sets of frames for the inverter, at most
-QUIET = 3.5  # s between two messages about a bystander, at most
+STEADY = 2.6  # s between two sets of frames for the inverter, at most
+QUIET = 4.5  # s between two messages about a bystander, at most
 
 
 def test_every_fault_on_every_link_is_in_the_table() -> None:
@@ -172,7 +172,7 @@ async def nothing() -> None:
 
 @pytest.mark.parametrize(("name", "fault"), [*CELLS], ids=lambda word: word.replace(" ", "-"))
 async def test_a_fault(name: str, fault: str, broker: Mosquitto, tmp_path: Path) -> None:
-    async with world(tmp_path, broker) as one, link_in(name, one, present=fault != "absent") as link:
+    async with world(tmp_path, broker) as one, link_in(name, one, fault) as link:
         if fault == "clock jump":
             one.clock.write_text("0")
             one.program = ["tests.faults.clock", str(one.clock)]
@@ -182,7 +182,7 @@ async def test_a_fault(name: str, fault: str, broker: Mosquitto, tmp_path: Path)
             await until(lambda: one.fresh(MEMBERS, 0) and one.permitted(0), 30)
             await asyncio.sleep(1.5)
         else:
-            await until(lambda: case.cell.says in one.logged(), 10)
+            await until(lambda: case.cell.says in one.logged(), 30)
         await case.fault_happens()
         healed = await case.well()
         assert healed <= GOAL
