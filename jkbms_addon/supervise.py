@@ -10,7 +10,7 @@ from jkbms_addon.errors import LinkError
 
 _LOGGER = logging.getLogger(__name__)
 FIRST_DELAY = 0.5
-MAX_DELAY = 2.5  # and a fifth more; what is back must be noticed, and told, within five seconds
+MAX_DELAY = 1.25  # and a fifth more; what is back must be noticed, and told, within five seconds
 QUIET = 10.0  # seconds without failure after which the delay starts small again
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from jkbms_addon.docs import FILE, renewed, table
 from tests.benchmarks.figures import FILE as MEASURED
+from tests.faults.table import matrix
 
 
 def measured() -> dict[str, Any]:
@@ -47,6 +48,7 @@ def strategies() -> str:
 TABLES: Mapping[str, Callable[[], str]] = {
     "costs": costs,
     "strategies": strategies,
+    "faults": matrix,
 }
 
 

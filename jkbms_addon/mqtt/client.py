@@ -14,7 +14,7 @@ from jkbms_addon.mqtt.access import Access
 from jkbms_addon.mqtt.outbox import Message, Outbox
 
 _LOGGER = logging.getLogger(__name__)
-ACK_TIMEOUT = 4.0  # seconds for the broker's acknowledgement; its absence is how a frozen broker is noticed
+ACK_TIMEOUT = 3.0  # seconds for the broker's acknowledgement; its absence is how a frozen broker is noticed
 KEEPALIVE = 20
 MAX_COMMAND = 256  # characters of a command that are looked at
 TICK = 1.0  # seconds; silence of a battery is noticed without news

@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from jkbms_addon.docs import table
+
 GOAL = 5.0  # s after the end of a fault until all is well again
 MEASURED = Path(__file__).with_name("measured.json")
 FAULTS = {
@@ -107,12 +109,13 @@ def measured() -> dict[str, float]:
 def matrix() -> str:
     """The table for the manual."""
     seconds = measured()
-    lines = ["| link | fault | what is seen | well again after |", "| --- | --- | --- | --- |"]
-    for (link, fault), cell in sorted(CELLS.items(), key=order):
+
+    def row(link: str, fault: str, cell: Cell) -> tuple[str, ...]:
         found = seconds.get(f"{link}/{fault}")
-        after = "not measured" if found is None else "not interrupted" if found == 0 else f"{found:.1f} s"
-        lines.append(f"| {link} | {FAULTS[fault]} | {cell.text} | {after} |")
-    return "\n".join(lines)
+        return link, FAULTS[fault], cell.text, "not measured" if found is None else f"{found:.1f} s"
+
+    rows = (row(*where, cell) for where, cell in sorted(CELLS.items(), key=order))
+    return table(("link", "fault", "what is seen", "back after"), rows)
 
 
 def order(item: tuple[tuple[str, str], Cell]) -> tuple[int, int]:
