@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Mosquitto, until
 from tests.faults.links import Link, Mqtt, Supervisor, link_in
-from tests.faults.table import CELLS, FAULTS, GOAL, Cell
+from tests.faults.table import CELLS, FAULTS, GOAL, LINKS, Cell
 from tests.faults.world import KEPT, World, world
 from tests.inverter.senders import LIMITS
 
@@ -28,8 +28,7 @@ QUIET = 4.5  # s between two messages about a bystander, at most
 
 
 def test_every_fault_on_every_link_is_in_the_table() -> None:
-    assert set(CELLS) == {(link, fault) for link in {link for link, _ in CELLS} for fault in FAULTS}
-    assert {link for link, _ in CELLS} == {"serial", "TCP", "CAN in", "CAN out", "MQTT", "Supervisor"}
+    assert set(CELLS) == {(link, fault) for link in LINKS for fault in FAULTS}
 
 
 class Case:
@@ -103,8 +102,10 @@ class Case:
             await until(lambda: cell.says in one.logged(), 8)
             if self.name in BUSES and self.fault != "full disk":
                 await until(lambda: cell.says in one.reason(), 4)
-        if self.name in BUSES and cell.unavailable:
+        if cell.published == "gone":
             await until(lambda: not any(one.available(n) for n in MEMBERS), 4)
+        if cell.published == "named":
+            assert one.fresh(MEMBERS, time.monotonic() - 3)
         if "Sending" in cell.more:
             await until(lambda: self.inverter()["emitting"] == "OFF", 4)
         if "heartbeat" in cell.more:
@@ -138,13 +139,30 @@ class Case:
         one, end = self.world, self.ended
         if self.name in BUSES and self.fault == "absent":
             assert not any(charge or discharge for charge, discharge in one.limits(0, end))
-        elif self.name in BUSES and self.cell.unavailable:
+        elif self.name in BUSES and self.cell.published == "gone":
             assert one.permitted(0)
             assert not any(charge or discharge for charge, discharge in one.limits(self.begun + STALE, end))
         elif self.fault == "paused":
             assert one.limits(self.begun + 1, end) == []
+            fresh = min(
+                at
+                for at, t, _, _ in one.heard.messages
+                if t.startswith("jkbms/a/") and t.endswith("/state") and at > end
+            )
+            assert not any(charge for charge, _ in one.limits(end, fresh))
         elif self.name != "CAN out":
             assert max(one.cycles(self.begun)) < STEADY
+
+    def published_as_told(self) -> None:
+        """Nothing while there is no broker; no battery is called unavailable that was not to be."""
+        told = [(t, p) for at, t, p, old in self.world.heard.messages if self.begun + 1 < at < self.ended and not old]
+        mine = [f"jkbms/a/{n}" for n in MEMBERS]
+        if self.cell.published == "mute":
+            assert not [topic for topic, _ in told if topic in {f"{one}/state" for one in mine}]
+        if self.cell.published == "stay":
+            assert ("jkbms/bridge/state", "offline") not in told
+            assert not {(f"{one}/availability", "offline") for one in mine} & set(told)
+            assert {f"{one}/state" for one in mine} <= {topic for topic, _ in told}
 
     def bystanders_unaffected(self) -> None:
         if isinstance(self.link, (Mqtt, Supervisor)) or self.fault in ("paused", "full disk"):
@@ -189,6 +207,7 @@ async def test_a_fault(name: str, fault: str, broker: Mosquitto, tmp_path: Path)
         await asyncio.sleep(2.5)
         case.nothing_false()
         case.nothing_permitted_on_old_data()
+        case.published_as_told()
         case.bystanders_unaffected()
         case.told_once()
         assert await one.stop() == 0
