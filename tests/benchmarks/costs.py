@@ -77,6 +77,13 @@ async def gateway_listen(count: int) -> AsyncIterator[Scene]:
 
 
 @asynccontextmanager
+async def auto(count: int) -> AsyncIterator[Scene]:
+    """No master is heard, so we ask."""
+    async with serial_bus(_slaves(count)) as far:
+        yield Scene({"strategy": "auto", "port": far.port, "interval": INTERVAL, "addresses": f"1-{count}"}, count)
+
+
+@asynccontextmanager
 async def ttl(_count: int) -> AsyncIterator[Scene]:
     """One battery of the first generation; more cannot be on its port."""
     async with ttl_port(SimulatedFirst()) as far:
@@ -104,6 +111,7 @@ SETS: dict[str, tuple[Set, Callable[[], Action]]] = {
     "listen": (listen, decoding.pb_answer),
     "gateway, poll": (gateway_poll, decoding.pb_answer),
     "gateway, listen": (gateway_listen, decoding.pb_answer),
+    "auto, asking": (auto, decoding.pb_answer),
     "ttl": (ttl, decoding.ttl),
     "can_broadcast": (can_broadcast, decoding.can),
     "master with inverter": (inverter, decoding.told),
