@@ -27,8 +27,9 @@ from tests.mqtt.test_client import listening
 
 DEFAULTS = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text(encoding="utf-8"))["options"]
 INTERVAL: float = DEFAULTS["buses"][0]["interval"]
-PATIENCE = 90.0  # seconds until all batteries are shown; a listener waits for two cycles of the master
-SETTLE = 5.0  # seconds after that
+PREFIX: str = DEFAULTS["mqtt"]["discovery_prefix"]
+PATIENCE = 240.0  # seconds until all batteries are shown; a listener waits for two cycles of the master
+SETTLE = 10.0  # seconds without announcements after that
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ async def measured(build: Set, count: int, seconds: float) -> dict[str, Any]:
         scene = await stack.enter_async_context(build(count))
         process = await stack.enter_async_context(program(options(scene, broker.port), folder))
         await until(lambda: _shown(heard.messages) >= scene.batteries, PATIENCE)
-        await asyncio.sleep(SETTLE)
+        await until(lambda: time.monotonic() - _announced(heard.messages) >= SETTLE, PATIENCE)
         seen, began, busy = len(heard.messages), time.monotonic(), cpu_seconds(process.pid)
         await asyncio.sleep(seconds)
         elapsed = time.monotonic() - began
@@ -174,6 +175,11 @@ async def measured(build: Set, count: int, seconds: float) -> dict[str, Any]:
 def _shown(messages: list[tuple[float, str, str, bool]]) -> int:
     """How many batteries have said something."""
     return len({topic for _, topic, _, _ in messages if topic.startswith("jkbms/b/") and topic.endswith("/state")})
+
+
+def _announced(messages: list[tuple[float, str, str, bool]]) -> float:
+    """When a device was announced last: settings and information are read in pauses, and make it longer."""
+    return next((at for at, topic, _, _ in reversed(messages) if topic.startswith(PREFIX)), 0.0)
 
 
 def options(scene: Scene, port: int) -> dict[str, Any]:
