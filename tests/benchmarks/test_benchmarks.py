@@ -107,9 +107,12 @@ async def test_buses_at_once(kept: list[dict[str, Any]]) -> None:
 
 
 async def test_hearing_can() -> None:
-    with can.far_end(20, ("BATT_ST1", "CELL_VOLT", "BMSERR_INFO")) as port:
-        frames, readings, share = await can.heard(port, 3.0)
-    assert min(frames, readings, share) > 0
+    with can.far_end(60, ("BATT_ST1", "CELL_VOLT", "BMSERR_INFO")) as port:
+        for _ in range(8):  # the far end is a program of its own, which takes its time on a busy machine
+            figures_found = await can.heard(port, 1.5)
+            if min(figures_found) > 0:
+                return
+    raise AssertionError(figures_found)
 
 
 def test_what_is_kept_names_the_machine_and_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
