@@ -16,7 +16,7 @@ from jkbms_addon.acquisition.options import bitrate, channel, yes_no
 from jkbms_addon.can_channel import Channel, can_channel
 from jkbms_addon.model import Reading
 from jkbms_addon.plausibility import contradiction
-from jkbms_addon.protocols.jkcan_bus import Bus
+from jkbms_addon.protocols.jkcan_bus import AGAIN, Bus
 from jkbms_addon.protocols.jkcan_kinds import ADDRESSES
 from jkbms_addon.protocols.jkcan_unit import HOLD, SILENT
 from jkbms_addon.status import BusStatus
@@ -28,7 +28,7 @@ LOOK = 0.25  # s between two looks for readings that are due
 PILED_UP = 1.0  # s after which what nobody read is too old to be taken for new
 SILENCE = 3.0  # s without a frame until an adapter is told its settings again, and until it is called a problem
 # s of listening before an address is first told of; where BMSs of this bus are known a short look must do
-SETTLE, SETTLE_KNOWN = 3.0, 1.2
+SETTLE = 3.0
 NOTHING = (
     "nothing received: check H and L, termination, that bitrate is that of the bus ({bitrate}), and that the "
     "BMS's CAN protocol is 000 (250000) or 006 (500000)"
@@ -45,7 +45,7 @@ class Broadcast:
     def __init__(self, channel: Channel, status: BusStatus, bitrate: int) -> None:
         self._channel, self._status, self._bitrate = channel, status, bitrate
         known = any(bms.frames for bms in status.batteries.values())
-        self._bus = Bus(settle=SETTLE_KNOWN if known else SETTLE)
+        self._bus = Bus(settle=AGAIN if known else SETTLE)
         now = time.monotonic()
         self._opened = self._read_at = self._heard_at = self._reminded = now
         self._look = now

@@ -12,6 +12,7 @@ from jkbms_addon.protocols.jkcan import Version, foreign
 from jkbms_addon.protocols.jkcan_kinds import CHG_INFO, EXTENDED, PLACES, V2_ONLY
 from jkbms_addon.protocols.jkcan_unit import DIALECT, HOLD, SILENT, Slot, Unit
 
+AGAIN: Final = 1.2  # s of listening to an address that was told of before: every kind of frame comes once a second
 _PROOFS: Final = frozenset(kind.name for kind in V2_ONLY)
 
 
@@ -29,11 +30,12 @@ class Bus:
 
     ``version`` is set only by whoever knows better than the detection. ``interval`` is the time in s between
     two readings of an address, ``settle`` for how long it is listened to before its first, so that a duplicate
-    address or a dialect is noticed before anything is told.
+    address or a dialect is noticed before anything is told; one that is back after a silence needs ``AGAIN``.
     """
 
     def __init__(self, version: Version | None = None, interval: float = 1.0, settle: float = 3.0) -> None:
         self._version, self._interval, self._settle = version, interval, settle
+        self._told: set[int] = set()
         self._slots: dict[int, Slot] = {}
         self._units: dict[int, Unit] = {}
         self._dialect_until = float("-inf")
@@ -89,12 +91,16 @@ class Bus:
             return []
         found = []
         for unit in units:
-            reading = unit.reading(now) if now >= unit.due and now - unit.since >= self._settle else None
+            reading = unit.reading(now) if now >= unit.due and self._settled(unit, now) else None
             if reading:
                 # somewhat early, or a caller with the same period would miss every other one
                 unit.due = now + 0.9 * self._interval
+                self._told.add(unit.address)
                 found.append(reading)
         return found
+
+    def _settled(self, unit: Unit, now: float) -> bool:
+        return now - unit.since >= (min(AGAIN, self._settle) if unit.address in self._told else self._settle)
 
     def problems(self, now: float) -> dict[int, str]:
         """By address what the owner should know; where it says so, no readings are told."""
