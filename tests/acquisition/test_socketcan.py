@@ -107,10 +107,11 @@ async def test_a_wall_clock_that_is_set_back_while_reading_stops_nothing(
     vcan: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """python-can computes how long to wait from the wall clock; a frame would end its waiting."""
-    later, sender = itertools.count(0, -3600), can.Bus(interface="socketcan", channel=vcan, ignore_config=True)
+    clock = itertools.chain([3600.0], itertools.repeat(0.0))
+    sender = can.Bus(interface="socketcan", channel=vcan, ignore_config=True)
     timer = threading.Timer(5, sender.send, [can.Message(arbitration_id=1, is_extended_id=False)])
     async with can_channel(vcan, 250000) as channel:
-        monkeypatch.setattr("can.bus.time", lambda: float(next(later)))
+        monkeypatch.setattr("can.bus.time", lambda: next(clock))
         began = time.monotonic()
         timer.start()
         assert await channel.read(0) == []
