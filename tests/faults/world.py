@@ -143,7 +143,8 @@ class World:
 async def world(folder: Path, broker: Mosquitto) -> AsyncIterator[World]:
     """Around a program that is not started yet."""
     async with AsyncExitStack() as stack:
-        heard = await stack.enter_async_context(listening(broker.port))
+        # the ear itself must not need long to be back
+        heard = await stack.enter_async_context(listening(broker.port, timeout=1.0))
         bystander = await stack.enter_async_context(serial_bus([Witness(1, serial_number="B1")]))
         one = World(folder, broker, heard, bystander)
         watching = asyncio.create_task(one.watching())
