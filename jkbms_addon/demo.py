@@ -24,7 +24,8 @@ from jkbms_addon.app import App
 from jkbms_addon.cli.run import log_to_stderr
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.options import parse
-from jkbms_addon.simulator import SimulatedBms, serial_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import serial_bus
 
 FIRST_PORT = 18830
 BATTERIES = (

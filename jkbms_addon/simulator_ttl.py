@@ -15,7 +15,8 @@ from typing import Any, Literal
 from jkbms_addon.protocols import legacy
 from jkbms_addon.protocols.legacy_tags import WRITABLE
 from jkbms_addon.protocols.modbus import LIVE
-from jkbms_addon.simulator import SerialBus, SimulatedBms, TcpBus, pty, running
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import SerialBus, TcpBus, pty, running
 
 Speech = Literal["ttl", "modbus", "noise"]
 START_UP = 16.0  # seconds after a start in which charge and cycles are told as 0 (specification, chapter 4)

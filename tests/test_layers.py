@@ -53,6 +53,7 @@ LAYERS = {
     "inverter.options": 4,
     "inverter.path": 4,
     "simulator": 4,
+    "simulator_bus": 4,
     "simulator_can": 4,
     "simulator_ttl": 4,
     # the whole

@@ -16,7 +16,8 @@ from jkbms_addon.model import specs
 from jkbms_addon.options import parse
 from jkbms_addon.protocols.modbus import page_request
 from jkbms_addon.protocols.registers import WRITABLE
-from jkbms_addon.simulator import FarEnd, SimulatedBms, serial_bus, tcp_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import FarEnd, serial_bus, tcp_bus
 from jkbms_addon.writing.desk import Outcome
 from jkbms_addon.writing.rules import RULES, allowed_range
 from tests.acquisition.test_following import online

@@ -14,7 +14,8 @@ from jkbms_addon.acquisition import auto, doctor, gateway, master
 from jkbms_addon.app import App
 from jkbms_addon.options import parse
 from jkbms_addon.protocols.modbus import page_request
-from jkbms_addon.simulator import FarEnd, SerialBus, SimulatedBms, serial_bus, tcp_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import FarEnd, SerialBus, serial_bus, tcp_bus
 from tests.conftest import captures, until
 
 SLOT = 0.05  # seconds; real units take 0.4

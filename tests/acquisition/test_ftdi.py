@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from jkbms_addon.simulator import SerialBus, SimulatedBms
-from jkbms_addon.simulator import running as at_work
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import SerialBus
+from jkbms_addon.simulator_bus import running as at_work
 from tests.acquisition.test_master import Running, nothing_false, running
 from tests.conftest import until
 from tests.socketcan import EMULATED, GOAL, SLOW, row

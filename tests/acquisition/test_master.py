@@ -16,7 +16,8 @@ import pytest
 from jkbms_addon.acquisition.master import PLUGIN
 from jkbms_addon.errors import LinkError
 from jkbms_addon.protocols.modbus import LIVE
-from jkbms_addon.simulator import SerialBus, SimulatedBms, serial_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import SerialBus, serial_bus
 from jkbms_addon.status import BusStatus
 from tests.acquisition.owner import Owner, at_work
 from tests.conftest import until

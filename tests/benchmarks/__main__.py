@@ -19,7 +19,8 @@ from jkbms_addon.acquisition.master import Master
 from jkbms_addon.acquisition.schedule import GAP
 from jkbms_addon.plausibility import Gate
 from jkbms_addon.protocols.jk02 import Frame, decode
-from jkbms_addon.simulator import BYTE_TIME, SerialBus, SimulatedBms, serial_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import BYTE_TIME, SerialBus, serial_bus
 from jkbms_addon.status import BusStatus
 from tests.benchmarks import can, costs, decoding, inverter
 from tests.benchmarks.corruption import corrupted

@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from jkbms_addon.simulator import SimulatedBms, serial_bus, tcp_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import serial_bus, tcp_bus
 from jkbms_addon.simulator_can import broadcasting, can_bms, slcan_adapter
 from jkbms_addon.simulator_ttl import SimulatedFirst, ttl_port
 from tests.benchmarks import decoding

@@ -15,7 +15,8 @@ from typing import Any
 from jkbms_addon.inverter.control import Control
 from jkbms_addon.inverter.policy import Policy
 from jkbms_addon.protocols.candump import Frame
-from jkbms_addon.simulator import SimulatedBms, serial_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import serial_bus
 from jkbms_addon.simulator_can import slcan_adapter
 from tests.benchmarks.can import far_end
 from tests.benchmarks.figures import show

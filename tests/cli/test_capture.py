@@ -17,7 +17,8 @@ from jkbms_addon.cli.recording import Chunk, Recording, header, line, read
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.protocols import jk02, legacy, modbus
 from jkbms_addon.protocols.modbus import ABOUT, LIVE
-from jkbms_addon.simulator import SimulatedBms, serial_bus, tcp_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import serial_bus, tcp_bus
 from tests.cli.test_run import program
 from tests.conftest import captures
 

@@ -15,7 +15,8 @@ from jkbms_addon.cli.recording import Chunk, Recording, header, line
 from jkbms_addon.cli.replay import Playback, Replayed
 from jkbms_addon.model import Reading
 from jkbms_addon.protocols.modbus import ABOUT, LIVE, SETTINGS, acknowledgement, page_request
-from jkbms_addon.simulator import SimulatedBms, serial_bus, tcp_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import serial_bus, tcp_bus
 from jkbms_addon.status import BusStatus
 from tests.cli.test_run import program, written
 from tests.conftest import Mosquitto, captures, free_port, until

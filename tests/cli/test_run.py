@@ -14,7 +14,8 @@ import pytest
 
 from jkbms_addon import __version__
 from jkbms_addon.protocols.jk02 import checksum
-from jkbms_addon.simulator import SimulatedBms, serial_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import serial_bus
 from tests.conftest import Mosquitto, until
 from tests.mqtt.test_client import listening
 

@@ -23,7 +23,8 @@ from jkbms_addon.model import Reading
 from jkbms_addon.options import parse
 from jkbms_addon.protocols import legacy
 from jkbms_addon.protocols.modbus import PAGES, page_request
-from jkbms_addon.simulator import FarEnd, SimulatedBms, serial_bus, tcp_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import FarEnd, serial_bus, tcp_bus
 from tests.cli.test_run import program
 from tests.conftest import captures, until
 

@@ -15,7 +15,8 @@ from jkbms_addon.errors import CommandError, OptionsError
 from jkbms_addon.options import parse
 from jkbms_addon.protocols.modbus import page_request
 from jkbms_addon.protocols.registers import WRITABLE
-from jkbms_addon.simulator import SimulatedBms, serial_bus, tcp_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import serial_bus, tcp_bus
 from jkbms_addon.writing import backup
 from jkbms_addon.writing.audit import read as attempts
 from jkbms_addon.writing.rules import RULES

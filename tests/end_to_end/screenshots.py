@@ -18,7 +18,8 @@ from typing import Any
 
 import aiohttp
 
-from jkbms_addon.simulator import SimulatedBms, running, serial_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import running, serial_bus
 from jkbms_addon.simulator_can import slcan_adapter
 from tests.conftest import mosquitto
 from tests.end_to_end.home_assistant import HomeAssistant, home_assistant

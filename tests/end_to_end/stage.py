@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jkbms_addon.protocols.candump import Frame
-from jkbms_addon.simulator import FarEnd, TcpBus, running, serial_bus, tcp_bus
+from jkbms_addon.simulator_bus import FarEnd, TcpBus, running, serial_bus, tcp_bus
 from jkbms_addon.simulator_can import Adapter, CanBms, broadcasting, slcan_adapter
 from jkbms_addon.simulator_ttl import ttl_port
 from tests.conftest import Mosquitto

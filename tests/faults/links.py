@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from jkbms_addon.simulator import FarEnd, SerialBus, TcpBus, serial_bus, tcp_bus
+from jkbms_addon.simulator_bus import FarEnd, SerialBus, TcpBus, serial_bus, tcp_bus
 from jkbms_addon.simulator_can import Adapter, broadcasting, can_bms, slcan_adapter
 from tests.conftest import free_port
 from tests.faults.world import World, packs

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import aiomqtt
 
 from jkbms_addon.protocols.candump import Frame
-from jkbms_addon.simulator import SerialBus, SimulatedBms, serial_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import SerialBus, serial_bus
 from jkbms_addon.simulator_can import Adapter, slcan_adapter
 from tests.conftest import Mosquitto, until
 from tests.inverter.senders import LIMITS, current

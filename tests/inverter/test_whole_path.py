@@ -15,7 +15,8 @@ import pytest
 
 from jkbms_addon.app import App
 from jkbms_addon.options import parse
-from jkbms_addon.simulator import SimulatedBms, serial_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import serial_bus
 from jkbms_addon.simulator_can import Adapter, broadcasting, can_bms, slcan_adapter
 from tests.conftest import Mosquitto, until
 from tests.inverter.senders import LIMITS, gaps, limits, starts

@@ -17,7 +17,8 @@ import pytest
 
 from jkbms_addon.app import App
 from jkbms_addon.options import parse
-from jkbms_addon.simulator import SerialBus, SimulatedBms, serial_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import SerialBus, serial_bus
 from tests.conftest import MOSQUITTO, Mosquitto, mosquitto, until
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jkbms_addon.simulator import SerialBus, SimulatedBms, serial_bus, tcp_bus
+from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import SerialBus, serial_bus, tcp_bus
 from jkbms_addon.simulator_can import Adapter, slcan_adapter
 from tests.conftest import mosquitto, until
 from tests.mqtt.test_client import Listener, listening
