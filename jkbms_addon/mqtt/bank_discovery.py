@@ -149,6 +149,23 @@ def _device(
     }
 
 
+class _Changes:
+    """A number that grows when there is something new to tell, looked at only when there was a new decision."""
+
+    def __init__(self, count: Callable[[], int], told: Callable[[], Mapping[str, Scalar]]) -> None:
+        self._count, self._told = count, told
+        self._seen, self._number = -1, 0
+        self._last: Mapping[str, Scalar] = {}
+
+    def __call__(self) -> int:
+        count = self._count()
+        if count != self._seen:
+            self._seen, told = count, self._told()
+            self._number += told != self._last
+            self._last = told
+        return self._number
+
+
 def bank_extra(topics: Topics, state: Callable[[], BankState], count: Callable[[], int], *, always: bool) -> Extra:
     """The bank, told once there is more than one battery, or ``always``."""
 
@@ -161,7 +178,8 @@ def bank_extra(topics: Topics, state: Callable[[], BankState], count: Callable[[
         told = published(state())
         return {**dict.fromkeys(BANK_ENTITIES), **told}
 
-    return Extra(BANK, bank_topic(topics), count, payload, values, keeps=SHARING)
+    changes = _Changes(count, lambda: published(state()))
+    return Extra(BANK, bank_topic(topics), changes, payload, values, keeps=SHARING)
 
 
 def inverter_extra(
