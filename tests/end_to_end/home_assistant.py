@@ -24,7 +24,7 @@ needs_home_assistant = pytest.mark.skipif(
     not (START and STOP and LOG),
     reason="HOME_ASSISTANT_START, _STOP and _LOG are not set: how a Home Assistant is started (tests/README.md)",
 )
-OURS = ("components.mqtt", "helpers.template")  # parts of it whose log lines concern us
+OURS = ("[homeassistant.components.mqtt", "[homeassistant.helpers.template")  # whose log lines concern us
 
 
 @dataclass(slots=True)
@@ -35,8 +35,8 @@ class HomeAssistant:
     session: aiohttp.ClientSession
     url: str = ""
     token: str = ""
-    heard: list[str] = field(default_factory=list)  # complaints of earlier starts
-    _seen: int = 0  # complaints of this start that were expected
+    heard: list[str] = field(default_factory=list)  # complaints of earlier starts, not told yet
+    _seen: int = 0  # complaints of this start that were told
 
     async def start(self, *, keep: bool = False) -> None:
         """Run until it is ready."""
@@ -111,12 +111,10 @@ class HomeAssistant:
         await self.call("homeassistant", "reload_config_entry", entry_id=entry["entry_id"])
 
     def complaints(self) -> list[str]:
-        """Warnings and errors of its MQTT integration and of its templates since the first start."""
-        return self.heard + self._logged()
-
-    def forget(self) -> None:
-        """Complaints up to now were expected."""
-        self.heard, self._seen = [], len(self._logged(0))
+        """Warnings and errors of its MQTT integration and of its templates, each told once."""
+        found, logged = self.heard + self._logged(), self._logged(0)
+        self.heard, self._seen = [], len(logged)
+        return found
 
     def _logged(self, first: int | None = None) -> list[str]:
         assert LOG

@@ -4,6 +4,7 @@ One Home Assistant plays for the whole file; each test leaves the stage as it fo
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -255,11 +256,16 @@ PACE = 5.0  # s in which the pace of its frames tells V1 from V2; until then the
 RECONNECT = 10.0  # s after which Home Assistant looks again for a broker that it lost
 
 
+def limit(seconds: float) -> float:
+    """The same for a machine that is busy with other things: what runs has to wait for its turn."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 async def test_home_assistant_is_started_again(stage: Stage) -> None:
     await stage.ha.stop()
     moved(stage)
     await stage.ha.start(keep=True)
-    took = await stage.healed(stage.park, HEALING)
+    took = await stage.healed(stage.park, limit(HEALING))
     assert set(await stage.look_up()) == set(everything(stage))
     print(f"after a start of Home Assistant: {took}")
     assert stage.ha.complaints() == []
@@ -274,13 +280,12 @@ async def test_the_broker_is_started_again(stage: Stage) -> None:
     moved(stage)
     await asyncio.sleep(3)
     await stage.broker.start()
-    ours = await told_again(stage, HEALING)
-    took_all = await stage.healed(stage.park, HEALING + RECONNECT)
+    ours = await told_again(stage, limit(HEALING))
+    took_all = await stage.healed(stage.park, limit(HEALING) + RECONNECT)
     print(f"broker back: told by the program after {ours} s, shown by Home Assistant after {took_all} more")
     assert set(await stage.look_up()) == expected
     others = [line for line in stage.ha.complaints() if not any(words in line for words in BROKER_GONE)]
     assert others == []
-    stage.ha.forget()
 
 
 BROKER_GONE = ("Disconnected from MQTT server", "Failed to connect to MQTT server", "The connection was lost")
@@ -302,13 +307,13 @@ async def told_again(stage: Stage, seconds: float) -> float:
 async def test_the_program_is_started_again(stage: Stage) -> None:
     expected = set(everything(stage))
     assert await stage.program.stop() == 0
-    took = await stage.unavailable(stage.park, 2)
+    took = await stage.unavailable(stage.park, limit(2))
     print(f"program stopped: unavailable after {took} s")
     moved(stage)
     await stage.program.start()
-    healed = await stage.healed(stage.park, 30)
+    healed = await stage.healed(stage.park, limit(30))
     print(f"program started: {healed}")
-    slow = {bus: s for bus, s in healed.measured.items() if s > HEALING + (PACE if bus == CAN_V1 else 0)}
+    slow = {bus: s for bus, s in healed.measured.items() if s > limit(HEALING) + (PACE if bus == CAN_V1 else 0)}
     assert slow == {}
     assert set(await stage.look_up()) == expected
     assert stage.ha.complaints() == []
@@ -319,10 +324,10 @@ async def test_the_program_is_killed(stage: Stage) -> None:
     assert stage.program.process is not None
     stage.program.process.kill()
     await stage.program.process.wait()
-    took = await stage.unavailable(stage.park, 2)
+    took = await stage.unavailable(stage.park, limit(2))
     moved(stage)
     await stage.program.start()
-    print(f"program killed: unavailable after {took} s, healed after {await stage.healed(stage.park, 30)}")
+    print(f"program killed: unavailable after {took} s, healed after {await stage.healed(stage.park, limit(30))}")
     assert stage.ha.complaints() == []
 
 
@@ -335,16 +340,16 @@ async def test_a_battery_is_taken_out_of_the_options(stage: Stage) -> None:
     rack["addresses"] = "1-2"
     await stage.program.start()
     took = await removed(stage, gone)
-    await stage.healed(rest, 30)
+    await stage.healed(rest, limit(30))
     print(f"removed {took} s after the start of the program")
     await untouched(stage, gone, before, devices_before)
     # it does not come back, whoever starts
     await stage.ha.stop()
     await stage.ha.start(keep=True)
-    await stage.healed(rest, 20)
+    await stage.healed(rest, limit(20))
     await stage.program.stop()
     await stage.program.start()
-    await stage.healed(rest, 30)
+    await stage.healed(rest, limit(30))
     await untouched(stage, gone, before, devices_before)
     assert [topic for topic in await retained(stage) if f"/{POLLED}/3/" in topic or "rack_3" in topic] == []
     rack["addresses"] = "1-3"
@@ -370,15 +375,14 @@ async def test_the_device_of_a_silent_battery_is_deleted_in_home_assistant(stage
     await removed(stage, gone)
     await stage.ha.stop()
     await stage.ha.start(keep=True)
-    await stage.healed(rest, 20)
+    await stage.healed(rest, limit(20))
     await stage.program.stop()
     await stage.program.start()
-    await stage.healed(rest, 30)
+    await stage.healed(rest, limit(30))
     await untouched(stage, gone, before, devices_before)
     gone.bms.silent = False  # it is put back: a battery that speaks is shown
     await complete(stage)
     assert [line for line in stage.ha.complaints() if OWN_TIDYING.format(gone.device) not in line] == []
-    stage.ha.forget()
 
 
 # Home Assistant clears the topic of a deleted device once for each of its entities, and wonders about all but the first
