@@ -103,12 +103,10 @@ class HomeAssistant:
         return {d["identifiers"][0][1]: d for d in found if d["identifiers"] and d["identifiers"][0][0] == "mqtt"}
 
     async def enable_everything(self) -> None:
-        """As a user would enable what is disabled by default."""
+        """As a user would enable what is disabled by default; Home Assistant takes half a minute to reload then."""
         hidden = [e["entity_id"] for e in (await self.entities()).values() if e["disabled_by"]]
         change = {"type": "config/entity_registry/update", "disabled_by": None}
         await self.ask_all({**change, "entity_id": entity_id} for entity_id in hidden)
-        (entry,) = [e for e in await self.ask("config_entries/get") if e["domain"] == "mqtt"]
-        await self.call("homeassistant", "reload_config_entry", entry_id=entry["entry_id"])
 
     def complaints(self) -> list[str]:
         """Warnings and errors of its MQTT integration and of its templates, each told once."""

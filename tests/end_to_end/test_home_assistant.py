@@ -64,7 +64,7 @@ async def test_every_entity_as_our_tables_say(stage: Stage) -> None:
 async def test_every_state_as_the_batteries_say(stage: Stage) -> None:
     """Those that are disabled by default, too."""
     await stage.ha.enable_everything()
-    end, wrong = time.monotonic() + 60, {"nothing": ["looked at yet"]}
+    end, wrong = time.monotonic() + 120, {"nothing": ["looked at yet"]}
     while wrong and time.monotonic() < end:
         await asyncio.sleep(1)
         wrong = misread(stage, await stage.ha.states())
@@ -161,10 +161,10 @@ async def test_every_number_and_switch_is_set_and_read_back(stage: Stage, bus: s
     begun = time.monotonic()
     for part in batched(list(wishes.items()), 20):  # at most 32 wait for a bus
         await set_all(stage, {stage.entity(battery, key): value for key, value in part})
-        await comes(partial(taken, battery, part), 60)
+        await comes(partial(taken, battery, part), limit(60))
     print(f"{bus}: {len(wishes)} settings in {time.monotonic() - begun:.0f} s")
     assert len(bms.writes) >= len(wishes)
-    await stage.healed(stage.park, 20)  # what is shown is what the battery says
+    await stage.healed(stage.park, limit(20))  # what is shown is what the battery says
     # as it was for the next test; a wish that is fulfilled already makes the program look at once
     bms.settings = settings
     if isinstance(bms, SteadyBms):
@@ -173,7 +173,7 @@ async def test_every_number_and_switch_is_set_and_read_back(stage: Stage, bus: s
         key: battery.says()[key] for key in ("charging_switch", "cell_request_charge_voltage_time") if key in wishes
     }
     await set_all(stage, {stage.entity(battery, key): value for key, value in wishes.items()})
-    await stage.healed(stage.park, 20)
+    await stage.healed(stage.park, limit(20))
     assert stage.ha.complaints() == []
 
 
@@ -227,6 +227,7 @@ async def test_what_is_refused_springs_back_and_says_why(stage: Stage, bus: str)
         battery.bms.reaction = "take"
     else:
         battery.bms.taken = True
+    await unlocked(stage, on=False)
     assert stage.ha.complaints() == []
 
 
