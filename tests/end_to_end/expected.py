@@ -290,7 +290,11 @@ def everything(stage: Stage) -> dict[str, Entity]:
 DEVICES: dict[str, Callable[[Stage], dict[str, str | None]]] = {
     BRIDGE: lambda _stage: {"name": "JK BMS bridge", "manufacturer": "JK BMS"},
     BANK: lambda _stage: {"name": "Battery bank", "manufacturer": "JK BMS"},
-    INVERTER: lambda _stage: {"name": "Inverter", "manufacturer": "JK BMS", "model": "GoodWe LV BMS V1.5"},
+    INVERTER: lambda _stage: {
+        "name": "Inverter",
+        "manufacturer": "JK BMS",
+        "model": 'GoodWe V1.5, also cited as "Pylontech V1.3"',
+    },
 }
 
 
