@@ -43,7 +43,7 @@ class Broker:
     async def own(self) -> None:
         """Connect, publish and listen until the connection is lost (``LinkError``)."""
         access = await self._access()
-        topics = self._outbox.topics
+        topics, heed = self._outbox.topics, _heeding()
         try:
             async with aiomqtt.Client(
                 access.host,
@@ -56,14 +56,14 @@ class Broker:
                 timeout=ACK_TIMEOUT,
                 max_queued_incoming_messages=256,
             ) as client:
-                await self._serve(client)
+                await self._serve(client, heed)
         # the errors of the inner tasks come as a group
         except* (aiomqtt.MqttError, OSError) as errors:
             raise LinkError(f"MQTT broker {access.host}:{access.port}: {_reason(errors)}") from errors
         finally:
             self.connected = False
 
-    async def _serve(self, client: aiomqtt.Client) -> None:
+    async def _serve(self, client: aiomqtt.Client, heed: Callable[[], None]) -> None:
         topics = self._outbox.topics
         await client.publish(topics.bridge_state, "online", qos=1, retain=True)
         await client.subscribe(topics.birth, qos=1)
@@ -72,6 +72,7 @@ class Broker:
         self.connected = True
         self._healed()
         try:
+            heed()
             # inside the client's block, so that both end before it does
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._publish(client))
@@ -82,12 +83,14 @@ class Broker:
             raise
 
     async def _publish(self, client: aiomqtt.Client) -> None:
+        heed = _heeding()
         self._outbox.forget()
         while True:
             self._bank.changed.clear()
             now = self._bank.clock()
             for message in self._outbox.due(now):
                 await self._send(client, message)
+                heed()
             self._outbox.sent = now
             if self._outbox.changed:
                 self._outbox.changed = False
@@ -112,6 +115,23 @@ class Broker:
             text = payload.decode("utf-8", "replace") if isinstance(payload, (bytes, bytearray)) else ""
             self._command(topic, text[:MAX_COMMAND], message.retain)
             self._bank.changed.set()
+
+
+def _heeding() -> Callable[[], None]:
+    """A check that raises ``CancelledError`` when this task was cancelled since, although nobody was told.
+
+    The library waits with ``wait_for``, which on Python 3.11 swallows a cancellation that comes together with the
+    broker's answer; the program would never end.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+
+    def heed() -> None:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
+
+    return heed
 
 
 def _tls(access: Access) -> ssl.SSLContext | None:

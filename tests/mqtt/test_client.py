@@ -236,3 +236,27 @@ async def test_wrong_password_is_said_without_it(tmp_path: Path, caplog: pytest.
             process.kill()
             await process.wait()
     assert "geheim" not in caplog.text
+
+
+async def test_a_stop_that_the_library_swallows_is_heeded(
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11's wait_for does, when the broker's answer comes together with it."""
+    async with asyncio.timeout(20), listening(broker.port) as heard:
+        app = App(parse({"buses": [], "mqtt": {"host": "127.0.0.1", "port": broker.port}}), tmp_path)
+        running, swallowed, publish = asyncio.create_task(app.run()), False, aiomqtt.Client.publish
+
+        async def published(client: aiomqtt.Client, topic: str, *args: Any, **options: Any) -> None:
+            nonlocal swallowed
+            await publish(client, topic, *args, **options)
+            if topic == "jkbms/bridge/health" and not swallowed:
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(10)
+                swallowed = True
+
+        monkeypatch.setattr(aiomqtt.Client, "publish", published)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await until(lambda: heard.last("jkbms/bridge/state") == "offline")
+    assert swallowed
