@@ -9,7 +9,7 @@ import os
 import time
 import tty
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from jkbms_addon.protocols.candump import Frame
 from jkbms_addon.protocols.jkcan import Version, frames
 from jkbms_addon.protocols.jkcan_kinds import CELL_TEMP, Kind
 from jkbms_addon.simulator import SimulatedBms
+from jkbms_addon.simulator_bus import running
 
 Send = Callable[[Frame], None]
 TICK = 0.01  # s between two looks for frames that are due
@@ -97,16 +98,9 @@ async def broadcast(batteries: Iterable[CanBms], send: Send) -> None:
         await asyncio.sleep(TICK)
 
 
-@asynccontextmanager
-async def broadcasting(batteries: Iterable[CanBms], send: Send) -> AsyncIterator[None]:
+def broadcasting(batteries: Iterable[CanBms], send: Send) -> AbstractAsyncContextManager[None]:
     """Batteries that send as long as the block lasts."""
-    task = asyncio.ensure_future(broadcast(batteries, send))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    return running(broadcast(batteries, send))
 
 
 @dataclass(slots=True)

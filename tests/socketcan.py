@@ -12,7 +12,7 @@ import struct
 import termios
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ import pytest
 
 from jkbms_addon.can_channel import message
 from jkbms_addon.protocols.candump import Frame
+from jkbms_addon.simulator_bus import running
 from jkbms_addon.simulator_can import Adapter, slcan_adapter
 
 SLOW = 30.0  # s; an emulated machine is some twenty times slower
@@ -272,13 +273,10 @@ class Other:
 async def other(channel: str) -> AsyncIterator[Other]:
     """Another program that listens."""
     one = Other(channel)
-    task = asyncio.create_task(one.listen())
     try:
-        yield one
+        async with running(one.listen()):
+            yield one
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
         one.close()
 
 
