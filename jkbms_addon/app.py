@@ -8,13 +8,15 @@ from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from jkbms_addon.acquisition import Changing, Source
+from jkbms_addon.acquisition import Changing, Source, link
 from jkbms_addon.acquisition.change import Change
 from jkbms_addon.bank import Bank
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.inverter.path import Path as InverterPath
 from jkbms_addon.kept import Kept
+from jkbms_addon.mqtt import client
 from jkbms_addon.mqtt.access import Whereabouts
 from jkbms_addon.mqtt.client import Broker
 from jkbms_addon.mqtt.discovery import Topics
@@ -58,6 +60,7 @@ class App:
 
     async def run(self) -> None:
         """Run until cancelled."""
+        asyncio.get_running_loop().set_exception_handler(_complaint)
         async with asyncio.TaskGroup() as tasks:
             for bus in self._running:
                 tasks.create_task(self._bus(bus))
@@ -135,6 +138,14 @@ class App:
         where = Whereabouts(self.options.mqtt)
         broker = Broker(self.bank, self.outbox, where.now, self._published.save, keeper.healed, self.command)
         await keeper.run(broker.own)
+
+
+def _complaint(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What the event loop finds nobody for; what is known already is no news."""
+    if client.leftover(context) or link.leftover(context):
+        _LOGGER.debug("%s: %s", context.get("message"), context.get("exception"))
+    else:
+        loop.default_exception_handler(context)
 
 
 def _tell(options: Options) -> None:

@@ -9,9 +9,10 @@ import logging
 import os
 import socket
 import termios
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import serial
 import serial_asyncio
@@ -116,6 +117,12 @@ async def serial_link(port: str, baudrate: int = 115200) -> AsyncIterator[Link]:
     finally:
         link.abort()
         await asyncio.sleep(0)  # lets the transport close the port before it is opened again
+
+
+def leftover(context: Mapping[str, Any]) -> bool:
+    """Whether a complaint of the event loop is about an adapter that was pulled: whoever owns the port tells it."""
+    fatal = str(context.get("message", "")).startswith("Fatal ")
+    return fatal and isinstance(context.get("exception"), serial.SerialException)
 
 
 def _why_not(port: str, error: Exception) -> str:

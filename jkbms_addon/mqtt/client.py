@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from errno import EBADF
+from typing import Any
 
 import aiomqtt
 
@@ -14,6 +16,7 @@ from jkbms_addon.mqtt.access import Access
 from jkbms_addon.mqtt.outbox import Message, Outbox
 
 _LOGGER = logging.getLogger(__name__)
+logging.getLogger("mqtt").setLevel(logging.CRITICAL)  # what the library logs it also raises
 ACK_TIMEOUT = 3.0  # seconds for the broker's acknowledgement; its absence is how a frozen broker is noticed
 KEEPALIVE = 20
 MAX_COMMAND = 256  # characters of a command that are looked at
@@ -115,6 +118,18 @@ class Broker:
             text = payload.decode("utf-8", "replace") if isinstance(payload, (bytes, bytearray)) else ""
             self._command(topic, text[:MAX_COMMAND], message.retain)
             self._bank.changed.set()
+
+
+def leftover(context: Mapping[str, Any]) -> bool:
+    """Whether a complaint of the event loop is about a connection that is over, which was told of already.
+
+    The library leaves futures whose failure nobody asks for, and still wants to write to sockets that are closed.
+    """
+    error, message = context.get("exception"), str(context.get("message", ""))
+    if isinstance(error, aiomqtt.MqttError):
+        return message.startswith("Future exception was never retrieved")
+    closed = isinstance(error, ValueError) or (isinstance(error, OSError) and error.errno == EBADF)
+    return closed and "EventLoop.add_" in message and "<function Cli" in message
 
 
 def _heeding() -> Callable[[], None]:

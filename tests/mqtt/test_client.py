@@ -1,6 +1,7 @@
 """The owner of the broker against a real mosquitto."""
 
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -16,6 +17,7 @@ import aiomqtt
 import pytest
 
 from jkbms_addon.app import App
+from jkbms_addon.mqtt.client import leftover
 from jkbms_addon.options import parse
 from jkbms_addon.simulator import SimulatedBms
 from jkbms_addon.simulator_bus import SerialBus, serial_bus
@@ -260,3 +262,33 @@ async def test_a_stop_that_the_library_swallows_is_heeded(
             await running
         await until(lambda: heard.last("jkbms/bridge/state") == "offline")
     assert swallowed
+
+
+async def test_a_broker_that_dies_in_every_way_leaves_no_complaint_of_the_event_loop(
+    broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serial_bus([SimulatedBms(1), SimulatedBms(2)]) as far, listening(broker.port) as heard:
+        async with working(far, {"port": broker.port}, tmp_path, interval=0):
+            for number in range(4):
+                await until(lambda: heard.last(STATE))
+                heard.messages.clear()
+                if number % 2:
+                    broker.signal(signal.SIGSTOP)
+                    await asyncio.sleep(5)
+                await broker.kill()
+                await asyncio.sleep(0.7)
+                await broker.start()
+            await until(lambda: heard.last(STATE))
+        gc.collect()
+        await asyncio.sleep(0.1)
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+
+def test_other_complaints_of_the_event_loop_are_heard() -> None:
+    assert not leftover({"message": "Task exception was never retrieved", "exception": ValueError("x")})
+    assert not leftover(
+        {"message": "Exception in callback BaseSelectorEventLoop.add_writer(7)", "exception": OSError(5)}
+    )
+    assert leftover(
+        {"message": "Future exception was never retrieved", "exception": aiomqtt.MqttError("Unexpected disconnection")}
+    )
