@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from errno import EBADF
+from secrets import token_hex
 from typing import Any
 
 import aiomqtt
@@ -42,6 +43,9 @@ class Broker:
         self._bank, self._outbox, self._command = bank, outbox, command
         self._access, self._save, self._healed = access, save, healed
         self.connected = False
+        # the same for all connections: a try that a slow broker accepts too late must not live on, with its will,
+        # beside the one that came after it
+        self._identifier = f"jkbms-{token_hex(8)}"
 
     async def own(self) -> None:
         """Connect, publish and listen until the connection is lost (``LinkError``)."""
@@ -51,6 +55,7 @@ class Broker:
             async with aiomqtt.Client(
                 access.host,
                 access.port,
+                identifier=self._identifier,
                 username=access.username or None,
                 password=access.password or None,
                 tls_context=_tls(access),

@@ -292,3 +292,24 @@ def test_other_complaints_of_the_event_loop_are_heard() -> None:
     assert leftover(
         {"message": "Future exception was never retrieved", "exception": aiomqtt.MqttError("Unexpected disconnection")}
     )
+
+
+def connections(port: int) -> int:
+    """How many clients the broker at this port has."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+
+
+async def test_tries_that_a_thawed_broker_accepts_too_late_do_not_live_on(broker: Mosquitto, tmp_path: Path) -> None:
+    async with serial_bus([SimulatedBms(1)]) as far, listening(broker.port) as heard:
+        async with working(far, {"port": broker.port}, tmp_path):
+            await until(lambda: heard.last(STATE))
+            assert connections(broker.port) == 2
+            broker.signal(signal.SIGSTOP)
+            await asyncio.sleep(9)
+            broker.signal(signal.SIGCONT)
+            heard.messages.clear()
+            await until(lambda: heard.last(STATE))
+            await until(lambda: connections(broker.port) == 2, 4)
+            await asyncio.sleep(2)
+            assert heard.last("jkbms/bridge/state") == "online"
