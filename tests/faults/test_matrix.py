@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import Mosquitto, until
-from tests.faults.links import Link, Mqtt, Supervisor, link_in
+from tests.faults.link import Link
+from tests.faults.links import link_in
+from tests.faults.services import Mqtt, Supervisor
 from tests.faults.table import CELLS, FAULTS, GOAL, LINKS, Cell
 from tests.faults.world import KEPT, World, world
 from tests.inverter.senders import LIMITS
