@@ -113,10 +113,16 @@ class Doctor:
     echoes: int = 0
     damaged: int = 0
     foreign: float | None = None  # when another master was heard
-    _looked: float | None = None
+    _awake: float | None = None
     _chunks: deque[tuple[float, bytes]] = field(default_factory=lambda: deque(maxlen=64))
     _clocks: dict[int, deque[float]] = field(default_factory=dict)
     duplicates: set[int] = field(default_factory=set)
+
+    def awake(self, now: float) -> None:
+        """This program looks, as it does about once a second; if it could not for a while, the silence was its own."""
+        if self._awake is not None and now - self._awake > STOOD_STILL:
+            self.started = self.last_frame = now
+        self._awake = now
 
     def chunk(self, data: bytes, now: float) -> None:
         """Bytes as they arrived."""
@@ -148,9 +154,6 @@ class Doctor:
 
     def reason(self, now: float, sample: bytes = b"") -> str | None:
         """Key of the reason that fits best; None while all is well or it is too early to tell."""
-        looked, self._looked = self._looked, now
-        if looked is not None and now - looked > STOOD_STILL:
-            self.started = self.last_frame = now  # the silence was ours
         if self.foreign is not None and self.polling:
             return "two_masters"
         if self.duplicates:

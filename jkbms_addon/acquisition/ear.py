@@ -103,6 +103,7 @@ class Ear:
 
     def diagnose(self, now: float) -> None:
         """Say what is wrong with the bus, once, and once that it is well again."""
+        self.doctor.awake(now)
         key = self.doctor.reason(now, bytes(self.framer.sample[-64:]))
         before, text = self._status.problem, str(REASONS[key]) if key else ""
         if not self._status.says(text):

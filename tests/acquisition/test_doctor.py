@@ -124,7 +124,12 @@ def test_what_came_before_a_good_frame_is_no_evidence() -> None:
 
 def test_a_program_that_was_stopped_blames_nobody() -> None:
     doctor = patient()
-    assert doctor.reason(1.0) is None
-    assert doctor.reason(60.0) is None  # it did not look meanwhile
-    assert [doctor.reason(60.0 + n) for n in range(8)][-1] is None
-    assert doctor.reason(68.0) == "nothing_polled"
+
+    def looks(now: float) -> str | None:
+        doctor.awake(now)
+        return doctor.reason(now)
+
+    assert looks(1.0) is None
+    assert looks(60.0) is None  # it did not look meanwhile
+    assert [looks(60.0 + n) for n in range(8)][-1] is None
+    assert looks(68.0) == "nothing_polled"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from jkbms_addon.acquisition.can_broadcast import SETTLE
 from jkbms_addon.errors import FrameError
 from jkbms_addon.options import parse
 from jkbms_addon.protocols import jk02, legacy
@@ -108,8 +109,8 @@ async def test_buses_at_once(kept: list[dict[str, Any]]) -> None:
 
 async def test_hearing_can() -> None:
     with can.far_end(60, ("BATT_ST1", "CELL_VOLT", "BMSERR_INFO")) as port:
-        for _ in range(8):  # the far end is a program of its own, which takes its time on a busy machine
-            figures_found = await can.heard(port, 1.5)
+        for _ in range(6):  # the far end is a program of its own, which takes its time on a busy machine
+            figures_found = await can.heard(port, SETTLE + 0.5)  # sooner nobody is told of
             if min(figures_found) > 0:
                 return
     raise AssertionError(figures_found)
