@@ -108,7 +108,7 @@ class Case:
             await until(lambda: not any(one.available(n) for n in MEMBERS), 4)
         if cell.published == "named":
             assert one.fresh(MEMBERS, time.monotonic() - 3)
-        if "Sending" in cell.more:
+        if "Emitting" in cell.more:
             await until(lambda: self.inverter()["emitting"] == "OFF", 4)
         if "heartbeat" in cell.more:
             assert self.inverter()["heartbeat_age"] > cell.seconds - 3
