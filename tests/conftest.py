@@ -2,6 +2,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+# a shell starts its background jobs with SIGINT ignored, and so would be every program that a test interrupts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 CAPTURES = Path(__file__).parent / "captures"
 settings.register_profile(
     "fast", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
