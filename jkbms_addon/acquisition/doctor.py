@@ -6,10 +6,11 @@ The table of reasons is the one source of what the log, the entities and the man
 from collections import deque
 from dataclasses import dataclass, field
 
+from jkbms_addon.protocols.jk02 import HEADER
+
 WINDOW = 20.0  # seconds of evidence that a reason is made from
 PATIENCE = 8.0  # seconds without a frame before a cause is looked for; a master's cycle is 4 to 8 s
 STOOD_STILL = 4.0  # seconds between two looks that tell that this program was stopped meanwhile
-START = b"\x55\xaa\xeb\x90"  # of every frame
 ENOUGH = 24  # bytes that are needed to call something garbage
 
 
@@ -171,7 +172,7 @@ class Doctor:
     def _broken_off(self, recent: list[bytes], now: float) -> bool:
         """Whether the last that came was half a frame of ours, and then nothing: that is silence, not noise."""
         quiet = self.last_byte is None or now - self.last_byte > PATIENCE
-        return quiet and not self.damaged and START in b"".join(recent)
+        return quiet and not self.damaged and HEADER in b"".join(recent)
 
     def _silence(self) -> str:
         if self.tcp:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition import Changing, Options, Plugin
+from jkbms_addon.acquisition import Changing, Options, Plugin, Source
 from jkbms_addon.acquisition.change import Change
 from jkbms_addon.acquisition.doctor import REASONS
 from jkbms_addon.acquisition.link import Link, tcp_link
@@ -25,15 +25,12 @@ SILENT_POLLING, SILENT_LISTENING = 30.0, 60.0  # seconds without any byte that m
 MISSED_POLLING, MISSED_LISTENING = 4.0, 10.0  # the same where somebody was heard on it and is missed
 
 
-class Missing(Protocol):
+class Missing(Source, Protocol):
     """A source that tells since when it misses everybody whom it heard; None while somebody is heard."""
 
     @property
     def missed(self) -> float | None:
         """Monotonic time in s."""
-
-    async def poll(self) -> Sequence[Reading]:
-        """As any source."""
 
 
 class Watched:

@@ -22,7 +22,7 @@ from jkbms_addon.protocols.candump import Frame
 from jkbms_addon.simulator import SimulatedBms
 from jkbms_addon.simulator_bus import SerialBus, serial_bus
 from jkbms_addon.simulator_can import Adapter, slcan_adapter
-from tests.conftest import Mosquitto, until
+from tests.conftest import Mosquitto
 from tests.inverter.senders import LIMITS, current
 from tests.mqtt.test_client import Listener, listening
 from tests.plugs import Plug
@@ -162,6 +162,3 @@ async def world(folder: Path, broker: Mosquitto) -> AsyncIterator[World]:
 def packs() -> list[SimulatedBms]:
     """The two batteries of bus a."""
     return [Witness(n, serial_number=f"A{n}", current=-10.0, errors=0, soc=50.0 + n) for n in (1, 2)]
-
-
-__all__ = ["KEPT", "World", "packs", "until", "world"]
