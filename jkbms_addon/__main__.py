@@ -10,7 +10,7 @@ from jkbms_addon.errors import LinkError, OptionsError
 # command -> (module of it, what --help says); modules are imported only when they are asked for
 COMMANDS = {
     "run": ("jkbms_addon.cli.run", "run the app with an options file"),
-    "demo": ("jkbms_addon.demo", "simulated batteries, real acquisition and MQTT, no hardware"),
+    "demo": ("jkbms_addon.cli.demo", "simulated batteries, real acquisition and MQTT, no hardware"),
     "decode": ("jkbms_addon.cli.decode", "hex text or a capture to readings, one JSON line each"),
     "frames": ("jkbms_addon.cli.frames", "print the CAN frames that tell an inverter a given state"),
     "scan": ("jkbms_addon.cli.scan", "find out what is on a bus, and print an entry for the options"),

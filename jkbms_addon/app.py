@@ -10,23 +10,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jkbms_addon.acquisition import Changing, Source, link
-from jkbms_addon.acquisition.change import Change
-from jkbms_addon.bank import Bank
-from jkbms_addon.errors import CommandError, LinkError
-from jkbms_addon.inverter.path import Path as InverterPath
-from jkbms_addon.kept import Kept
-from jkbms_addon.mqtt import client
-from jkbms_addon.mqtt.access import Whereabouts
+from jkbms_addon.acquisition.contract import BusOptions
+from jkbms_addon.acquisition.owner import own_bus
+from jkbms_addon.battery.status import BusStatus, Incident
+from jkbms_addon.battery.store import Store
+from jkbms_addon.commands.audit import Audit
+from jkbms_addon.commands.command import Command
+from jkbms_addon.commands.queue import CommandQueue
+from jkbms_addon.inverter.service import InverterService
+from jkbms_addon.kept import JsonFile
+from jkbms_addon.link import stream as link
+from jkbms_addon.mqtt import bank_discovery, client
+from jkbms_addon.mqtt.announced import Published
+from jkbms_addon.mqtt.broker import BrokerAddress
 from jkbms_addon.mqtt.client import Broker
 from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Outbox
-from jkbms_addon.mqtt.published import Published
-from jkbms_addon.options import BusOptions, Options
-from jkbms_addon.status import BusStatus, Incident
-from jkbms_addon.supervise import Keeper
-from jkbms_addon.writing.audit import Audit
-from jkbms_addon.writing.desk import Command, Desk, Outcome
+from jkbms_addon.options.file import Options
+from jkbms_addon.supervise import Supervisor
 
 _LOGGER = logging.getLogger(__name__)
 HEARTBEAT = Path("/dev/shm/jkbms-heartbeat")  # noqa: S108
@@ -38,7 +39,7 @@ class App:
     """Everything that runs, built from options. ``data`` is the folder for what survives a restart."""
 
     def __init__(self, options: Options, data: Path) -> None:
-        self.options, self.bank = options, Bank()
+        self.options, self.store = options, Store()
         _tell(options)
         self._ends = False
         self.buses = {bus.name: _status(bus) for bus in options.buses}
@@ -46,17 +47,17 @@ class App:
         topics = Topics(options.mqtt.base_topic, options.mqtt.discovery_prefix)
         served = {bus.name: bus.plugin.addresses(bus.values) for bus in options.buses if bus.plugin}
         self._published = Published(data)
-        self._incidents = Kept(data / "incidents.json")
+        self._incidents = JsonFile(data / "incidents.json")
         self._recall()
         writable = {bus.name: bus.plugin.writable(bus.values) for bus in options.buses if bus.plugin}
         writes = options.writes
-        self.desk = Desk(writes.level, self.bank, writable, Audit(data), unlocked=writes.unlocked_at_start)
+        self.commands = CommandQueue(writes.level, self.store, writable, Audit(data), unlocked=writes.unlocked_at_start)
         asked = frozenset(bus.name for bus in self._running if _asks(bus))
-        self.inverter = InverterPath(options.bank, options.inverter, self.bank, self.buses, asked, data)
-        self._routes = self.inverter.routes(topics)
-        extras = self.inverter.extras(topics, sum(map(len, served.values())))
+        self.inverter = InverterService(options.bank, options.inverter, self.store, self.buses, asked, data)
+        self._routes = bank_discovery.routes(self.inverter, topics)
+        extras = bank_discovery.extras(self.inverter, topics, sum(map(len, served.values())))
         known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
-        self.outbox = Outbox(topics, self.bank, self.buses, served, known, self.desk, extras, problems)
+        self.outbox = Outbox(topics, self.store, self.buses, served, known, self.commands, extras, problems)
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -64,7 +65,7 @@ class App:
         async with asyncio.TaskGroup() as tasks:
             for bus in self._running:
                 tasks.create_task(self._bus(bus))
-            tasks.create_task(self._keeper("bank").run(self.inverter.control.run))
+            tasks.create_task(self._supervisor("bank").run(self.inverter.control.run))
             tasks.create_task(self._inverter())
             if not self.options.mqtt.problem:
                 tasks.create_task(self._broker())
@@ -88,7 +89,7 @@ class App:
         told: set[str] = set()
         while True:
             await asyncio.sleep(REMEMBER)
-            for text in set(self.bank.twins()) - told:
+            for text in set(self.store.twins()) - told:
                 told.add(text)
                 _LOGGER.warning("%s; both are shown, use one of them", text)
             worst = {name: bus.worst for name, bus in self.buses.items()}
@@ -98,21 +99,21 @@ class App:
 
     async def _bus(self, bus: BusOptions) -> None:
         status = self.buses[bus.name]
-        keeper = self._keeper(bus.name, self._failed(status))
-        await keeper.run(partial(own_bus, bus, status, self.bank, keeper.healed, self.desk))
+        supervisor = self._supervisor(bus.name, self._failed(status))
+        await supervisor.run(partial(own_bus, bus, status, self.store, supervisor.healed, self.commands))
 
     async def _inverter(self) -> None:
-        if self.inverter.emitter:
-            keeper = self._keeper("inverter", self._failed(self.inverter.link))
-            await keeper.run(partial(self.inverter.emitter.own, keeper.healed))
+        if self.inverter.sender:
+            supervisor = self._supervisor("inverter", self._failed(self.inverter.link))
+            await supervisor.run(partial(self.inverter.sender.own, supervisor.healed))
 
-    def _keeper(self, name: str, failed: Callable[[str], None] | None = None) -> Keeper:
-        return Keeper(name, failed, lambda: self._ends)
+    def _supervisor(self, name: str, failed: Callable[[str], None] | None = None) -> Supervisor:
+        return Supervisor(name, failed, lambda: self._ends)
 
     def _failed(self, status: BusStatus) -> Callable[[str], None]:
         def failed(reason: str) -> None:
             status.down(reason)
-            self.bank.changed.set()
+            self.store.changed.set()
 
         return failed
 
@@ -126,18 +127,18 @@ class App:
             else:
                 self._routes[topic](payload)
         elif topic == f"{topics.writing}/set":
-            self.desk.lock(payload, retained=retained)
+            self.commands.lock(payload, retained=retained)
         elif len(parts) == 4 and parts[0] in self.buses and parts[1].isdecimal():
             bus, address, key, _ = parts
-            self.desk.take(Command(bus, int(address), key, payload, f"mqtt {topic}"), retained=retained)
+            self.commands.take(Command(bus, int(address), key, payload, f"mqtt {topic}"), retained=retained)
         else:
             _LOGGER.warning("%s: nothing here takes commands", topic)
 
     async def _broker(self) -> None:
-        keeper = self._keeper("mqtt")
-        where = Whereabouts(self.options.mqtt)
-        broker = Broker(self.bank, self.outbox, where.now, self._published.save, keeper.healed, self.command)
-        await keeper.run(broker.own)
+        supervisor = self._supervisor("mqtt")
+        where = BrokerAddress(self.options.mqtt)
+        broker = Broker(self.store, self.outbox, where.now, self._published.save, supervisor.healed, self.command)
+        await supervisor.run(broker.own)
 
 
 def _complaint(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -188,55 +189,6 @@ def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, B
 def _place(target: str) -> str:
     """A port under its real name, as links in /dev/serial lead to it."""
     return os.path.realpath(target) if target.startswith("/") else target
-
-
-async def own_bus(
-    bus: BusOptions, status: BusStatus, bank: Bank, healed: Callable[[], None], desk: Desk | None = None
-) -> None:
-    """Open the bus, poll it for ever and carry out commands; ``LinkError`` when the wire is gone."""
-    assert bus.plugin is not None
-    async with bus.plugin.open(bus.values, status) as source:
-        status.up()
-        bank.changed.set()
-        frames, well = status.frames, False
-        while True:
-            for reading in await source.poll():
-                bank.update(bus.name, reading)
-                frames = -1
-            if not well and status.frames != frames:
-                well = True
-                healed()  # an open port proves little, a frame does
-            if desk is not None and bus.name in desk.queues:
-                await carry_out(source, bank, desk, desk.queues[bus.name])
-
-
-async def carry_out(source: Source, bank: Bank, desk: Desk, queue: asyncio.Queue[Command]) -> None:
-    """Carry out one waiting command, so that polling and writing take turns; it gets its outcome, whatever happens."""
-    if queue.empty():
-        return
-    command = queue.get_nowait()
-    try:
-        change = await _changed(source, bank, command)
-    except CommandError as error:
-        desk.done(Outcome(command, "refused", str(error)))
-    except LinkError as error:
-        desk.done(Outcome(command, "failed", f"the link was lost: {error}"))
-        raise
-    else:
-        for reading in change.readings:
-            bank.update(command.bus, reading)
-        desk.done(Outcome(command, change.result, change.reason, change.before, change.after))
-    finally:
-        bank.changed.set()
-
-
-async def _changed(source: Source, bank: Bank, command: Command) -> Change:
-    snapshot = bank.get((command.bus, command.address))
-    if not isinstance(source, Changing):
-        raise CommandError("this strategy cannot change settings")
-    if snapshot is None or not snapshot.online(bank.clock()):
-        raise CommandError(f"BMS {command.address} is silent")
-    return await source.change(command.address, command.key, command.payload, snapshot.values(bank.clock()))
 
 
 async def _beat() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 _LOGGER = logging.getLogger(__name__)
 
 
-class Kept:
+class JsonFile:
     """One JSON file, replaced as a whole; a full disk is told once and costs nothing else."""
 
     def __init__(self, path: Path) -> None:

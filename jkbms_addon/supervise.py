@@ -14,7 +14,7 @@ MAX_DELAY = 1.25  # and a fifth more; what is back must be noticed, and told, wi
 QUIET = 10.0  # seconds without failure after which the delay starts small again
 
 
-class Keeper:
+class Supervisor:
     """Runs one owner for ever; ``healed`` is called by the owner when its link works.
 
     ``stopping`` tells that the program ends: an owner whose farewell fails must not swallow that.

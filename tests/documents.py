@@ -1,15 +1,13 @@
-"""Tables of DOCS.md that come from what tests found out: ``python -m tests.documents`` renews them.
-
-They stand between the same marks as the program's own tables (``jkbms_addon.docs``); a test compares.
-"""
+"""Renews the tables of DOCS.md: those of the program (``tests.tables``), and those that tests found out (here)."""
 
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jkbms_addon.docs import FILE, renewed, table
 from tests.benchmarks.figures import FILE as MEASURED
 from tests.faults.table import matrix
+from tests.tables import FILE, renewed, table
+from tests.tables import TABLES as PROGRAM
 
 
 def measured() -> dict[str, Any]:
@@ -54,7 +52,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
 
 def main() -> None:
     """Renew DOCS.md."""
-    FILE.write_text(renewed(FILE.read_text(encoding="utf-8"), TABLES), encoding="utf-8")
+    FILE.write_text(renewed(FILE.read_text(encoding="utf-8"), {**PROGRAM, **TABLES}), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from jkbms_addon.acquisition import known
+from jkbms_addon.acquisition.contract import known
 from tests.test_manifest import CONFIG, ELEMENT, optional
 
 PORTS = (

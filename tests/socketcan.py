@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import can
 import pytest
 
-from jkbms_addon.can_channel import message
-from jkbms_addon.protocols.candump import Frame
-from jkbms_addon.simulator_bus import running
-from jkbms_addon.simulator_can import Adapter, slcan_adapter
+from jkbms_addon.link.can import message
+from jkbms_addon.simulator.can import Adapter, slcan_adapter
+from jkbms_addon.simulator.far_end import running
+from jkbms_addon.wire.can import Frame
 
 SLOW = 30.0  # s; an emulated machine is some twenty times slower
 GOAL = 5.0  # s from the end of a fault until all is well

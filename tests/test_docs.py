@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from jkbms_addon.cli import settings
-from jkbms_addon.docs import FILE, TABLES, built_in, options, renewed
-from jkbms_addon.options import MQTT, WRITE_LEVELS, WRITES, parse
+from jkbms_addon.options.file import MQTT, WRITE_LEVELS, WRITES, parse
 from tests import documents
+from tests.tables import FILE, TABLES, built_in, options, renewed
 
 DOCS = FILE.read_text(encoding="utf-8")
 
@@ -25,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_tables_are_as_the_program_makes_them() -> None:
-    assert renewed(DOCS) == DOCS, "run python -m jkbms_addon.docs"
+    assert renewed(DOCS) == DOCS, "run python -m tests.tables"
 
 
 def test_tables_that_come_from_the_tests() -> None:
@@ -86,7 +86,7 @@ def test_examples_of_options_are_valid() -> None:
 PROBE = """
 import asyncio, json, sys
 from jkbms_addon.acquisition import known
-from jkbms_addon.bank import Bank
+from jkbms_addon.bank import Store
 from jkbms_addon.model import flat
 from jkbms_addon.options import parse
 from jkbms_addon.status import BusStatus
@@ -99,7 +99,7 @@ async def polled(bus, bank):
 row = json.loads(sys.argv[1])
 bus, = parse({"buses": [row]}).buses
 wrong = [parse({"buses": [{**row, **change}]}).buses[0].problem for change in ({"port": ""}, {"colour": "red"})]
-bank = Bank()
+bank = Store()
 asyncio.run(polled(bus, bank))
 snapshots = [[s.bus, s.address, flat(s.topic("state", bank.clock()))] for s in bank]
 print(json.dumps({"known": known(), "problem": bus.problem, "wrong": wrong, "snapshots": snapshots}))

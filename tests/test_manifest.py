@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from jkbms_addon import __version__
-from jkbms_addon.acquisition import GROUP, Plugin
-from jkbms_addon.mqtt.access import MqttOptions
-from jkbms_addon.options import LOG_LEVELS, MQTT, SECTIONS, WRITE_LEVELS, WRITES, Options, WriteOptions, parse
+from jkbms_addon.acquisition.contract import GROUP, Plugin
+from jkbms_addon.mqtt.broker import MqttOptions
+from jkbms_addon.options.file import LOG_LEVELS, MQTT, SECTIONS, WRITE_LEVELS, WRITES, Options, WriteOptions, parse
 
 ROOT = Path(__file__).parent.parent
 LANGUAGES = ("de", "en", "fr")

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
-from jkbms_addon import acquisition, app
+from jkbms_addon import app
+from jkbms_addon.acquisition import contract as acquisition
 from jkbms_addon.app import App
-from jkbms_addon.options import Options, parse
+from jkbms_addon.options.file import Options, parse
 from tests.conftest import Mosquitto, until
 from tests.options_form import GOOD, SECRET, TEXTS, WEIRD, files, paths
 from tests.test_manifest import CONFIG, faults

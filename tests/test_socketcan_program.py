@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.simulator_can import broadcasting, can_bms
+from jkbms_addon.simulator.can import broadcasting, can_bms
 from tests.conftest import Mosquitto, until
 from tests.inverter.senders import current, limits, starts
 from tests.mqtt.test_client import Listener, listening

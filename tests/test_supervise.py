@@ -7,7 +7,7 @@ import pytest
 from jkbms_addon import supervise
 from jkbms_addon.acquisition import can_broadcast
 from jkbms_addon.errors import LinkError
-from jkbms_addon.supervise import Keeper
+from jkbms_addon.supervise import Supervisor
 
 LONGEST = supervise.MAX_DELAY
 
@@ -18,26 +18,26 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervise, "MAX_DELAY", 0.002)
 
 
-async def run(keeper: Keeper, owner: Callable[[], Awaitable[None]]) -> None:
+async def run(supervisor: Supervisor, owner: Callable[[], Awaitable[None]]) -> None:
     with pytest.raises(asyncio.CancelledError):
-        await keeper.run(owner)
+        await supervisor.run(owner)
 
 
 async def test_one_warning_per_failure_and_one_info_when_healed(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     calls: list[int] = []
     notes: list[str] = []
-    keeper = Keeper("bus", notes.append)
+    supervisor = Supervisor("bus", notes.append)
 
     async def owner() -> None:
         calls.append(1)
         if len(calls) in (5, 9):
-            keeper.healed()
+            supervisor.healed()
         if len(calls) == 10:
             raise asyncio.CancelledError
         raise LinkError("unplugged")
 
-    await run(keeper, owner)
+    await run(supervisor, owner)
     said = [(r.levelname, r.getMessage()) for r in caplog.records]
     assert (
         said
@@ -55,7 +55,7 @@ async def test_one_warning_per_failure_and_one_info_when_healed(caplog: pytest.L
 
 async def test_a_link_error_inside_a_task_group_is_the_same_failure(caplog: pytest.LogCaptureFixture) -> None:
     calls: list[int] = []
-    keeper = Keeper("mqtt")
+    supervisor = Supervisor("mqtt")
 
     async def fails() -> None:
         raise LinkError("gone")
@@ -68,7 +68,7 @@ async def test_a_link_error_inside_a_task_group_is_the_same_failure(caplog: pyte
             tasks.create_task(fails())
             tasks.create_task(asyncio.sleep(10))
 
-    await run(keeper, owner)
+    await run(supervisor, owner)
     assert [r.getMessage() for r in caplog.records] == ["mqtt: gone; trying again"]
 
 
@@ -81,7 +81,7 @@ async def test_a_bug_restarts_its_owner_and_shows_where_it_is(caplog: pytest.Log
             raise asyncio.CancelledError
         raise ZeroDivisionError("oops")
 
-    await run(Keeper("bus"), owner)
+    await run(Supervisor("bus"), owner)
     assert "this is a bug" in caplog.text
     assert "oops" in caplog.text
 
@@ -106,7 +106,7 @@ async def test_an_owner_is_started_again_however_often_its_tasks_fail() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(fails())
 
-    await run(Keeper("mqtt"), owner)
+    await run(Supervisor("mqtt"), owner)
     assert len(calls) == 6
 
 
@@ -120,7 +120,7 @@ async def test_an_owner_whose_farewell_fails_is_not_started_again() -> None:
         except asyncio.CancelledError as error:
             raise LinkError("could not say goodbye") from error
 
-    task = asyncio.create_task(Keeper("inverter", None, lambda: True).run(owner))
+    task = asyncio.create_task(Supervisor("inverter", None, lambda: True).run(owner))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -7,18 +7,18 @@ from contextlib import asynccontextmanager
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition import Options, Plugin
-from jkbms_addon.acquisition.change import Change
+from jkbms_addon.acquisition.contract import Options, Plugin
 from jkbms_addon.acquisition.gateway import PATIENCE, SILENT_LISTENING, SILENT_POLLING, Watched
-from jkbms_addon.acquisition.link import Link, serial_link, tcp_link
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.acquisition.master import YIELD, Master
-from jkbms_addon.acquisition.options import addresses, host, interval, one_link, port, target, tcp_port
+from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.commands.verify import Change
 from jkbms_addon.errors import CommandError
-from jkbms_addon.model import Reading, Value
-from jkbms_addon.protocols.modbus import ADDRESSES
-from jkbms_addon.protocols.registers import WRITABLE
-from jkbms_addon.status import BusStatus
+from jkbms_addon.link.stream import Link, serial_link, tcp_link
+from jkbms_addon.validators import ADDRESSES, addresses, host, interval, one_link, port, target, tcp_port
+from jkbms_addon.wire.pb.registers import WRITABLE
 
 _LOGGER = logging.getLogger(__name__)
 FIRST_LISTEN = 8.0  # seconds: at least one cycle of a master

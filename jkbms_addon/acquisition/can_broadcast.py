@@ -11,15 +11,15 @@ from contextlib import asynccontextmanager
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition import Options, Plugin
-from jkbms_addon.acquisition.options import bitrate, channel, yes_no
-from jkbms_addon.can_channel import Channel, can_channel
-from jkbms_addon.model import Reading
-from jkbms_addon.plausibility import contradiction
-from jkbms_addon.protocols.jkcan_bus import AGAIN, Bus
-from jkbms_addon.protocols.jkcan_kinds import ADDRESSES
-from jkbms_addon.protocols.jkcan_unit import HOLD, SILENT
-from jkbms_addon.status import BusStatus
+from jkbms_addon.acquisition.contract import Options, Plugin
+from jkbms_addon.battery.plausibility import contradiction
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.link.can import Channel, can_channel
+from jkbms_addon.validators import bitrate, channel, yes_no
+from jkbms_addon.wire.jkcan.bus import AGAIN, Bus
+from jkbms_addon.wire.jkcan.kinds import ADDRESSES
+from jkbms_addon.wire.jkcan.unit import HOLD, SILENT
 
 _LOGGER = logging.getLogger(__name__)
 IDLE = 1.0  # longest time of one poll, in s

@@ -7,18 +7,18 @@ from typing import Protocol
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition import Changing, Options, Plugin, Source
-from jkbms_addon.acquisition.change import Change
-from jkbms_addon.acquisition.doctor import REASONS
-from jkbms_addon.acquisition.link import Link, tcp_link
+from jkbms_addon.acquisition.contract import Changing, Options, Plugin, Source
+from jkbms_addon.acquisition.diagnosis import REASONS
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.acquisition.master import Master
-from jkbms_addon.acquisition.options import addresses, host, interval, tcp_port
+from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.commands.verify import Change
 from jkbms_addon.errors import CommandError, LinkError
-from jkbms_addon.model import Reading, Value
-from jkbms_addon.protocols.modbus import ADDRESSES
-from jkbms_addon.protocols.registers import WRITABLE
-from jkbms_addon.status import BusStatus
+from jkbms_addon.link.stream import Link, tcp_link
+from jkbms_addon.validators import ADDRESSES, addresses, host, interval, tcp_port
+from jkbms_addon.wire.pb.registers import WRITABLE
 
 PATIENCE = 2.0  # gateways take 230 ms on average; answers are awaited for 1 s
 SILENT_POLLING, SILENT_LISTENING = 30.0, 60.0  # seconds without any byte that make a connection half-open

@@ -10,15 +10,15 @@ from math import inf
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition import Options, Plugin
-from jkbms_addon.acquisition.doctor import Doctor
-from jkbms_addon.acquisition.ear import Ear
-from jkbms_addon.acquisition.link import Link, serial_link
+from jkbms_addon.acquisition.contract import Options, Plugin
+from jkbms_addon.acquisition.diagnosis import Diagnosis
 from jkbms_addon.acquisition.master import HOLD, HOLD_TCP
-from jkbms_addon.acquisition.options import port
-from jkbms_addon.model import Reading
-from jkbms_addon.protocols.jk02 import Attributed
-from jkbms_addon.status import BusStatus
+from jkbms_addon.acquisition.receiver import Receiver
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.link.stream import Link, serial_link
+from jkbms_addon.validators import port
+from jkbms_addon.wire.pb.frames import Attributed
 
 _LOGGER = logging.getLogger(__name__)
 IDLE = 1.0  # seconds that one poll waits for the first byte
@@ -39,7 +39,7 @@ class Listener:
         self._link, self._status, self._clock = link, status, clock
         self._hold = HOLD_TCP if tcp else HOLD
         answered = ANSWERED_TCP if tcp else ANSWERED
-        self.ear = Ear(status, Doctor(polling=False, tcp=tcp, started=clock()), self._hold, answered)
+        self.receiver = Receiver(status, Diagnosis(polling=False, tcp=tcp, started=clock()), self._hold, answered)
         self.master_heard: float | None = None  # monotonic time of the last sign of a master, in s
         self._proved: dict[int, float] = {}
         self._cycles: dict[int, deque[float]] = {}
@@ -52,21 +52,21 @@ class Listener:
 
     async def poll(self) -> Sequence[Reading]:
         """What was heard since the last time."""
-        waiting = self.ear.attribution.holding or self.ear.framer.waiting
+        waiting = self.receiver.attribution.holding or self.receiver.framer.waiting
         data = await self._link.read(self._hold if waiting else IDLE)
         now = self._clock()
         readings = []
-        for heard in self.ear.hear(data, now):
+        for heard in self.receiver.hear(data, now):
             self.master_heard = now
             if isinstance(heard, Attributed):
                 readings += self._judged(heard, now)
-        self.ear.diagnose(now)
+        self.receiver.diagnose(now)
         return readings
 
     def asked(self, address: int, register: int, now: float) -> None:
         """We asked ourselves (a recording holds that), so that an answer needs no other proof."""
         self._proved[address] = now
-        self.ear.attribution.requested(address, register, now)
+        self.receiver.attribution.requested(address, register, now)
 
     def _proves(self, heard: Attributed, now: float) -> bool:
         """Whether who sent this is sure; that a question came before is enough only for one that surely exists."""
@@ -82,7 +82,7 @@ class Listener:
             heard = replace(heard, address=None)
         if heard.address is not None and heard.frame.type == 2:
             self._cadence(heard.address, now)
-        reading, _ = self.ear.judge(heard, now)
+        reading, _ = self.receiver.judge(heard, now)
         if reading is None or reading.address is None:
             return []
         if reading.kind != "live":

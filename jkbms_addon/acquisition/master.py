@@ -8,19 +8,20 @@ from dataclasses import replace
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition import Options, Plugin
-from jkbms_addon.acquisition.change import Change, change
-from jkbms_addon.acquisition.doctor import Doctor
-from jkbms_addon.acquisition.ear import Ear, Heard
-from jkbms_addon.acquisition.link import Link, serial_link
-from jkbms_addon.acquisition.options import addresses, interval, port
+from jkbms_addon.acquisition.contract import Options, Plugin
+from jkbms_addon.acquisition.diagnosis import Diagnosis
+from jkbms_addon.acquisition.receiver import Heard, Receiver
 from jkbms_addon.acquisition.schedule import GAP, PAGE_TIMEOUT, Job, Schedule
+from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.commands.verify import Change, change
 from jkbms_addon.errors import CommandError
-from jkbms_addon.model import Reading, Value
-from jkbms_addon.protocols.jk02 import REGISTERS, Frame, Short, masked
-from jkbms_addon.protocols.modbus import Message, page_request, parse
-from jkbms_addon.protocols.registers import WRITABLE
-from jkbms_addon.status import BusStatus
+from jkbms_addon.link.stream import Link, serial_link
+from jkbms_addon.validators import addresses, interval, port
+from jkbms_addon.wire.pb.frames import REGISTERS, Frame, Short, masked
+from jkbms_addon.wire.pb.modbus import Message, page_request, parse
+from jkbms_addon.wire.pb.registers import WRITABLE
 
 _LOGGER = logging.getLogger(__name__)
 HOLD, HOLD_TCP = 0.1, 0.3  # seconds that a frame waits for its acknowledgement
@@ -52,7 +53,7 @@ class Master:
         self.schedule = Schedule(wanted, every, now, patience, known)
         hold = HOLD if patience == 1 else HOLD_TCP
         self._hold, self._patience = hold, patience
-        self.ear = Ear(status, Doctor(polling=True, tcp=tcp, started=now), hold, 1.5 * patience)
+        self.receiver = Receiver(status, Diagnosis(polling=True, tcp=tcp, started=now), hold, 1.5 * patience)
         self._quiet_from = now  # when the line is ready for the next question
         self._clean = True  # whether the last question was answered, so that no late answer is under way
         self._expecting_echo: tuple[int, int] | None = None  # address and register of our own question
@@ -61,16 +62,16 @@ class Master:
 
     def yielding(self, now: float) -> bool:
         """Whether another master is on this bus, so that we must not send."""
-        doctor = self.ear.doctor
-        if doctor.foreign is not None and now - doctor.foreign >= YIELD:
-            doctor.foreign = None
-        return doctor.foreign is not None
+        diagnosis = self.receiver.diagnosis
+        if diagnosis.foreign is not None and now - diagnosis.foreign >= YIELD:
+            diagnosis.foreign = None
+        return diagnosis.foreign is not None
 
     async def poll(self) -> Sequence[Reading]:
         """Ask what is due, or wait a little."""
         now = time.monotonic()
         yielding = self.yielding(now)
-        self.ear.diagnose(now)
+        self.receiver.diagnose(now)
         if yielding:
             await self._listen(IDLE)
             return []
@@ -88,7 +89,7 @@ class Master:
 
     def _hear(self, data: bytes) -> list[Heard]:
         now = time.monotonic()
-        heard = self.ear.hear(data, now)
+        heard = self.receiver.hear(data, now)
         for one in heard:
             if isinstance(one, Short) and one.message.kind in ("request", "write", "read"):
                 self._question(one, now)
@@ -99,19 +100,19 @@ class Master:
         message = heard.message
         if self._expecting_echo == (message.address, message.register):
             self._expecting_echo = None
-            self.ear.doctor.echoes += 1
+            self.receiver.diagnosis.echoes += 1
             return
-        self.ear.doctor.foreign = now
+        self.receiver.diagnosis.foreign = now
 
     async def _ask(self, job: Job) -> Sequence[Reading]:
         await self._listen(self._quiet_from - time.monotonic())
         asked = time.monotonic()
         if self.yielding(asked):
             return []
-        self.ear.framer.clear()
+        self.receiver.framer.clear()
         # without an acknowledgement an answer is only believed when no other can be under way
         if self._clean:
-            self.ear.attribution.requested(job.address, job.register, asked)
+            self.receiver.attribution.requested(job.address, job.register, asked)
         self._expecting_echo = (job.address, job.register)
         self._link.write(page_request(job.address, job.register))
         answer = await self._answer(job, asked)
@@ -122,7 +123,7 @@ class Master:
         self.missed = None
         if isinstance(answer, Short):
             return self._damaged(job, now)
-        reading, verdict = self.ear.judge(answer, now, now - asked)
+        reading, verdict = self.receiver.judge(answer, now, now - asked)
         self._read = masked(answer.frame) if reading else None
         if self.schedule.answered(job, now, believed=verdict == "accepted"):
             _LOGGER.info("%s: BMS %d answers", self._status.name, job.address)
@@ -146,7 +147,7 @@ class Master:
         await self._listen(self._quiet_from - time.monotonic())
         if self.yielding(time.monotonic()):
             raise CommandError("another master is on this bus")
-        self.ear.framer.clear()
+        self.receiver.framer.clear()
         sent = parse(request)
         assert sent.register is not None
         self._expecting_echo = (sent.address, sent.register)
@@ -186,7 +187,7 @@ class Master:
         present = self.schedule.members[job.address].present
         if self.schedule.failed(job, now):
             _LOGGER.warning("%s: BMS %d does not answer any more", self._status.name, job.address)
-            self.ear.gate.forget(job.address)
+            self.receiver.gate.forget(job.address)
         if present:
             self.missed = self.missed or now
             self._status.timeouts += 1
@@ -199,14 +200,14 @@ class Master:
         received = self._link.received
         limit = asked + job.first_byte
         while (now := time.monotonic()) < limit:
-            holding = self.ear.attribution.holding
+            holding = self.receiver.attribution.holding
             data = await self._link.read(min(limit - now, self._hold) if holding else limit - now)
             if self._link.received > received + len(page_request(job.address, job.register)):
                 limit = asked + job.timeout  # more than our own echo: an answer is under way
             for heard in self._hear(data):
                 if self._is_answer(heard, job):
                     return heard
-        for late in self.ear.attribution.release():
+        for late in self.receiver.attribution.release():
             if self._is_answer(late, job):
                 return late
         return None

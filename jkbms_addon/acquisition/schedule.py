@@ -8,7 +8,7 @@ time between two rounds where no time is left.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from jkbms_addon.protocols.modbus import ABOUT, LIVE, SETTINGS
+from jkbms_addon.wire.pb.modbus import ABOUT, LIVE, SETTINGS
 
 LIVE_TIMEOUT, PAGE_TIMEOUT = 0.5, 1.0  # seconds for the whole answer (specification, chapter 1)
 PROBE_TIMEOUT = 0.25  # seconds to the first byte; answers begin after 10 to 50 ms

@@ -13,19 +13,20 @@ from math import inf
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition import Options, Plugin
-from jkbms_addon.acquisition.change import Change
-from jkbms_addon.acquisition.change_ttl import REST, change
+from jkbms_addon.acquisition.contract import Options, Plugin
 from jkbms_addon.acquisition.gateway import MISSED_POLLING, SILENT_POLLING, Watched
-from jkbms_addon.acquisition.link import Link, serial_link, tcp_link
-from jkbms_addon.acquisition.options import address, host, one_link, pause, port, target, tcp_port
 from jkbms_addon.acquisition.ttl_line import REASONS, SILENCE, Line
+from jkbms_addon.battery.plausibility import FIRST_GENERATION, Gate, Verdict, contradiction
+from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.commands.verify import Change
+from jkbms_addon.commands.verify_ttl import REST, change
 from jkbms_addon.errors import CommandError, FrameError
-from jkbms_addon.model import Reading, Value
-from jkbms_addon.plausibility import FIRST_GENERATION, Gate, Verdict, contradiction
-from jkbms_addon.protocols.legacy import ACTIVATE, READ_ALL, Frame, readings, starting
-from jkbms_addon.protocols.legacy_tags import CHANGEABLE
-from jkbms_addon.status import BusStatus
+from jkbms_addon.link.stream import Link, serial_link, tcp_link
+from jkbms_addon.validators import address, host, one_link, pause, port, target, tcp_port
+from jkbms_addon.wire.ttl.frames import ACTIVATE, READ_ALL, Frame, readings, starting
+from jkbms_addon.wire.ttl.tags import CHANGEABLE
 
 _LOGGER = logging.getLogger(__name__)
 IDLE = 1.0  # longest sleep of one poll, in s

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from jkbms_addon.acquisition.doctor import Reason
-from jkbms_addon.acquisition.link import Link
+from jkbms_addon.acquisition.diagnosis import Reason
+from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.errors import FrameError
-from jkbms_addon.protocols.legacy import START, Frame, Framer, masked
-from jkbms_addon.status import BusStatus
+from jkbms_addon.link.stream import Link
+from jkbms_addon.wire.ttl.frames import START, Frame, Framer, masked
 
 _LOGGER = logging.getLogger(__name__)
 TRACE = 5

@@ -5,7 +5,7 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from jkbms_addon.writing.audit import read
+from jkbms_addon.commands.audit import read
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from jkbms_addon.alarms import WORD_NAMES
+from jkbms_addon.battery.alarms import WORD_NAMES
+from jkbms_addon.battery.reading import Reading
 from jkbms_addon.errors import FrameError
-from jkbms_addon.model import Reading
-from jkbms_addon.protocols.candump import Captured, candump
-from jkbms_addon.protocols.jkcan import V1_ALARMS, V2_LEVELS, Message, Version, decode, foreign
-from jkbms_addon.protocols.jkcan_kinds import (
+from jkbms_addon.wire.candump import Captured, candump
+from jkbms_addon.wire.jkcan.frames import V1_ALARMS, V2_LEVELS, Message, Version, decode, foreign
+from jkbms_addon.wire.jkcan.kinds import (
     ALM_INFO,
     BATT_ST1,
     BMSERR_INFO,

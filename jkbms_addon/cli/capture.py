@@ -13,17 +13,17 @@ from typing import Self, TextIO
 
 from jkbms_addon import __version__
 from jkbms_addon.acquisition.gateway import PATIENCE
-from jkbms_addon.acquisition.link import Link
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.acquisition.master import Master
+from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.cli import target
 from jkbms_addon.cli.masking import Masker
 from jkbms_addon.cli.recording import Chunk, header, line
 from jkbms_addon.cli.run import log_to_stderr
 from jkbms_addon.cli.target import Target
 from jkbms_addon.errors import OptionsError
-from jkbms_addon.options import parse
-from jkbms_addon.status import BusStatus
+from jkbms_addon.link.stream import Link
+from jkbms_addon.options.file import parse
 
 LISTEN_FIRST = 2.0  # seconds; a master asks something every 0.4 s
 WRITE_EVERY = 0.5  # seconds

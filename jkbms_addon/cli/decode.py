@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jkbms_addon.battery.plausibility import contradiction
+from jkbms_addon.battery.reading import Reading, flat
 from jkbms_addon.cli import recording
 from jkbms_addon.cli.can_text import can
 from jkbms_addon.errors import FrameError, OptionsError
-from jkbms_addon.model import Reading, flat
-from jkbms_addon.plausibility import contradiction
-from jkbms_addon.protocols import legacy
-from jkbms_addon.protocols.jk02 import Attributed, Attribution, Framer, Short
+from jkbms_addon.wire.pb.frames import Attributed, Attribution, Framer, Short
+from jkbms_addon.wire.ttl import frames as legacy
 
 Outcome = Reading | str  # a reading, or why something was skipped
 

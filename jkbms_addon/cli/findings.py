@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from jkbms_addon.model import Reading, Value
+from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.reading import Reading
 
 Mode = Literal["asked", "heard", "master"]
 HEAD = ("address", "model", "firmware", "serial number", "cells", "voltage", "latency", "mode")

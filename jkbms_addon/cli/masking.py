@@ -11,10 +11,12 @@ from collections.abc import Iterable
 
 from jkbms_addon.cli.recording import Chunk
 from jkbms_addon.errors import FrameError
-from jkbms_addon.protocols import jk02, legacy, modbus
-from jkbms_addon.protocols.jk02 import HEADER, SECRETS, SIZE, Frame, Short
-from jkbms_addon.protocols.legacy_tags import HEAD, PASSWORD
-from jkbms_addon.protocols.modbus import ABOUT, Message
+from jkbms_addon.wire.pb import frames as jk02
+from jkbms_addon.wire.pb import modbus
+from jkbms_addon.wire.pb.frames import HEADER, SECRETS, SIZE, Frame, Short
+from jkbms_addon.wire.pb.modbus import ABOUT, Message
+from jkbms_addon.wire.ttl import frames as legacy
+from jkbms_addon.wire.ttl.tags import HEAD, PASSWORD
 
 SILENCE = 0.3  # seconds after which an unfinished message is given up (specification, chapter 5)
 ABOUT_HEADER = HEADER + b"\x03"

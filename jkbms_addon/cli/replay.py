@@ -11,22 +11,23 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from jkbms_addon.acquisition import Options as Values
 from jkbms_addon.acquisition import listen
-from jkbms_addon.acquisition.link import Link
+from jkbms_addon.acquisition.contract import BusOptions
+from jkbms_addon.acquisition.contract import Options as Values
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.app import App
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.cli import recording
 from jkbms_addon.cli.findings import ranges
 from jkbms_addon.cli.recording import Recording
 from jkbms_addon.cli.run import log_to_stderr, until_signal
 from jkbms_addon.errors import LinkError, OptionsError
-from jkbms_addon.model import Reading
+from jkbms_addon.link.stream import Link
 from jkbms_addon.mqtt.outbox import SETTLING
-from jkbms_addon.options import BusOptions, Options, parse, read
-from jkbms_addon.protocols import modbus
-from jkbms_addon.protocols.modbus import Message
-from jkbms_addon.status import BusStatus
+from jkbms_addon.options.file import Options, parse, read
+from jkbms_addon.wire.pb import modbus
+from jkbms_addon.wire.pb.modbus import Message
 
 _LOGGER = logging.getLogger(__name__)
 NAME = "replay"
@@ -198,7 +199,7 @@ async def _replay(options: Options, folder: Path, tape: Recording, args: argpars
     app = Replay(options, folder, Playback(tape, args.speed, loop=args.loop))
     await until_signal(app)
     status = app.buses[NAME]
-    found = ranges(snapshot.address for snapshot in app.bank) or "none"
+    found = ranges(snapshot.address for snapshot in app.store) or "none"
     _LOGGER.info("%s: BMSs heard: %s; %d frames, %d bytes", args.file, found, status.frames, status.bytes)
     if app.failed:
         raise LinkError(f"the MQTT broker {options.mqtt.host or 'of Home Assistant'} did not take everything")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jkbms_addon import __version__
 from jkbms_addon.app import App
-from jkbms_addon.options import DEFAULT_FILE, read
+from jkbms_addon.options.file import DEFAULT_FILE, read
 
 _LOGGER = logging.getLogger(__name__)
 LEVELS = {

@@ -9,23 +9,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jkbms_addon.acquisition.auto import FIRST_LISTEN
-from jkbms_addon.acquisition.doctor import ENOUGH, PATIENCE, REASONS, Reason
-from jkbms_addon.acquisition.ear import Ear
+from jkbms_addon.acquisition.diagnosis import ENOUGH, PATIENCE, REASONS, Reason
 from jkbms_addon.acquisition.gateway import PATIENCE as SLOW
-from jkbms_addon.acquisition.link import Link
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.acquisition.master import Master
+from jkbms_addon.acquisition.receiver import Receiver
 from jkbms_addon.acquisition.schedule import FIRST_PAUSE
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.cli import target
 from jkbms_addon.cli.findings import Found, Mode, entry, ranges, table, yaml
 from jkbms_addon.cli.run import log_to_stderr
 from jkbms_addon.cli.target import Target
 from jkbms_addon.errors import FrameError, OptionsError
-from jkbms_addon.model import Reading
-from jkbms_addon.protocols import legacy
-from jkbms_addon.protocols.jk02 import Framer, Short
-from jkbms_addon.protocols.modbus import ADDRESSES, LIVE
-from jkbms_addon.status import BusStatus
+from jkbms_addon.link.stream import Link
+from jkbms_addon.validators import ADDRESSES
+from jkbms_addon.wire.pb.frames import Framer, Short
+from jkbms_addon.wire.pb.modbus import LIVE
+from jkbms_addon.wire.ttl import frames as legacy
 
 ROUND = 5.0  # seconds between questions for what is known, so that there is time for what is not
 LONGEST = 60.0  # seconds that one part of a scan may take
@@ -139,7 +140,7 @@ class Scan:
             return self._first_generation(self._table, None, "heard")  # another program asks for it
         if self._link.received >= ENOUGH:
             return Result(
-                reason=self._reason(listener.ear), notes=["something talks on this bus, so nothing was asked"]
+                reason=self._reason(listener.receiver), notes=["something talks on this bus, so nothing was asked"]
             )
         return await self._ask()
 
@@ -185,7 +186,7 @@ class Scan:
     def _followed(self, listener: Listener) -> Result:
         found = self._sorted()
         if not found:
-            return Result(reason=UNANSWERED if self._questions else self._reason(listener.ear))
+            return Result(reason=UNANSWERED if self._questions else self._reason(listener.receiver))
         # a master does not ask itself
         own = 0 in self._found and (0, LIVE) not in self._questions
         if own:
@@ -194,7 +195,7 @@ class Scan:
         note = (
             f"{who} asks on this bus, so nothing was asked; model, firmware and serial number come only when asked for"
         )
-        return Result(found, "listen" if own else "auto", self._duplicates(listener.ear), [note])
+        return Result(found, "listen" if own else "auto", self._duplicates(listener.receiver), [note])
 
     # --- asking --------------------------------------------------------------------------------------
     async def _ask(self) -> Result:
@@ -234,8 +235,8 @@ class Scan:
         unread = [address for address, member in members if member.present and address not in self._found]
         notes = [f"BMS {address} answers, but damaged, or what cannot be true" for address in unread]
         if found:
-            return Result(found, "master", self._duplicates(master.ear), notes)
-        reason = self._reason(master.ear)
+            return Result(found, "master", self._duplicates(master.receiver), notes)
+        reason = self._reason(master.receiver)
         silent = not unread and reason.symptom in {REASONS[key].symptom for key in SILENT}
         return (await self._ask_first_generation() if silent else None) or Result(reason=reason, notes=notes)
 
@@ -266,14 +267,14 @@ class Scan:
     def _so_far(self) -> str:
         return f": found {ranges(self._found)}" if self._found else ""
 
-    def _reason(self, ear: Ear) -> Reason:
+    def _reason(self, receiver: Receiver) -> Reason:
         """What the doctor says, who is asked once all the evidence is in."""
-        doctor = ear.doctor
-        now = max(time.monotonic(), (doctor.started or 0.0) + PATIENCE)
-        return REASONS[doctor.reason(now, bytes(ear.framer.sample[-64:])) or "nothing_polled"]
+        diagnosis = receiver.diagnosis
+        now = max(time.monotonic(), (diagnosis.started or 0.0) + PATIENCE)
+        return REASONS[diagnosis.reason(now, bytes(receiver.framer.sample[-64:])) or "nothing_polled"]
 
-    def _duplicates(self, ear: Ear) -> Reason | None:
-        return REASONS["duplicate"] if ear.doctor.duplicates else None
+    def _duplicates(self, receiver: Receiver) -> Reason | None:
+        return REASONS["duplicate"] if receiver.diagnosis.duplicates else None
 
 
 SILENT = ("nothing_polled", "nothing_gateway", "echo")

@@ -8,18 +8,19 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from jkbms_addon.acquisition.contract import BusOptions
+from jkbms_addon.battery.quantities import Value, specs
 from jkbms_addon.cli.run import log_to_stderr
 from jkbms_addon.cli.visit import Visit, chosen, visiting
+from jkbms_addon.commands import backup
+from jkbms_addon.commands.audit import Audit
+from jkbms_addon.commands.backup import Backup
+from jkbms_addon.commands.command import Command, Outcome
+from jkbms_addon.commands.plan import NAMED, Step, differences, forbidden, left_out, ordered, payload, settings_of
+from jkbms_addon.commands.rules import shown
 from jkbms_addon.errors import CommandError, OptionsError
-from jkbms_addon.model import Value, specs
-from jkbms_addon.options import DEFAULT_FILE, BusOptions, read
-from jkbms_addon.protocols.modbus import ADDRESSES
-from jkbms_addon.writing import backup
-from jkbms_addon.writing.audit import Audit
-from jkbms_addon.writing.backup import Backup
-from jkbms_addon.writing.desk import Command, Outcome
-from jkbms_addon.writing.plan import NAMED, Step, differences, forbidden, left_out, ordered, payload, settings_of
-from jkbms_addon.writing.rules import shown
+from jkbms_addon.options.file import DEFAULT_FILE, read
+from jkbms_addon.validators import ADDRESSES
 
 Plans = dict[int, list[Step]]
 

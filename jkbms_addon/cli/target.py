@@ -5,8 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jkbms_addon.acquisition.link import Link, serial_link, tcp_link
 from jkbms_addon.errors import OptionsError
+from jkbms_addon.link.stream import Link, serial_link, tcp_link
 
 TCP_PORT = 8899  # what many gateways are set to when they are new
 BY_ID = Path("/dev/serial/by-id")

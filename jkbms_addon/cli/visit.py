@@ -4,12 +4,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
-from jkbms_addon.acquisition import Changing, Source
+from jkbms_addon.acquisition.contract import BusOptions, Changing, Source
+from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.commands.command import Command, Outcome
 from jkbms_addon.errors import CommandError, LinkError, OptionsError
-from jkbms_addon.model import Value
-from jkbms_addon.options import BusOptions, Options
-from jkbms_addon.status import BusStatus
-from jkbms_addon.writing.desk import Command, Outcome
+from jkbms_addon.options.file import Options
 
 PAGES = frozenset({"live", "settings", "about"})
 WAIT = 15.0  # seconds without news after which a BMS is silent; "auto" listens for 8 of them

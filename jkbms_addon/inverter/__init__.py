@@ -1,1 +1,1 @@
-"""What all batteries together let an inverter do, and telling it over CAN."""
+"""How a decision is said to an inverter over CAN."""

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition.options import addresses, bitrate, channel, explained, given, yes_no
+from jkbms_addon.charging.chemistry import CHEMISTRIES
+from jkbms_addon.charging.setpoints import Policy
 from jkbms_addon.errors import OptionsError
-from jkbms_addon.inverter.chemistry import CHEMISTRIES
-from jkbms_addon.inverter.policy import Policy
 from jkbms_addon.inverter.profiles import EXTREMES, LENGTHS, PROFILES, Extremes, Length
+from jkbms_addon.validators import addresses, bitrate, channel, explained, given, yes_no
 
 NONE: Final = "none"
 PROTOCOLS: Final = (NONE, *PROFILES)

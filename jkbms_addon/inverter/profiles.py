@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from jkbms_addon.inverter.targets import State, Targets
-from jkbms_addon.wire import At, Codec, Layout, bit, text
+from jkbms_addon.charging.decision import State, Targets
+from jkbms_addon.wire.codec import At, Codec, Layout, bit, text
 
 SIZE: Final = 8
 Extremes = Literal["off", "0x070", "0x370"]

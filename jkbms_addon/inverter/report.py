@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from jkbms_addon.inverter.targets import State, Targets
-from jkbms_addon.model import Scalar
-from jkbms_addon.status import BusStatus
+from jkbms_addon.battery.quantities import Scalar
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.charging.decision import State, Targets
 
 # What inverters send: nearly all of them 0x305; SMA and Victron 0x306 and 0x307; LuxPower 0x300; Growatt 0x301.
 HEARD: Final = frozenset({0x300, 0x301, 0x305, 0x306, 0x307})

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from jkbms_addon.inverter.battery_bank import BankState, published
+from jkbms_addon.bank.bank import BankState, published
+from jkbms_addon.battery.quantities import Scalar, Spec, specs
 from jkbms_addon.inverter.report import Report, sent_keys
-from jkbms_addon.model import Scalar, Spec, specs
+from jkbms_addon.inverter.service import InverterService
 from jkbms_addon.mqtt.discovery import BRIDGE, Payload, Topics, component, origin
 from jkbms_addon.mqtt.outbox import Extra
 
@@ -193,3 +194,20 @@ def inverter_extra(
 
     announcement = inverter_payload(topics, title, extremes=extremes)
     return Extra(INVERTER, inverter_topic(topics), news, lambda: announcement, values)
+
+
+def extras(service: InverterService, topics: Topics, batteries: int) -> list[Extra]:
+    """The devices of bank and inverter; ``batteries`` is how many there can be."""
+    control, found = service.control, []
+    if service.always or batteries > 1:
+        found.append(bank_extra(topics, lambda: control.state, lambda: control.count, always=service.always))
+    if service.wanted:
+        found.append(inverter_extra(topics, service.report, service.news, service.title, extremes=service.extremes))
+    return found
+
+
+def routes(service: InverterService, topics: Topics) -> dict[str, Callable[[str], None]]:
+    """What to do with a command, by its topic."""
+    if not service.wanted:
+        return {}
+    return {inverter_topic(topics, "enable/set"): service.enable, inverter_topic(topics, "stop/set"): service.stop}

@@ -11,9 +11,9 @@ from typing import Any
 
 import aiomqtt
 
-from jkbms_addon.bank import Bank
+from jkbms_addon.battery.store import Store
 from jkbms_addon.errors import LinkError
-from jkbms_addon.mqtt.access import Access
+from jkbms_addon.mqtt.broker import Access
 from jkbms_addon.mqtt.outbox import Message, Outbox
 
 _LOGGER = logging.getLogger(__name__)
@@ -33,14 +33,14 @@ class Broker:
 
     def __init__(
         self,
-        bank: Bank,
+        store: Store,
         outbox: Outbox,
         access: Callable[[], Awaitable[Access]],
         save: Callable[[Outbox], None],
         healed: Callable[[], None],
         command: Callable[[str, str, bool], None] = lambda _topic, _payload, _retained: None,
     ) -> None:
-        self._bank, self._outbox, self._command = bank, outbox, command
+        self._store, self._outbox, self._command = store, outbox, command
         self._access, self._save, self._healed = access, save, healed
         self.connected = False
         # the same for all connections: a try that a slow broker accepts too late must not live on, with its will,
@@ -94,8 +94,8 @@ class Broker:
         heed = _heeding()
         self._outbox.forget()
         while True:
-            self._bank.changed.clear()
-            now = self._bank.clock()
+            self._store.changed.clear()
+            now = self._store.clock()
             for message in self._outbox.due(now):
                 await self._send(client, message)
                 heed()
@@ -105,7 +105,7 @@ class Broker:
                 self._save(self._outbox)
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK):
-                    await self._bank.changed.wait()
+                    await self._store.changed.wait()
 
     async def _send(self, client: aiomqtt.Client, message: Message) -> None:
         await client.publish(message.topic, message.payload, qos=1, retain=message.retain)
@@ -118,11 +118,11 @@ class Broker:
                 if payload == b"online":
                     _LOGGER.debug("Home Assistant has started: publishing everything again")
                     self._outbox.forget()
-                    self._bank.changed.set()
+                    self._store.changed.set()
                 continue
             text = payload.decode("utf-8", "replace") if isinstance(payload, (bytes, bytearray)) else ""
             self._command(topic, text[:MAX_COMMAND], message.retain)
-            self._bank.changed.set()
+            self._store.changed.set()
 
 
 def leftover(context: Mapping[str, Any]) -> bool:

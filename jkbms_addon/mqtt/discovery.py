@@ -11,11 +11,11 @@ from types import MappingProxyType
 from typing import Any
 
 from jkbms_addon import __version__
-from jkbms_addon.alarms import ALARMS, alarm_key
-from jkbms_addon.bank import Key, Snapshot
-from jkbms_addon.model import ERRORS, PROBLEM, Spec, alarm_spec, specs
-from jkbms_addon.writing.desk import RESULTS
-from jkbms_addon.writing.rules import Range
+from jkbms_addon.battery.alarms import ALARMS, alarm_key
+from jkbms_addon.battery.quantities import ERRORS, PROBLEM, Spec, alarm_spec, specs
+from jkbms_addon.battery.store import Key, Snapshot
+from jkbms_addon.commands.command import RESULTS
+from jkbms_addon.commands.rules import Range
 
 Payload = dict[str, Any]
 

@@ -11,8 +11,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from jkbms_addon.bank import Bank, Key, Snapshot
-from jkbms_addon.model import Scalar, flat, specs
+from jkbms_addon.battery.quantities import Scalar, specs
+from jkbms_addon.battery.reading import flat
+from jkbms_addon.battery.status import WALL, BusStatus
+from jkbms_addon.battery.store import Key, Snapshot, Store
+from jkbms_addon.commands.queue import CommandQueue
+from jkbms_addon.commands.rules import Range
 from jkbms_addon.mqtt.discovery import (
     BATTERY_DIAGNOSTICS,
     BRIDGE,
@@ -25,9 +29,6 @@ from jkbms_addon.mqtt.discovery import (
     entity_specs,
     identity,
 )
-from jkbms_addon.status import WALL, BusStatus
-from jkbms_addon.writing.desk import Desk
-from jkbms_addon.writing.rules import Range
 
 HEALTH_EVERY = 10.0  # seconds; sooner when a bus or a battery changes its state
 SETTLING = 1.0  # seconds that Home Assistant may need to subscribe to what was just announced
@@ -97,16 +98,16 @@ class Outbox:
     def __init__(
         self,
         topics: Topics,
-        bank: Bank,
+        store: Store,
         buses: Mapping[str, BusStatus],
         served: Mapping[str, frozenset[int]],
         announced: dict[str, Announced] | None = None,
-        desk: Desk | None = None,
+        commands: CommandQueue | None = None,
         extras: Sequence[Extra] = (),
         problems: Sequence[str] = (),
     ) -> None:
-        self.topics, self._bank, self._buses, self._served = topics, bank, buses, served
-        self._desk, self._extras, self._problems = desk, extras, problems
+        self.topics, self._store, self._buses, self._served = topics, store, buses, served
+        self._commands, self._extras, self._problems = commands, extras, problems
         self.announced = announced if announced is not None else {}
         self.changed = False  # whether ``announced`` should be saved
         self.sent = float("-inf")  # all that was due at this time has reached the broker
@@ -136,7 +137,7 @@ class Outbox:
             messages += self._greeting()
             self._greeted = True
         outcomes = self._outcomes()
-        for snapshot in self._bank:
+        for snapshot in self._store:
             messages += self._battery(snapshot, now)
         messages += outcomes
         for extra in self._extras:
@@ -146,8 +147,8 @@ class Outbox:
     def _outcomes(self) -> list[Message]:
         """What became of commands; the settings are shown again, so that a refused one springs back."""
         messages = []
-        while self._desk and self._desk.outcomes:
-            outcome = self._desk.outcomes.popleft()
+        while self._commands and self._commands.outcomes:
+            outcome = self._commands.outcomes.popleft()
             key = (outcome.command.bus, outcome.command.address)
             if key in self._said:
                 self._said[key].leaves.pop("settings", None)
@@ -173,7 +174,7 @@ class Outbox:
         for device, known in list(self.announced.items()):
             if known.key and self._ceased(known.key):
                 messages += self._remove(device, known.key)
-            elif known.key and self._bank.get(known.key) is None:
+            elif known.key and self._store.get(known.key) is None:
                 messages.append(Message(self.topics.battery(known.key, "availability"), "offline", retain=True))
             elif not known.key and device not in (BRIDGE, *(extra.device for extra in self._extras)):
                 messages.append(Message(self.announced.pop(device).topic, "", retain=True))
@@ -237,10 +238,10 @@ class Outbox:
         return known
 
     def _writing(self) -> bool:
-        return self._desk is not None and self._desk.level != "off"
+        return self._commands is not None and self._commands.level != "off"
 
     def _announcement(self, snapshot: Snapshot, said: _Said, known: frozenset[str], now: float) -> list[Message]:
-        controls = self._desk.controls(snapshot.key, snapshot.values(now)) if self._desk else {}
+        controls = self._commands.controls(snapshot.key, snapshot.values(now)) if self._commands else {}
         wanted = (known, identity(snapshot), {name: limits for name, limits in controls.items() if name in known})
         if said.announcement == wanted:
             return []
@@ -276,7 +277,7 @@ class Outbox:
     def _health(self, now: float) -> list[Message]:
         state = (
             [(bus.connected, bus.problem, bus.mode) for bus in self._buses.values()],
-            self._desk.unlocked if self._desk else None,
+            self._commands.unlocked if self._commands else None,
             [bms.health(now) for bus in self._buses.values() for bms in bus.batteries.values()],
             [(key, said.available, said.troubled) for key, said in self._said.items()],
         )
@@ -293,8 +294,8 @@ class Outbox:
             "any_battery_problem": _on_off(any(said.troubled for said in self._said.values())),
             "configuration_problem": _on_off(bool(problems)),
             "configuration_reason": ("; ".join(problems) or "ok")[:255],
-            **({"writing": _on_off(self._desk.unlocked)} if self._desk and self._writing() else {}),
-            "same_battery": "; ".join(self._bank.twins())[:255],
+            **({"writing": _on_off(self._commands.unlocked)} if self._commands and self._writing() else {}),
+            "same_battery": "; ".join(self._store.twins())[:255],
             "buses": {name: bus_health(bus, now) for name, bus in self._buses.items()},
             "batteries": {
                 f"{name}_{address}": {

@@ -17,16 +17,16 @@ import can
 import pytest
 import voluptuous as vol
 
-from jkbms_addon import can_channel as channels
 from jkbms_addon.acquisition import can_broadcast
 from jkbms_addon.acquisition.can_broadcast import FOREIGN, NOTHING, PLUGIN
-from jkbms_addon.can_channel import can_channel, explained, message
 from jkbms_addon.errors import LinkError
-from jkbms_addon.protocols.candump import Frame
-from jkbms_addon.protocols.jkcan import V1_ALARMS, V2_ALARMS
-from jkbms_addon.protocols.jkcan_bus import Bus
-from jkbms_addon.protocols.jkcan_unit import DUPLICATE
-from jkbms_addon.simulator_can import Adapter, CanBms, broadcasting, can_bms, slcan_adapter
+from jkbms_addon.link import can as channels
+from jkbms_addon.link.can import can_channel, explained, message
+from jkbms_addon.simulator.can import Adapter, CanBms, broadcasting, can_bms, slcan_adapter
+from jkbms_addon.wire.can import Frame
+from jkbms_addon.wire.jkcan.bus import Bus
+from jkbms_addon.wire.jkcan.frames import V1_ALARMS, V2_ALARMS
+from jkbms_addon.wire.jkcan.unit import DUPLICATE
 from tests.acquisition.owner import Owner, at_work
 from tests.conftest import until
 

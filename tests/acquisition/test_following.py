@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.acquisition import auto, doctor, gateway, master
+from jkbms_addon.acquisition import auto, diagnosis, gateway, master
 from jkbms_addon.app import App
-from jkbms_addon.options import parse
-from jkbms_addon.protocols.modbus import page_request
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import FarEnd, SerialBus, serial_bus, tcp_bus
+from jkbms_addon.options.file import parse
+from jkbms_addon.simulator.far_end import FarEnd, SerialBus, serial_bus, tcp_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.pb.modbus import page_request
 from tests.conftest import captures, until
 
 SLOT = 0.05  # seconds; real units take 0.4
@@ -27,7 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto, "FIRST_LISTEN", 1.5)
     monkeypatch.setattr(auto, "YIELD", 2.5)
     monkeypatch.setattr(master, "YIELD", 2.5)
-    monkeypatch.setattr(doctor, "PATIENCE", 1.2)
+    monkeypatch.setattr(diagnosis, "PATIENCE", 1.2)
     monkeypatch.setattr(gateway, "SILENT_POLLING", 3.0)
     monkeypatch.setattr(gateway, "SILENT_LISTENING", 3.0)
 
@@ -54,17 +54,17 @@ async def app(*buses: dict[str, Any], folder: Path) -> AsyncIterator[App]:
 
 
 def online(running: App, bus: str = "a") -> set[int]:
-    now = running.bank.clock()
-    return {s.address for s in running.bank if s.bus == bus and s.online(now)}
+    now = running.store.clock()
+    return {s.address for s in running.store if s.bus == bus and s.online(now)}
 
 
 def true(running: App, far: FarEnd, bus: str = "a") -> None:
     """Everything shown is what the simulated batteries say."""
-    now = running.bank.clock()
+    now = running.store.clock()
     everybody = dict(far.batteries)
     if far.master:
         everybody[0] = far.master
-    for snapshot in running.bank:
+    for snapshot in running.store:
         if snapshot.bus == bus and snapshot.online(now):
             bms, values = everybody[snapshot.address], snapshot.values(now)
             assert len(values["cell_voltage"]) == bms.cells  # type: ignore[arg-type]
@@ -81,11 +81,11 @@ async def test_listening_over_a_pty(conditions: dict[str, Any], tmp_path: Path) 
     async with serial_bus(slaves(), master=dip0(), slot=SLOT, **conditions) as far:
         async with app({**LISTEN, "port": far.port}, folder=tmp_path) as running:
             await until(lambda: online(running) == {0, 1, 7}, 12)
-            await until(lambda: all("settings" in s.parts for s in running.bank))
+            await until(lambda: all("settings" in s.parts for s in running.store))
             true(running, far)
             assert far.requests == []  # we never transmit
             assert running.buses["a"].checksum_errors == 0
-            assert all("about" not in s.parts for s in running.bank)  # a master never asks for it
+            assert all("about" not in s.parts for s in running.store)  # a master never asks for it
 
 
 async def test_garbage_makes_no_false_value_and_no_phantom(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ async def test_garbage_makes_no_false_value_and_no_phantom(tmp_path: Path) -> No
             for _ in range(20):
                 true(running, far)
                 await asyncio.sleep(0.1)
-            assert {s.address for s in running.bank} == {0, 1, 7}
+            assert {s.address for s in running.store} == {0, 1, 7}
 
 
 async def test_the_masters_own_frames_are_never_taken_for_an_answer_of_one_that_does_not_exist(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ async def test_the_masters_own_frames_are_never_taken_for_an_answer_of_one_that_
             far.mangle = damaged
             junk = running.buses["a"].junk
             await until(lambda: running.buses["a"].junk > junk + 6 * 300, 12)
-            assert {snapshot.address for snapshot in running.bank} == {0}
+            assert {snapshot.address for snapshot in running.store} == {0}
 
 
 async def test_a_bms_that_stops_answering_is_gone_after_three_cycles(tmp_path: Path, monkeypatch: Any) -> None:
@@ -137,8 +137,8 @@ async def test_a_stream_captured_on_a_real_bus(tmp_path: Path) -> None:
         await asyncio.sleep(0.3)
         for _ in range(2):
             await far.say(stream)
-        await until(lambda: {s.address for s in running.bank} == {0, 7})
-        assert {s.values(running.bank.clock())["total_voltage"] for s in running.bank} == {53.525, 53.541}
+        await until(lambda: {s.address for s in running.store} == {0, 7})
+        assert {s.values(running.store.clock())["total_voltage"] for s in running.store} == {53.525, 53.541}
 
 
 GATEWAY = {"name": "a", "strategy": "gateway", "host": "127.0.0.1"}
@@ -149,7 +149,7 @@ async def test_polling_through_a_gateway(conditions: dict[str, Any], tmp_path: P
     async with tcp_bus(slaves(), **conditions) as far:
         bus = {**GATEWAY, "tcp_port": far.port, "addresses": "1,7", "interval": 0.5}
         async with app(bus, folder=tmp_path) as running:
-            await until(lambda: online(running) == {1, 7} and all("about" in s.parts for s in running.bank), 15)
+            await until(lambda: online(running) == {1, 7} and all("about" in s.parts for s in running.store), 15)
             true(running, far)
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import SerialBus
-from jkbms_addon.simulator_bus import running as at_work
+from jkbms_addon.simulator.far_end import SerialBus
+from jkbms_addon.simulator.far_end import running as at_work
+from jkbms_addon.simulator.pb import SimulatedBms
 from tests.acquisition.test_master import Running, nothing_false, running
 from tests.conftest import until
 from tests.socketcan import EMULATED, GOAL, SLOW, row
@@ -99,8 +99,8 @@ async def gone(bus: Running, plug: Plug) -> str:
     assert not bus.status.connected
     told = len(bus.history)
     await until(lambda: not bus.online(), 10 + EMULATED)
-    now = bus.bank.clock()
-    assert [snapshot.values(now) for snapshot in bus.bank] == [{}, {}]  # unavailable, not the last values
+    now = bus.store.clock()
+    assert [snapshot.values(now) for snapshot in bus.store] == [{}, {}]  # unavailable, not the last values
     assert len(bus.history) == told
     return text
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from jkbms_addon.acquisition.master import PLUGIN
+from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.errors import LinkError
-from jkbms_addon.protocols.modbus import LIVE
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import SerialBus, serial_bus
-from jkbms_addon.status import BusStatus
+from jkbms_addon.simulator.far_end import SerialBus, serial_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.pb.modbus import LIVE
 from tests.acquisition.owner import Owner, at_work
 from tests.conftest import until
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from jkbms_addon.acquisition.schedule import GAP, MAX_PAUSE, Job, Schedule
-from jkbms_addon.protocols.modbus import ABOUT, LIVE, SETTINGS
+from jkbms_addon.wire.pb.modbus import ABOUT, LIVE, SETTINGS
 
 ANSWER_TIME = 0.045  # s, as measured on real units
 

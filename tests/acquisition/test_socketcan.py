@@ -18,11 +18,11 @@ from typing import Any
 import can
 import pytest
 
-from jkbms_addon.can_channel import can_channel
-from jkbms_addon.can_link import set_up
 from jkbms_addon.errors import LinkError
-from jkbms_addon.protocols.candump import Frame
-from jkbms_addon.simulator_can import CanBms, broadcasting, can_bms
+from jkbms_addon.link.can import can_channel
+from jkbms_addon.link.can_setup import set_up
+from jkbms_addon.simulator.can import CanBms, broadcasting, can_bms
+from jkbms_addon.wire.can import Frame
 from tests.acquisition.test_can_broadcast import Running, running
 from tests.conftest import until
 from tests.socketcan import NEEDS_CAN, SLOW, Other

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from jkbms_addon.acquisition.can_broadcast import NOTHING, OTHER_RATE
-from jkbms_addon.can_channel import can_channel
-from jkbms_addon.can_link import found_rate
 from jkbms_addon.errors import LinkError
-from jkbms_addon.simulator_can import broadcasting, can_bms
+from jkbms_addon.link.can import can_channel
+from jkbms_addon.link.can_setup import found_rate
+from jkbms_addon.simulator.can import broadcasting, can_bms
 from tests.acquisition.test_can_broadcast import Running, running
 from tests.conftest import until
 from tests.socketcan import EMULATED, FAULTS, GOAL, NEEDS_CAN, SLOW, KernelSlcan, Other, ip, link, row

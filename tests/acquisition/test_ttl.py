@@ -16,10 +16,10 @@ import pytest
 from jkbms_addon.acquisition import ttl
 from jkbms_addon.acquisition.ttl import PLUGIN
 from jkbms_addon.acquisition.ttl_line import REASONS, SETTING, Heard, Line
-from jkbms_addon.options import parse
-from jkbms_addon.protocols import legacy
-from jkbms_addon.simulator_ttl import SimulatedFirst, TtlGateway, TtlPort, ttl_gateway, ttl_port
-from jkbms_addon.status import BusStatus
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.options.file import parse
+from jkbms_addon.simulator.ttl import SimulatedFirst, TtlGateway, TtlPort, ttl_gateway, ttl_port
+from jkbms_addon.wire.ttl import frames as legacy
 from tests.acquisition.owner import Owner, at_work
 from tests.conftest import until
 
@@ -37,8 +37,8 @@ class Running(Owner):
         return [reading.values for _, reading in self.history if reading.kind == "live"]
 
     def values(self) -> dict[str, Any]:
-        snapshot = self.bank.get(("t", self.options.values["address"]))
-        return snapshot.values(self.bank.clock()) if snapshot else {}
+        snapshot = self.store.get(("t", self.options.values["address"]))
+        return snapshot.values(self.store.clock()) if snapshot else {}
 
 
 @asynccontextmanager

@@ -14,14 +14,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jkbms_addon.acquisition.link import serial_link
 from jkbms_addon.acquisition.master import Master
 from jkbms_addon.acquisition.schedule import GAP
-from jkbms_addon.plausibility import Gate
-from jkbms_addon.protocols.jk02 import Frame, decode
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import BYTE_TIME, SerialBus, serial_bus
-from jkbms_addon.status import BusStatus
+from jkbms_addon.battery.plausibility import Gate
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.link.stream import serial_link
+from jkbms_addon.simulator.far_end import BYTE_TIME, SerialBus, serial_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.pb.frames import Frame, decode
 from tests.benchmarks import can, costs, decoding, inverter
 from tests.benchmarks.corruption import corrupted
 from tests.benchmarks.figures import microseconds, record, show

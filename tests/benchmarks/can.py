@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from jkbms_addon.acquisition.can_broadcast import PLUGIN
-from jkbms_addon.protocols import slcan
-from jkbms_addon.protocols.jkcan_kinds import ADDRESSES, KINDS
-from jkbms_addon.simulator_can import TICK, can_bms
-from jkbms_addon.status import BusStatus
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.simulator.can import TICK, can_bms
+from jkbms_addon.wire import slcan
+from jkbms_addon.wire.jkcan.kinds import ADDRESSES, KINDS
 from tests.benchmarks.figures import show
 
 WARM_UP = 6.0  # seconds until the interpreter and all readings are under way

@@ -9,10 +9,10 @@ import random
 from collections import Counter
 from typing import Any
 
+from jkbms_addon.battery.plausibility import Gate
 from jkbms_addon.errors import FrameError
-from jkbms_addon.plausibility import Gate
-from jkbms_addon.protocols.jk02 import Attributed, Attribution, Frame, Framer, built, decode
-from jkbms_addon.protocols.modbus import LIVE, acknowledgement
+from jkbms_addon.wire.pb.frames import Attributed, Attribution, Frame, Framer, built, decode
+from jkbms_addon.wire.pb.modbus import LIVE, acknowledgement
 from tests.conftest import captures
 
 ADDRESS = 1

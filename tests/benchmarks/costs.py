@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import serial_bus, tcp_bus
-from jkbms_addon.simulator_can import broadcasting, can_bms, slcan_adapter
-from jkbms_addon.simulator_ttl import SimulatedFirst, ttl_port
+from jkbms_addon.simulator.can import broadcasting, can_bms, slcan_adapter
+from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.simulator.ttl import SimulatedFirst, ttl_port
 from tests.benchmarks import decoding
 from tests.benchmarks.figures import Action, microseconds, show
 from tests.conftest import mosquitto, until

@@ -4,19 +4,21 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from jkbms_addon.inverter.control import Control
-from jkbms_addon.inverter.policy import Policy
+from jkbms_addon.battery.plausibility import Gate
+from jkbms_addon.charging.control import Control
+from jkbms_addon.charging.setpoints import Policy
 from jkbms_addon.inverter.profiles import PYLONTECH, frames
-from jkbms_addon.plausibility import Gate
-from jkbms_addon.protocols import jk02, jkcan, legacy
-from jkbms_addon.protocols.jk02 import Attribution, Frame
-from jkbms_addon.protocols.jkcan_kinds import BATT_ST1
-from jkbms_addon.protocols.modbus import LIVE, acknowledgement
-from jkbms_addon.simulator_can import can_bms
+from jkbms_addon.simulator.can import can_bms
+from jkbms_addon.wire.jkcan import frames as jkcan
+from jkbms_addon.wire.jkcan.kinds import BATT_ST1
+from jkbms_addon.wire.pb import frames as jk02
+from jkbms_addon.wire.pb.frames import Attribution, Frame
+from jkbms_addon.wire.pb.modbus import LIVE, acknowledgement
+from jkbms_addon.wire.ttl import frames as legacy
+from tests.bank.packs import member
 from tests.benchmarks import floor
 from tests.benchmarks.figures import Action, against, microseconds, show
 from tests.conftest import captures
-from tests.inverter.packs import member
 
 PB_FRAME = bytes.fromhex(next(c["hex"] for c in captures("jk_pb") if c["id"] == "rs485-16s-discharging"))
 TTL_TABLE = bytes.fromhex(next(c["hex"] for c in captures("jk_ttl") if c["id"] == "resp-all-16s-11.26-arminjo-1"))

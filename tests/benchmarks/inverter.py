@@ -12,16 +12,16 @@ from math import floor
 from pathlib import Path
 from typing import Any
 
-from jkbms_addon.inverter.control import Control
-from jkbms_addon.inverter.policy import Policy
-from jkbms_addon.protocols.candump import Frame
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import serial_bus
-from jkbms_addon.simulator_can import slcan_adapter
+from jkbms_addon.charging.control import Control
+from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.simulator.can import slcan_adapter
+from jkbms_addon.simulator.far_end import serial_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.can import Frame
+from tests.bank.packs import member
 from tests.benchmarks.can import far_end
 from tests.benchmarks.figures import show
 from tests.conftest import mosquitto, until
-from tests.inverter.packs import member
 from tests.inverter.senders import FIRST, starts
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from jkbms_addon.acquisition.can_broadcast import SETTLE
 from jkbms_addon.errors import FrameError
-from jkbms_addon.options import parse
-from jkbms_addon.protocols import jk02, legacy
+from jkbms_addon.options.file import parse
+from jkbms_addon.wire.pb import frames as jk02
+from jkbms_addon.wire.ttl import frames as legacy
 from tests.benchmarks import __main__ as whole
 from tests.benchmarks import can, costs, decoding, figures, floor, inverter
 from tests.benchmarks.corruption import KINDS, corrupted

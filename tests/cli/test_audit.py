@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from jkbms_addon.__main__ import main
-from jkbms_addon.writing.audit import Audit
-from jkbms_addon.writing.desk import Command, Outcome
+from jkbms_addon.commands.audit import Audit
+from jkbms_addon.commands.command import Command, Outcome
 
 
 def attempted(folder: Path) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from jkbms_addon.__main__ import main
-from jkbms_addon.model import specs
-from jkbms_addon.protocols.candump import candump, written
-from jkbms_addon.protocols.jkcan import frames
-from jkbms_addon.protocols.jkcan_kinds import V1
+from jkbms_addon.battery.quantities import specs
+from jkbms_addon.wire.candump import candump, written
+from jkbms_addon.wire.jkcan.frames import frames
+from jkbms_addon.wire.jkcan.kinds import V1
 from tests.conftest import captures
-from tests.protocols.test_jkcan_bus import CELLS, STATE, Sender
+from tests.wire.test_jkcan_bus import CELLS, STATE, Sender
 
 STREAM = next(s for s in captures("can")["streams"] if s["id"] == "stream-jk-native-500k")["lines"]
 

@@ -15,10 +15,12 @@ from jkbms_addon.__main__ import main
 from jkbms_addon.cli.masking import Masker
 from jkbms_addon.cli.recording import Chunk, Recording, header, line, read
 from jkbms_addon.errors import OptionsError
-from jkbms_addon.protocols import jk02, legacy, modbus
-from jkbms_addon.protocols.modbus import ABOUT, LIVE
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import serial_bus, tcp_bus
+from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.pb import frames as jk02
+from jkbms_addon.wire.pb import modbus
+from jkbms_addon.wire.pb.modbus import ABOUT, LIVE
+from jkbms_addon.wire.ttl import frames as legacy
 from tests.cli.test_run import program
 from tests.conftest import captures
 

@@ -1,5 +1,6 @@
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from jkbms_addon.__main__ import main
 from jkbms_addon.cli.decode import hex_bytes
-from jkbms_addon.protocols import legacy
+from jkbms_addon.wire.ttl import frames as legacy
 from tests.conftest import captures
 
 STREAM = bytes.fromhex(next(c["hex"] for c in captures("jk_pb") if c["id"] == "stream-v14-master0-slave7"))
@@ -146,6 +147,6 @@ def test_what_else_is_said_on_a_ttl_port(capsys: pytest.CaptureFixture[str], tmp
 
 def test_standard_input(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["python3", "-m", "jkbms_addon", "decode"], input=STREAM.hex(), capture_output=True, text=True, check=False
+        [sys.executable, "-m", "jkbms_addon", "decode"], input=STREAM.hex(), capture_output=True, text=True, check=False
     )
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 5)

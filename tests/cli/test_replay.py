@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from jkbms_addon.__main__ import main
-from jkbms_addon.bank import Bank
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.battery.store import Store
 from jkbms_addon.cli.recording import Chunk, Recording, header, line
 from jkbms_addon.cli.replay import Playback, Replayed
-from jkbms_addon.model import Reading
-from jkbms_addon.protocols.modbus import ABOUT, LIVE, SETTINGS, acknowledgement, page_request
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import serial_bus, tcp_bus
-from jkbms_addon.status import BusStatus
+from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.pb.modbus import ABOUT, LIVE, SETTINGS, acknowledgement, page_request
 from tests.cli.test_run import program, written
 from tests.conftest import Mosquitto, captures, free_port, until
 from tests.mqtt.test_client import listening
@@ -138,7 +138,7 @@ async def test_the_recorded_times_are_kept() -> None:
 
 async def test_a_loop_begins_again() -> None:
     playback = Playback(Recording({"target": "/dev/x"}, overheard(1)), 1000.0, loop=True)
-    source, bank = Replayed(playback, BusStatus("replay")), Bank()
+    source, bank = Replayed(playback, BusStatus("replay")), Store()
     async with asyncio.timeout(10):
         while (snapshot := bank.get(("r", 7))) is None or snapshot.count < 4:
             for reading in await source.poll():

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from jkbms_addon import __version__
-from jkbms_addon.protocols.jk02 import checksum
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import serial_bus
+from jkbms_addon.simulator.far_end import serial_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.pb.frames import checksum
 from tests.conftest import Mosquitto, until
 from tests.mqtt.test_client import listening
 

@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 import yaml
 
-from jkbms_addon.acquisition.doctor import REASONS
-from jkbms_addon.acquisition.link import serial_link
+from jkbms_addon.acquisition.diagnosis import REASONS
 from jkbms_addon.acquisition.ttl import PLUGIN as TTL
+from jkbms_addon.battery.reading import Reading
 from jkbms_addon.cli.findings import Found, entry, ranges, table
 from jkbms_addon.cli.findings import yaml as written
 from jkbms_addon.cli.target import Target, lasting
-from jkbms_addon.model import Reading
-from jkbms_addon.options import parse
-from jkbms_addon.protocols import legacy
-from jkbms_addon.protocols.modbus import PAGES, page_request
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import FarEnd, serial_bus, tcp_bus
+from jkbms_addon.link.stream import serial_link
+from jkbms_addon.options.file import parse
+from jkbms_addon.simulator.far_end import FarEnd, serial_bus, tcp_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.pb.modbus import PAGES, page_request
+from jkbms_addon.wire.ttl import frames as legacy
 from tests.cli.test_run import program
 from tests.conftest import captures, until
 

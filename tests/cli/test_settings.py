@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.acquisition.link import serial_link
 from jkbms_addon.cli import visit
+from jkbms_addon.commands import backup
+from jkbms_addon.commands.audit import read as attempts
+from jkbms_addon.commands.rules import RULES
 from jkbms_addon.errors import CommandError, OptionsError
-from jkbms_addon.options import parse
-from jkbms_addon.protocols.modbus import page_request
-from jkbms_addon.protocols.registers import WRITABLE
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import serial_bus, tcp_bus
-from jkbms_addon.writing import backup
-from jkbms_addon.writing.audit import read as attempts
-from jkbms_addon.writing.rules import RULES
+from jkbms_addon.link.stream import serial_link
+from jkbms_addon.options.file import parse
+from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.pb.modbus import page_request
+from jkbms_addon.wire.pb.registers import WRITABLE
 from tests.cli.test_run import program
 from tests.conftest import until
 

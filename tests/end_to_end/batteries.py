@@ -9,15 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jkbms_addon.alarms import ALARMS, LEGACY_NAMES, WORD_NAMES, alarm_key
-from jkbms_addon.model import ERRORS, PROBLEM, Spec, alarm_spec, specs
+from jkbms_addon.battery.alarms import ALARMS, LEGACY_NAMES, WORD_NAMES, alarm_key
+from jkbms_addon.battery.quantities import ERRORS, PROBLEM, Spec, alarm_spec, specs
 from jkbms_addon.mqtt.discovery import BATTERY_DIAGNOSTICS
-from jkbms_addon.protocols import jk02, legacy_tags, registers
-from jkbms_addon.protocols.jkcan import V1_ALARMS, V2_ALARMS
-from jkbms_addon.protocols.jkcan_kinds import ADDRESSED, V1
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_can import CanBms
-from jkbms_addon.simulator_ttl import IDENTITY, SimulatedFirst
+from jkbms_addon.simulator.can import CanBms
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.simulator.ttl import IDENTITY, SimulatedFirst
+from jkbms_addon.wire.jkcan.frames import V1_ALARMS, V2_ALARMS
+from jkbms_addon.wire.jkcan.kinds import ADDRESSED, V1
+from jkbms_addon.wire.pb import frames as jk02
+from jkbms_addon.wire.pb import registers
+from jkbms_addon.wire.ttl import tags as legacy_tags
 
 POWERS = ("power", "charging_power", "discharging_power")
 EXTREMES = ("min_cell_voltage", "max_cell_voltage", "min_voltage_cell", "max_voltage_cell")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.model import Spec
+from jkbms_addon.battery.quantities import Spec
 from jkbms_addon.mqtt.bank_discovery import BANK, BANK_ENTITIES, INVERTER, INVERTER_ENTITIES
 from jkbms_addon.mqtt.discovery import (
     BATTERY_DIAGNOSTICS,
@@ -16,7 +16,7 @@ from jkbms_addon.mqtt.discovery import (
     WRITING,
     platform,
 )
-from jkbms_addon.simulator_can import Adapter
+from jkbms_addon.simulator.can import Adapter
 from tests.end_to_end.batteries import Battery
 from tests.end_to_end.stage import BUSES, CAN, CAN_V1, FIRST, FOLLOWED, GATE, POLLED, TAP, Stage, agrees
 from tests.inverter.test_dbc import ALARMS, DATABASES, PROTECTIONS, SIGNALS

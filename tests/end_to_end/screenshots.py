@@ -18,9 +18,9 @@ from typing import Any
 
 import aiohttp
 
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import running, serial_bus
-from jkbms_addon.simulator_can import slcan_adapter
+from jkbms_addon.simulator.can import slcan_adapter
+from jkbms_addon.simulator.far_end import running, serial_bus
+from jkbms_addon.simulator.pb import SimulatedBms
 from tests.conftest import mosquitto
 from tests.end_to_end.home_assistant import HomeAssistant, home_assistant
 from tests.end_to_end.stage import Program, beating

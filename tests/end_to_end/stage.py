@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jkbms_addon.protocols.candump import Frame
-from jkbms_addon.simulator_bus import FarEnd, TcpBus, running, serial_bus, tcp_bus
-from jkbms_addon.simulator_can import Adapter, CanBms, broadcasting, slcan_adapter
-from jkbms_addon.simulator_ttl import ttl_port
+from jkbms_addon.simulator.can import Adapter, CanBms, broadcasting, slcan_adapter
+from jkbms_addon.simulator.far_end import FarEnd, TcpBus, running, serial_bus, tcp_bus
+from jkbms_addon.simulator.ttl import ttl_port
+from jkbms_addon.wire.can import Frame
 from tests.conftest import Mosquitto
 from tests.end_to_end.batteries import Battery, Park, SteadyBms, SteadyFirst
 from tests.end_to_end.home_assistant import HomeAssistant

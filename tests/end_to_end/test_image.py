@@ -16,9 +16,9 @@ import pytest
 import pytest_asyncio
 
 from jkbms_addon import __version__
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import serial_bus, tcp_bus
-from jkbms_addon.simulator_can import slcan_adapter
+from jkbms_addon.simulator.can import slcan_adapter
+from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
+from jkbms_addon.simulator.pb import SimulatedBms
 from tests.conftest import Mosquitto, mosquitto
 from tests.end_to_end.image import ROOT, build, container, health_check, needs_image, said
 

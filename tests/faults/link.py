@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from jkbms_addon.simulator_bus import FarEnd, serial_bus
+from jkbms_addon.simulator.far_end import FarEnd, serial_bus
 from tests.faults.world import World, packs
 
 FLAPS = 4

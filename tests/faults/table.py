@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from jkbms_addon.docs import table
+from tests.tables import table
 
 GOAL = 5.0  # s after the end of a fault until all is well again
 MEASURED = Path(__file__).with_name("measured.json")

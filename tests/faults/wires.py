@@ -5,8 +5,8 @@ import os
 import random
 from contextlib import suppress
 
-from jkbms_addon.simulator_bus import FarEnd, SerialBus, TcpBus, serial_bus, tcp_bus
-from jkbms_addon.simulator_can import Adapter, broadcasting, can_bms, slcan_adapter
+from jkbms_addon.simulator.can import Adapter, broadcasting, can_bms, slcan_adapter
+from jkbms_addon.simulator.far_end import FarEnd, SerialBus, TcpBus, serial_bus, tcp_bus
 from tests.faults.link import Link, healthy, know
 from tests.faults.world import packs
 from tests.plugs import Plug

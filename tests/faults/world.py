@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import aiomqtt
 
-from jkbms_addon.protocols.candump import Frame
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import SerialBus, serial_bus
-from jkbms_addon.simulator_can import Adapter, slcan_adapter
+from jkbms_addon.simulator.can import Adapter, slcan_adapter
+from jkbms_addon.simulator.far_end import SerialBus, serial_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.can import Frame
 from tests.conftest import Mosquitto
 from tests.inverter.senders import LIMITS, current
 from tests.mqtt.test_client import Listener, listening
@@ -144,7 +144,7 @@ class World:
 async def world(folder: Path, broker: Mosquitto) -> AsyncIterator[World]:
     """Around a program that is not started yet."""
     async with AsyncExitStack() as stack:
-        # the ear itself must not need long to be back
+        # the receiver itself must not need long to be back
         heard = await stack.enter_async_context(listening(broker.port, timeout=1.0))
         bystander = await stack.enter_async_context(serial_bus([Witness(1, serial_number="B1")]))
         one = World(folder, broker, heard, bystander)

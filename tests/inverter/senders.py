@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from jkbms_addon.inverter.control import Control
-from jkbms_addon.inverter.emitter import Emitter
-from jkbms_addon.inverter.member import Member
+from jkbms_addon.bank.candidate import Member
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.charging.control import Control
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, inverter_options
 from jkbms_addon.inverter.report import Emission
-from jkbms_addon.protocols.candump import Frame
-from jkbms_addon.simulator_can import Adapter, slcan_adapter
-from jkbms_addon.status import BusStatus
-from jkbms_addon.supervise import Keeper
-from tests.inverter.packs import member
+from jkbms_addon.inverter.sender import Sender
+from jkbms_addon.simulator.can import Adapter, slcan_adapter
+from jkbms_addon.supervise import Supervisor
+from jkbms_addon.wire.can import Frame
+from tests.bank.packs import member
 
 FIRST, LIMITS, LAST = 0x359, 0x351, 0x35E
 Sent = Sequence[tuple[float, Frame]]
@@ -59,7 +59,7 @@ class Plant:
     def __post_init__(self) -> None:
         self.link, self.emission = BusStatus("inverter"), Emission()
         self.control = Control(lambda _now: self.packs, time.monotonic, policy=self.options.policy)
-        self.emitter = Emitter(self.options, self.control, self.emission, self.link)
+        self.sender = Sender(self.options, self.control, self.emission, self.link)
         self.deciding: asyncio.Task[None] | None = None
         self.sending: asyncio.Task[None] | None = None
 
@@ -77,9 +77,9 @@ class Plant:
 async def plant(channel: str, packs: list[Member] | None = None, **changes: Any) -> AsyncIterator[Plant]:
     one = Plant(options(channel, **changes))
     one.packs = one.packs if packs is None else packs
-    keeper = Keeper("inverter", one.link.down)
+    supervisor = Supervisor("inverter", one.link.down)
     one.deciding = asyncio.create_task(one.control.run())
-    one.sending = asyncio.create_task(keeper.run(lambda: one.emitter.own(keeper.healed)))
+    one.sending = asyncio.create_task(supervisor.run(lambda: one.sender.own(supervisor.healed)))
     try:
         yield one
     finally:

@@ -1,6 +1,6 @@
 """The DBC of each dialect, written from the specification and read by cantools, against our encoder."""
 
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import cantools
@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jkbms_addon.charging.decision import Targets
 from jkbms_addon.inverter.profiles import GOODWE, PROFILES, PYLONTECH, Profile, frames, ids
-from jkbms_addon.inverter.targets import Targets
 
 FILES = {PYLONTECH.name: "pylontech_1_2.dbc", GOODWE.name: "goodwe_1_5.dbc"}
 DATABASES: dict[str, Any] = {
-    name: cantools.database.load_string(files("jkbms_addon.inverter").joinpath(file).read_text("utf-8"), "dbc")
+    name: cantools.database.load_string((Path(__file__).parent / file).read_text("utf-8"), "dbc")
     for name, file in FILES.items()
 }
 SIGNALS = {

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jkbms_addon.app import App
+from jkbms_addon.charging.setpoints import Policy
 from jkbms_addon.inverter.options import (
     BANK,
     INVERTER,
@@ -20,8 +21,7 @@ from jkbms_addon.inverter.options import (
     bank_options,
     inverter_options,
 )
-from jkbms_addon.inverter.policy import Policy
-from jkbms_addon.options import parse
+from jkbms_addon.options.file import parse
 
 GOOD = {"protocol": "pylontech", "channel": "can1", "confirmed": True}
 BUS = {"name": "rs485", "strategy": "master", "port": "/dev/ttyUSB0"}
@@ -141,7 +141,7 @@ def test_a_wrong_section_is_shown_on_the_bridge_device(tmp_path: Path, caplog: p
     health = app.outbox.health(0.0)
     assert health["configuration_problem"] == "ON"
     assert health["configuration_reason"].startswith("inverter: charge_voltage: 55 is not")
-    assert app.inverter.emitter is None
+    assert app.inverter.sender is None
     assert [line for line in caplog.messages if "charge_voltage" in line] == [health["configuration_reason"]]
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.protocols.candump import Frame
+from jkbms_addon.wire.can import Frame
+from tests.bank.packs import member, values
 from tests.conftest import until
-from tests.inverter.packs import member, values
 from tests.inverter.senders import FIRST, Plant, limits, plant
-from tests.inverter.test_emitter import IDS
-from tests.inverter.test_others import FOREIGN
+from tests.inverter.test_sender import IDS
+from tests.inverter.test_watch import FOREIGN
 from tests.socketcan import EMULATED, FAULTS, GOAL, NEEDS_CAN, SLOW, Other, ip, link, other, row
 
 pytestmark = NEEDS_CAN

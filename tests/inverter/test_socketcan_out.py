@@ -10,10 +10,10 @@ from itertools import pairwise
 import can
 import pytest
 
+from tests.bank.packs import member
 from tests.conftest import until
-from tests.inverter.packs import member
 from tests.inverter.senders import FIRST, plant
-from tests.inverter.test_emitter import IDS
+from tests.inverter.test_sender import IDS
 
 NAME = "vcan0"
 pytestmark = [

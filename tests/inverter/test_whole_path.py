@@ -14,10 +14,10 @@ import aiomqtt
 import pytest
 
 from jkbms_addon.app import App
-from jkbms_addon.options import parse
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import serial_bus
-from jkbms_addon.simulator_can import Adapter, broadcasting, can_bms, slcan_adapter
+from jkbms_addon.options.file import parse
+from jkbms_addon.simulator.can import Adapter, broadcasting, can_bms, slcan_adapter
+from jkbms_addon.simulator.far_end import serial_bus
+from jkbms_addon.simulator.pb import SimulatedBms
 from tests.conftest import Mosquitto, until
 from tests.inverter.senders import LIMITS, gaps, limits, starts
 from tests.mqtt.test_client import listening

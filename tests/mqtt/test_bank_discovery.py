@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.bank import Bank
-from jkbms_addon.inverter.battery_bank import published
+from jkbms_addon.bank.bank import published
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.battery.store import Store
+from jkbms_addon.charging.decision import State, Targets
 from jkbms_addon.inverter.report import Emission, Report, sent_keys
-from jkbms_addon.inverter.targets import State, Targets
 from jkbms_addon.mqtt.bank_discovery import (
     BANK_ENTITIES,
     EXTREMES,
@@ -20,8 +21,7 @@ from jkbms_addon.mqtt.bank_discovery import (
 )
 from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Announced, Extra, Message, Outbox
-from jkbms_addon.status import BusStatus
-from tests.inverter.packs import Bench, member, running
+from tests.bank.packs import Bench, member, running
 from tests.mqtt.test_discovery import DEVICE, TOP
 
 TOPICS = Topics()
@@ -97,7 +97,7 @@ class Told:
             bank_extra(TOPICS, lambda: self.bench.state, lambda: self.count, always=always),
             inverter_extra(TOPICS, self.report, lambda: self.count, "Pylontech", extremes=False),
         ]
-        self.outbox = Outbox(TOPICS, Bank(lambda: 0.0), {}, {}, announced, extras=extras)
+        self.outbox = Outbox(TOPICS, Store(lambda: 0.0), {}, {}, announced, extras=extras)
 
     def report(self) -> Report:
         return Report(self.bench.targets, self.emission, BusStatus("inverter"), enabled=True)
@@ -144,7 +144,7 @@ def test_without_extremes_their_keys_are_neither_announced_nor_sent() -> None:
 
 def test_what_is_not_wanted_any_more_is_removed() -> None:
     known = {"jkbms_inverter": Announced("homeassistant/device/jkbms_inverter/config", {"phase": "sensor"})}
-    outbox = Outbox(TOPICS, Bank(lambda: 0.0), {}, {}, known)
+    outbox = Outbox(TOPICS, Store(lambda: 0.0), {}, {}, known)
     assert Message("homeassistant/device/jkbms_inverter/config", "", retain=True) in outbox.due(0.0)
     assert "jkbms_inverter" not in outbox.announced
 

@@ -18,9 +18,9 @@ import pytest
 
 from jkbms_addon.app import App
 from jkbms_addon.mqtt.client import leftover
-from jkbms_addon.options import parse
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import SerialBus, serial_bus
+from jkbms_addon.options.file import parse
+from jkbms_addon.simulator.far_end import SerialBus, serial_bus
+from jkbms_addon.simulator.pb import SimulatedBms
 from tests.conftest import MOSQUITTO, Mosquitto, mosquitto, until
 
 

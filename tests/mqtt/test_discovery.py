@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.bank import Bank
-from jkbms_addon.model import flat, specs
+from jkbms_addon.battery.quantities import specs
+from jkbms_addon.battery.reading import flat
+from jkbms_addon.battery.store import Store
 from jkbms_addon.mqtt.discovery import (
     BATTERY_DIAGNOSTICS,
     Identity,
@@ -12,7 +13,7 @@ from jkbms_addon.mqtt.discovery import (
     bridge_payload,
     entity_specs,
 )
-from jkbms_addon.protocols.jk02 import Frame, decode
+from jkbms_addon.wire.pb.frames import Frame, decode
 from tests.conftest import captures
 
 # what Home Assistant takes at the top of a device message in every supported release
@@ -118,4 +119,4 @@ def test_informational_alarms_are_no_problem_and_disabled() -> None:
 
 
 def test_an_empty_bank_announces_nothing() -> None:
-    assert list(Bank()) == []
+    assert list(Store()) == []

@@ -3,29 +3,29 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.bank import Bank
-from jkbms_addon.model import Reading
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.battery.store import Store
 from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Announced, Message, Outbox
-from jkbms_addon.status import BusStatus
-from tests.test_bank import Clock
+from tests.battery.test_store import Clock
 
 CONFIG = "homeassistant/device/jkbms_a_1/config"
 
 
-class Desk:
+class Published:
     """An outbox with a clock and a bank to feed."""
 
     def __init__(self, announced: dict[str, Announced] | None = None, buses: tuple[str, ...] = ("a",)) -> None:
         self.clock = Clock()
-        self.bank = Bank(self.clock)
+        self.store = Store(self.clock)
         self.buses = {name: BusStatus(name) for name in buses}
         served = {name: frozenset({1, 2}) for name in buses}
-        self.outbox = Outbox(Topics(), self.bank, self.buses, served, announced)
+        self.outbox = Outbox(Topics(), self.store, self.buses, served, announced)
 
     def live(self, address: int = 1, **values: Any) -> None:
         said = {"state_of_charge": 50, "cell_voltage": (3.3, 3.31), "alarms": (), "charging": True, **values}
-        self.bank.update("a", Reading(address, "live", said, ("charge_mosfet_anomaly",), valid_for=10))
+        self.store.update("a", Reading(address, "live", said, ("charge_mosfet_anomaly",), valid_for=10))
 
     def sent(self) -> list[Message]:
         return self.outbox.due(self.clock.now)
@@ -41,33 +41,33 @@ def topics(messages: list[Message]) -> list[str]:
 
 
 def test_first_words_of_a_battery_come_in_the_order_that_home_assistant_needs() -> None:
-    desk = Desk()
-    desk.live()
-    messages = desk.sent()
+    published = Published()
+    published.live()
+    messages = published.sent()
     assert topics(messages) == [CONFIG, "a/1/availability", "a/1/state"]
     assert [m.retain for m in messages if "a/1" in m.topic] == [True, False]
     assert messages[0].topic == "homeassistant/device/jkbms_bridge/config"
 
 
 def test_one_state_message_per_reading_and_nothing_without_news() -> None:
-    desk = Desk()
-    desk.live()
-    desk.sent()
-    assert desk.sent() == []
-    desk.clock.now += 1.1  # once more, as Home Assistant may only now have subscribed
-    assert topics(desk.sent()) == ["a/1/state"]
-    desk.clock.now += 1.1
-    assert desk.sent() == []
-    desk.live()
-    assert topics(desk.sent()) == ["a/1/state"]
+    published = Published()
+    published.live()
+    published.sent()
+    assert published.sent() == []
+    published.clock.now += 1.1  # once more, as Home Assistant may only now have subscribed
+    assert topics(published.sent()) == ["a/1/state"]
+    published.clock.now += 1.1
+    assert published.sent() == []
+    published.live()
+    assert topics(published.sent()) == ["a/1/state"]
 
 
 def test_state_has_every_known_key_null_when_unknown_and_on_off_as_text() -> None:
-    desk = Desk()
-    desk.live(mosfet_temperature=21.5)
-    desk.sent()
-    desk.live(mosfet_temperature=None, cell_voltage=(3.3, 3.4))
-    (state,) = desk.payloads("jkbms/a/1/state")
+    published = Published()
+    published.live(mosfet_temperature=21.5)
+    published.sent()
+    published.live(mosfet_temperature=None, cell_voltage=(3.3, 3.4))
+    (state,) = published.payloads("jkbms/a/1/state")
     assert state == {
         "state_of_charge": 50,
         "cell_voltage_1": 3.3,
@@ -81,108 +81,110 @@ def test_state_has_every_known_key_null_when_unknown_and_on_off_as_text() -> Non
 
 
 def test_settings_and_identity_are_sent_when_they_change() -> None:
-    desk = Desk()
-    desk.live()
-    desk.sent()
-    desk.bank.update("a", Reading(1, "settings", {"cell_count": 16}))
-    messages = desk.sent()
+    published = Published()
+    published.live()
+    published.sent()
+    published.store.update("a", Reading(1, "settings", {"cell_count": 16}))
+    messages = published.sent()
     assert topics(messages) == [CONFIG, "a/1/settings"]
     assert messages[-1].retain
-    desk.bank.update("a", Reading(1, "settings", {"cell_count": 16}))
-    assert desk.sent() == []
-    desk.bank.update("a", Reading(1, "settings", {"cell_count": 15}))
-    assert desk.payloads("jkbms/a/1/settings") == [{"cell_count": 15}]
+    published.store.update("a", Reading(1, "settings", {"cell_count": 16}))
+    assert published.sent() == []
+    published.store.update("a", Reading(1, "settings", {"cell_count": 15}))
+    assert published.payloads("jkbms/a/1/settings") == [{"cell_count": 15}]
 
 
 def test_a_silent_battery_goes_offline_and_comes_back() -> None:
-    desk = Desk()
-    desk.live()
-    desk.sent()
-    desk.clock.now += 10.1
-    assert desk.payloads("jkbms/a/1/availability") == ["offline"]
-    assert "a/1/state" not in topics(desk.sent())
-    desk.live()
-    assert topics(desk.sent()) == ["a/1/availability", "a/1/state"]
+    published = Published()
+    published.live()
+    published.sent()
+    published.clock.now += 10.1
+    assert published.payloads("jkbms/a/1/availability") == ["offline"]
+    assert "a/1/state" not in topics(published.sent())
+    published.live()
+    assert topics(published.sent()) == ["a/1/availability", "a/1/state"]
 
 
 def test_everything_again_after_a_birth_message() -> None:
-    desk = Desk()
-    desk.live()
-    desk.bank.update("a", Reading(1, "settings", {"cell_count": 16}))
-    desk.bank.update("a", Reading(1, "about", {"serial_number": "4711"}))
-    first = desk.sent()
-    desk.outbox.forget()
-    assert sorted(topics(desk.sent())) == sorted(topics(first))
+    published = Published()
+    published.live()
+    published.store.update("a", Reading(1, "settings", {"cell_count": 16}))
+    published.store.update("a", Reading(1, "about", {"serial_number": "4711"}))
+    first = published.sent()
+    published.outbox.forget()
+    assert sorted(topics(published.sent())) == sorted(topics(first))
 
 
 def test_identity_changes_the_device() -> None:
-    desk = Desk()
-    desk.live()
-    desk.sent()
-    desk.bank.update("a", Reading(1, "about", {"serial_number": "4711", "model": "JK"}))
-    (payload,) = desk.payloads(CONFIG)
+    published = Published()
+    published.live()
+    published.sent()
+    published.store.update("a", Reading(1, "about", {"serial_number": "4711", "model": "JK"}))
+    (payload,) = published.payloads(CONFIG)
     assert payload["device"]["serial_number"] == "4711"
 
 
 def test_cells_that_a_battery_does_not_have_any_more_are_buried_once() -> None:
-    desk = Desk()
-    desk.live(cell_voltage=(3.3, 3.3, 3.3))
-    desk.sent()
-    desk.live(cell_voltage=(3.3, 3.3))
-    buried, clean = desk.payloads(CONFIG)
+    published = Published()
+    published.live(cell_voltage=(3.3, 3.3, 3.3))
+    published.sent()
+    published.live(cell_voltage=(3.3, 3.3))
+    buried, clean = published.payloads(CONFIG)
     assert buried["components"]["cell_voltage_3"] == {"p": "sensor"}
     assert "cell_voltage_3" not in clean["components"]
-    desk.live(cell_voltage=(3.3, 3.3))
-    assert desk.payloads(CONFIG) == []
+    published.live(cell_voltage=(3.3, 3.3))
+    assert published.payloads(CONFIG) == []
 
 
 def test_what_an_earlier_run_announced_stays_until_it_is_heard_again() -> None:
     parts = {"state_of_charge": "sensor", "cell_count": "sensor", "charging": "sensor", "gone_key": "sensor"}
-    desk = Desk({"jkbms_a_1": Announced(CONFIG, parts, ("a", 1))})
-    assert topics(desk.sent()) == ["a/1/availability"]  # nothing heard yet: offline
-    desk.live()
-    buried, clean = desk.payloads(CONFIG)
+    published = Published({"jkbms_a_1": Announced(CONFIG, parts, ("a", 1))})
+    assert topics(published.sent()) == ["a/1/availability"]  # nothing heard yet: offline
+    published.live()
+    buried, clean = published.payloads(CONFIG)
     assert "cell_count" in clean["components"]
     assert buried["components"]["gone_key"] == {"p": "sensor"}  # the table has it no more
     assert buried["components"]["charging"] == {"p": "sensor"}  # became a binary sensor
     assert clean["components"]["charging"]["p"] == "binary_sensor"
-    assert desk.outbox.announced["jkbms_a_1"].components == {n: p["p"] for n, p in clean["components"].items()}
+    assert published.outbox.announced["jkbms_a_1"].components == {n: p["p"] for n, p in clean["components"].items()}
 
 
 @pytest.mark.parametrize("key", [("b", 1), ("a", 7)], ids=["bus removed", "address removed"])
 def test_devices_that_are_not_configured_any_more_are_removed(key: tuple[str, int]) -> None:
     config = f"homeassistant/device/jkbms_{key[0]}_{key[1]}/config"
-    desk = Desk({f"jkbms_{key[0]}_{key[1]}": Announced(config, {"current": "sensor"}, key)})
-    removed = [m for m in desk.sent() if m.payload == ""]
+    published = Published({f"jkbms_{key[0]}_{key[1]}": Announced(config, {"current": "sensor"}, key)})
+    removed = [m for m in published.sent() if m.payload == ""]
     assert {m.topic for m in removed} == {
         config,
         *(f"jkbms/{key[0]}/{key[1]}/{t}" for t in ("availability", "settings", "info")),
     }
     assert all(m.retain for m in removed)
-    assert [m for m in desk.sent() if m.payload == ""] == []
+    assert [m for m in published.sent() if m.payload == ""] == []
 
 
 def test_a_bus_with_an_invalid_option_keeps_its_devices() -> None:
     announced = {"jkbms_a_1": Announced(CONFIG, {"current": "sensor"}, ("a", 1))}
     clock = Clock()
-    outbox = Outbox(Topics(), Bank(clock), {"a": BusStatus("a", option_error=True)}, {}, announced)
+    outbox = Outbox(Topics(), Store(clock), {"a": BusStatus("a", option_error=True)}, {}, announced)
     assert not [m for m in outbox.due(clock.now) if m.payload == ""]
 
 
 def test_a_changed_prefix_empties_the_old_topic() -> None:
-    desk = Desk({"jkbms_a_1": Announced("old/device/jkbms_a_1/config", {"charging": "binary_sensor"}, ("a", 1))})
-    desk.live()
-    assert Message("old/device/jkbms_a_1/config", "", retain=True) in desk.sent()
+    published = Published(
+        {"jkbms_a_1": Announced("old/device/jkbms_a_1/config", {"charging": "binary_sensor"}, ("a", 1))}
+    )
+    published.live()
+    assert Message("old/device/jkbms_a_1/config", "", retain=True) in published.sent()
 
 
 def test_health_tells_buses_batteries_and_any_problem() -> None:
-    desk = Desk()
-    status = desk.buses["a"]
+    published = Published()
+    status = published.buses["a"]
     status.up()
     status.timeouts = 3
-    status.bms(1).heard(desk.clock.now, 0.038)
-    desk.live()
-    (health,) = desk.payloads("jkbms/bridge/health")
+    status.bms(1).heard(published.clock.now, 0.038)
+    published.live()
+    (health,) = published.payloads("jkbms/bridge/health")
     assert health["any_battery_problem"] == "OFF"
     assert health["buses"]["a"]["connected"] == "ON"
     assert health["buses"]["a"]["reason"] == "ok"
@@ -195,15 +197,15 @@ def test_health_tells_buses_batteries_and_any_problem() -> None:
         "failures": 0,
         "implausible": 0,
     }
-    desk.live(alarms=("charge_mosfet_anomaly",))
+    published.live(alarms=("charge_mosfet_anomaly",))
     status.down("unplugged")
-    (health,) = desk.payloads("jkbms/bridge/health")
+    (health,) = published.payloads("jkbms/bridge/health")
     assert health["any_battery_problem"] == "ON"
     assert (health["buses"]["a"]["problem"], health["buses"]["a"]["last_error"]) == ("ON", "unplugged")
 
 
 def test_informational_alarms_set_no_problem() -> None:
-    desk = Desk()
-    desk.live(alarms=("change_the_default_password",))
-    (state,) = desk.payloads("jkbms/a/1/state")
+    published = Published()
+    published.live(alarms=("change_the_default_password",))
+    (state,) = published.payloads("jkbms/a/1/state")
     assert (state["problem"], state["errors"]) == ("OFF", "Change the default password")

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from jkbms_addon.simulator_bus import FarEnd, SerialBus, TcpBus
+from jkbms_addon.simulator.far_end import FarEnd, SerialBus, TcpBus
 from tests.conftest import Mosquitto
 from tests.plugs import Plug
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jkbms_addon.model import flat
+from jkbms_addon.battery.reading import flat
 from jkbms_addon.mqtt.discovery import entity_specs
 from jkbms_addon.mqtt.outbox import encoded
-from jkbms_addon.protocols import modbus
-from jkbms_addon.protocols.jk02 import REGISTERS, Frame, decode
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_can import CanBms
+from jkbms_addon.simulator.can import CanBms
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.pb import modbus
+from jkbms_addon.wire.pb.frames import REGISTERS, Frame, decode
 
 REMEMBERED = 60  # pages; what was said earlier is old
 TYPES = {register: kind for kind, register in REGISTERS.items()}

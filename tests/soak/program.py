@@ -27,8 +27,8 @@ def figures(app: Any) -> dict[str, Any]:
         "fds": len(list(Path("/proc/self/fd").iterdir())),
         "tasks": len(asyncio.all_tasks()),
         "kinds": kinds(),
-        "queued": sum(queue.qsize() for queue in app.desk.queues.values()),
-        "readings": sum(snapshot.count for snapshot in app.bank),
+        "queued": sum(queue.qsize() for queue in app.commands.queues.values()),
+        "readings": sum(snapshot.count for snapshot in app.store),
         **{
             key: sum(getattr(bus, key) for bus in app.buses.values())
             for key in ("frames", "checksum_errors", "implausible", "timeouts", "reconnects")
@@ -51,7 +51,7 @@ def main(factor: float, options: Path, told: Path) -> None:
     # only now, as its modules keep the clock function
     from jkbms_addon.app import App
     from jkbms_addon.cli.run import log_to_stderr, until_signal
-    from jkbms_addon.options import read
+    from jkbms_addon.options.file import read
 
     async def run() -> None:
         app = App(read(options), options.parent)

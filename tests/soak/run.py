@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jkbms_addon.simulator import SimulatedBms
-from jkbms_addon.simulator_bus import SerialBus, serial_bus, tcp_bus
-from jkbms_addon.simulator_can import Adapter, slcan_adapter
+from jkbms_addon.simulator.can import Adapter, slcan_adapter
+from jkbms_addon.simulator.far_end import SerialBus, serial_bus, tcp_bus
+from jkbms_addon.simulator.pb import SimulatedBms
 from tests.conftest import mosquitto, until
 from tests.mqtt.test_client import Listener, listening
 from tests.plugs import Plug

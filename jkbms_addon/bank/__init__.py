@@ -1,0 +1,1 @@
+"""Several batteries as one: who counts."""

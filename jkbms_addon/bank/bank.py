@@ -1,0 +1,287 @@
+"""Several batteries in parallel as one: which of them count, and what they are together. Pure.
+
+A battery that is silent, faulty or implausible leaves at once and is named; one that left comes back only
+after ``rejoin_after`` seconds of good data and when its voltage is within ``window`` of the others', for
+a pack connected 2 V away draws an equalising current that nobody limits. Sums, means and shares are made
+over the counted packs alone. When every battery that is heard has a fault, those are counted, so that an
+empty battery can still be charged; ``faulty`` says so.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median_low
+
+from jkbms_addon.bank.candidate import TOLD, Extreme, Judged, Key, Member, View, judged
+from jkbms_addon.battery.quantities import Scalar
+from jkbms_addon.charging.faults import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A battery that does not count, and why; ``view`` as far as it is heard."""
+
+    key: Key
+    name: str
+    label: str
+    reason: str
+    view: View | None = None
+
+    @property
+    def text(self) -> str:
+        """Name and reason in one line."""
+        return f"{self.name}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class BankState:
+    """All counted batteries as one; V, A, W, %, Ah, °C. Everything is None when none counts."""
+
+    counted: tuple[View, ...] = ()
+    excluded: tuple[Excluded, ...] = ()
+    expected: int = 0
+    faulty: bool = False
+
+    @property
+    def total_voltage(self) -> float | None:
+        """Mean of the packs."""
+        return _mean([view.voltage for view in self.counted])
+
+    @property
+    def voltage_spread(self) -> float | None:
+        """Difference of the packs' voltages; above 1 V something is wrong with the wiring."""
+        voltages = [view.voltage for view in self.counted]
+        return max(voltages) - min(voltages) if voltages else None
+
+    @property
+    def current(self) -> float | None:
+        """Sum, positive while charging."""
+        return sum(view.current for view in self.counted) if self.counted else None
+
+    @property
+    def power(self) -> float | None:
+        """Sum, positive while charging."""
+        return sum(view.voltage * view.current for view in self.counted) if self.counted else None
+
+    @property
+    def state_of_charge(self) -> float | None:
+        """Mean weighted by capacity."""
+        return _weighted([(view.state_of_charge, weight) for view, weight in weights(self.counted)])
+
+    @property
+    def state_of_health(self) -> float | None:
+        """Mean weighted by capacity, of the packs that tell it."""
+        told = [(view.state_of_health, weight) for view, weight in weights(self.counted)]
+        return _weighted([(health, weight) for health, weight in told if health is not None])
+
+    @property
+    def capacity_remaining(self) -> float | None:
+        """Sum; None when one pack's is unknown."""
+        return _sum([view.remaining for view in self.counted])
+
+    @property
+    def full_charge_capacity(self) -> float | None:
+        """Sum; None when one pack's is unknown."""
+        return _sum([view.capacity for view in self.counted])
+
+    @property
+    def min_cell(self) -> Extreme | None:
+        """Lowest cell of all packs."""
+        return min((view.low for view in self.counted), key=_value, default=None)
+
+    @property
+    def max_cell(self) -> Extreme | None:
+        """Highest cell of all packs."""
+        return max((view.high for view in self.counted), key=_value, default=None)
+
+    @property
+    def delta_cell_voltage(self) -> float | None:
+        """Between the lowest and the highest cell of all packs."""
+        low, high = self.min_cell, self.max_cell
+        return high.value - low.value if low and high else None
+
+    @property
+    def min_temperature(self) -> Extreme | None:
+        """Coldest battery sensor."""
+        return min((view.coldest for view in self.counted if view.coldest), key=_value, default=None)
+
+    @property
+    def max_temperature(self) -> Extreme | None:
+        """Warmest battery sensor."""
+        return max((view.warmest for view in self.counted if view.warmest), key=_value, default=None)
+
+    @property
+    def temperature(self) -> float | None:
+        """Mean of the packs."""
+        return _mean([view.temperature for view in self.counted if view.temperature is not None])
+
+    @property
+    def sharing(self) -> dict[str, float]:
+        """Percentage of the current that each pack carries; empty where there is hardly any."""
+        total = self.current or 0.0
+        if abs(total) < 1:
+            return {}
+        return {view.label: 100 * view.current / total for view in self.counted}
+
+    @property
+    def sharing_error(self) -> float | None:
+        """How many percent points the worst pack is away from its share by capacity."""
+        sharing, weighted = self.sharing, weights(self.counted)
+        total = sum(weight for _, weight in weighted)
+        errors = [abs(sharing[view.label] - 100 * weight / total) for view, weight in weighted if sharing]
+        return max(errors, default=None)
+
+    @property
+    def packs_online(self) -> int:
+        """Packs that count."""
+        return len(self.counted)
+
+    def blocking(self, direction: Direction) -> int:
+        """Counted packs through which no current may flow in a direction."""
+        return sum(not view.usable(direction) for view in self.counted)
+
+    @property
+    def aging(self) -> bool:
+        """Whether a counted pack's data is so old that no limit may rise."""
+        return any(view.aging for view in self.counted)
+
+
+def _value(extreme: Extreme) -> float:
+    return extreme.value
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+def _weighted(pairs: Sequence[tuple[float, float]]) -> float | None:
+    total = sum(weight for _, weight in pairs)
+    return sum(value * weight for value, weight in pairs) / total if total > 0 else None
+
+
+def weights(views: Sequence[View]) -> list[tuple[View, float]]:
+    """Each pack with its capacity; all alike where one capacity is unknown."""
+    if any(view.capacity is None for view in views):
+        return [(view, 1.0) for view in views]
+    return [(view, view.capacity or 0.0) for view in views]
+
+
+class BatteryBank:
+    """Remembers who counted and since when the others have been good again. Times are seconds of one clock."""
+
+    def __init__(self, expected: int = 0, rejoin_after: float = 10.0, window: float = 1.0) -> None:
+        self._expected, self._rejoin_after, self._window = expected, rejoin_after, window
+        self._known: dict[Key, tuple[str, str]] = {}  # name and label
+        self._told: dict[Key, set[str]] = {}
+        self._counted: set[Key] = set()
+        self._left: set[Key] = set()
+        self._good_since: dict[Key, float] = {}
+        self._reference = 0.0
+
+    def step(self, members: Iterable[Member], now: float) -> BankState:
+        """The bank at this moment."""
+        everybody = self._judged(members)
+        healthy = self._healthy(everybody, now)
+        joined = self._joined(healthy, now)
+        counted = joined or {key for key, one in everybody.items() if one.faulty}
+        self._left = (self._left | self._counted) - counted
+        self._counted = counted
+        views = tuple(one.view for key, one in everybody.items() if key in counted and one.view)
+        excluded = tuple(self._excluded(key, one, now) for key, one in everybody.items() if key not in counted)
+        return BankState(views, excluded, max(self._expected, len(self._known)), faulty=bool(counted) and not joined)
+
+    def _judged(self, members: Iterable[Member]) -> dict[Key, Judged]:
+        listed = {member.key: member for member in members}
+        self._name(listed.values())
+        found = {key: Judged(None, "not heard any more") for key in self._known if key not in listed}
+        for key, member in listed.items():
+            found[key] = self._consistent(member, judged(member, self._known[key][1]))
+        return dict(sorted(found.items()))
+
+    def _name(self, members: Iterable[Member]) -> None:
+        names = {key: name for key, (name, _) in self._known.items()}
+        names.update((member.key, member.name) for member in members)
+        addresses = [address for _, address in names]
+        for key, name in names.items():
+            bus, address = key
+            self._known[key] = name, f"{address}" if addresses.count(address) == 1 else f"{bus}/{address}"
+
+    def _consistent(self, member: Member, one: Judged) -> Judged:
+        """A battery that told its alarms or MOSFET states once and does not any more may hide the worst."""
+        if one.view is None:
+            return one
+        told = self._told.setdefault(member.key, set())
+        told.update(key for key in TOLD if member.values.get(key) is not None)
+        lost = [key for key in TOLD if key in told and member.values.get(key) is None]
+        if lost and not one.reason:
+            return Judged(one.view, f"{' and '.join(lost)} not heard any more")
+        return one
+
+    def _healthy(self, everybody: dict[Key, Judged], now: float) -> dict[Key, View]:
+        healthy = {key: one.view for key, one in everybody.items() if one.view and not one.reason}
+        self._good_since = {key: self._good_since.get(key, now) for key in healthy}
+        return healthy
+
+    def _steady(self, key: Key, now: float) -> bool:
+        return key not in self._left or now - self._good_since[key] >= self._rejoin_after
+
+    def _joined(self, healthy: dict[Key, View], now: float) -> set[Key]:
+        """Packs that count already, and those that are steady and close enough to them."""
+        present = [view.voltage for key, view in healthy.items() if key in self._counted]
+        steady = {key: view for key, view in healthy.items() if key in self._counted or self._steady(key, now)}
+        if not steady:
+            return set()
+        voltages = [view.voltage for view in steady.values()]
+        self._reference = sum(present) / len(present) if present else median_low(voltages)
+        return {key for key, view in steady.items() if key in self._counted or self._close(view)}
+
+    def _close(self, view: View) -> bool:
+        return abs(view.voltage - self._reference) <= self._window
+
+    def _excluded(self, key: Key, one: Judged, now: float) -> Excluded:
+        name, label = self._known[key]
+        reason = one.reason
+        if not reason and not self._steady(key, now):
+            reason = f"good for {now - self._good_since[key]:.0f} of {self._rejoin_after:.0f} s"
+        elif not reason and one.view:
+            away = one.view.voltage - self._reference
+            reason = f"{one.view.voltage:.1f} V, {abs(away):.1f} V {'above' if away > 0 else 'below'} the others"
+        return Excluded(key, name, label, reason, one.view)
+
+
+def published(state: BankState) -> dict[str, Scalar]:
+    """Values of the device "Battery bank" by key."""
+    low, high, cold, warm = state.min_cell, state.max_cell, state.min_temperature, state.max_temperature
+    numbers = {
+        "total_voltage": (state.total_voltage, 2),
+        "current": (state.current, 2),
+        "power": (state.power, 1),
+        "state_of_charge": (state.state_of_charge, 1),
+        "state_of_health": (state.state_of_health, 1),
+        "capacity_remaining": (state.capacity_remaining, 1),
+        "full_charge_capacity": (state.full_charge_capacity, 1),
+        "delta_cell_voltage": (state.delta_cell_voltage, 3),
+        "voltage_spread": (state.voltage_spread, 2),
+        "sharing_error": (state.sharing_error, 1),
+    }
+    return {
+        **{key: None if value is None else round(value, digits) for key, (value, digits) in numbers.items()},
+        **_located("min_cell_voltage", low),
+        **_located("max_cell_voltage", high),
+        **_located("min_temperature", cold),
+        **_located("max_temperature", warm),
+        "packs_online": state.packs_online,
+        "packs_expected": state.expected,
+        "packs_blocking_charge": state.blocking("charge"),
+        "packs_blocking_discharge": state.blocking("discharge"),
+        "packs_excluded": "; ".join(one.text for one in state.excluded)[:255],
+        **{f"sharing_{label.replace('/', '_')}": round(share, 1) for label, share in state.sharing.items()},
+    }
+
+
+def _located(key: str, extreme: Extreme | None) -> dict[str, Scalar]:
+    return {key: extreme.value if extreme else None, f"{key}_at": extreme.label if extreme else None}

@@ -1,0 +1,1 @@
+"""What a battery is, and what is known of each."""

@@ -1,0 +1,249 @@
+"""Whether a reading that passed its weak checksum may be believed.
+
+A sum of bytes lets one damaged frame in some hundreds pass. Three kinds of rules stand against that, each
+row with its reason: what cannot be is dropped and counted (``CONTRADICTIONS``); what no battery does
+between two frames (``JUMPS``), or where the frame's own redundant fields disagree (``Reading.doubts``),
+must be said twice before it is believed. So must the first frame of every battery, and every change of a
+setting, so that damage never makes a device or a value.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+from jkbms_addon.battery.quantities import Values
+from jkbms_addon.battery.reading import Reading
+
+Verdict = Literal["accepted", "held", "rejected"]
+Who = tuple[int | None, str]  # address and kind of message
+
+
+def _number(values: Values, key: str) -> float | None:
+    value = values.get(key)
+    return value if isinstance(value, (int, float)) else None
+
+
+def _cells(values: Values) -> list[float]:
+    cells = values.get("cell_voltage")
+    return [cell for cell in cells if isinstance(cell, (int, float))] if isinstance(cells, tuple) else []
+
+
+# A loose sense wire makes a cell read wrong while the pack is fine; then the BMS says so itself.
+_WIRE_ALARMS = {"cell_count_differs_from_setting", "balance_wire_resistance_too_large"}
+
+
+def _sum_differs(values: Values) -> bool:
+    total, cells = _number(values, "total_voltage"), _cells(values)
+    alarms = values.get("alarms")
+    if total is None or "cell_voltage" not in values or (isinstance(alarms, tuple) and _WIRE_ALARMS & set(alarms)):
+        return False
+    return abs(sum(cells) - total) > 0.05 + 0.01 * total if cells else total > 1
+
+
+def _above(key: str, limit: float) -> Callable[[Values], bool]:
+    def broken(values: Values) -> bool:
+        value = _number(values, key)
+        return value is not None and abs(value) > limit
+
+    return broken
+
+
+TEMPERATURES = (
+    "mosfet_temperature",
+    "temperature_sensor_1",
+    "temperature_sensor_2",
+    "temperature_sensor_4",
+    "temperature_sensor_5",
+)
+
+
+def _temperature_impossible(values: Values) -> bool:
+    return any(not -60 <= value <= 150 for key in TEMPERATURES if (value := _number(values, key)) is not None)
+
+
+def _capacity_impossible(values: Values) -> bool:
+    remaining, full = _number(values, "capacity_remaining"), _number(values, "full_charge_capacity")
+    return remaining is not None and full is not None and remaining > 1 + 1.1 * full
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Something that cannot be true of any battery, and why."""
+
+    name: str
+    reason: str
+    broken: Callable[[Values], bool]
+
+
+CONTRADICTIONS = (
+    Contradiction(
+        "cells against total voltage",
+        "the cells are in series: their sum is the pack voltage (within 6 mV in every captured frame)",
+        _sum_differs,
+    ),
+    Contradiction(
+        "cell voltage",
+        "no cell chemistry that the BMS knows exceeds 4.5 V",
+        lambda values: any(cell > 5 for cell in _cells(values)),
+    ),
+    Contradiction("state of charge", "a percentage", _above("state_of_charge", 100)),
+    Contradiction("state of health", "a percentage", _above("state_of_health", 100)),
+    Contradiction("temperature", "outside what the sensors and the electronics survive", _temperature_impossible),
+    Contradiction("current", "the largest model is rated 600 A", _above("current", 1500)),
+    Contradiction("balancing current", "the largest balancer moves 15 A", _above("balancing_current", 20)),
+    Contradiction("capacity", "more cannot remain than a full battery holds", _capacity_impossible),
+)
+
+
+def contradiction(values: Values) -> str | None:
+    """Name of the first rule that the values break by themselves; None when they are possible."""
+    return next((rule.name for rule in CONTRADICTIONS if rule.broken(values)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """How far a quantity may move: at once, and further with every second that passed; and why."""
+
+    key: str
+    at_once: float
+    per_second: float
+    reason: str
+
+
+JUMPS = (
+    Jump("state_of_charge", 1, 0.05, "charge moves in hours"),
+    Jump("state_of_health", 0, 0, "wear moves in months"),
+    Jump("capacity_remaining", 0.005, 0.2, "600 A move 0.17 Ah a second"),
+    Jump("full_charge_capacity", 0, 0, "learned at a full cycle only"),
+    Jump("charging_cycles", 0, 0.01, "a cycle takes hours"),
+    Jump("total_charging_cycle_capacity", 0.005, 0.2, "600 A move 0.17 Ah a second"),
+    Jump("total_runtime", 2, 1.1, "a clock"),
+    Jump("total_voltage", 0.4, 0.1, "larger steps come only with a switched load, which lasts"),
+    Jump("mosfet_temperature", 0.5, 0.5, "heat has inertia"),
+    Jump("temperature_sensor_1", 0.3, 0.1, "heat has inertia"),
+    Jump("temperature_sensor_2", 0.3, 0.1, "heat has inertia"),
+    Jump("temperature_sensor_4", 0.3, 0.1, "heat has inertia"),
+    Jump("temperature_sensor_5", 0.3, 0.1, "heat has inertia"),
+    Jump("balancing_current", 0.1, 0, "the balancer moves one constant current at a time"),
+    Jump("emergency_time_countdown", 2, 1.1, "a clock"),
+    Jump("smart_sleep_countdown", 2, 1.1, "a clock"),
+    Jump("charge_status_time_elapsed", 2, 1.1, "a clock"),
+    Jump("detail_log_entry_count", 0, 0.05, "events are rare"),
+    Jump("heating_current", 0.1, 0.1, "a heater has one power"),
+)
+# Where the first generation (UART-TTL protocol) moves in another way than the PB series, for which JUMPS is.
+COARSE = (
+    Jump("current", 2.5, 0, "nothing else in the frame bears it out; one bit of its high byte is 2.56 A"),
+    Jump("capacity_remaining", inf, 0, "the state of charge, which is doubted itself, times a confirmed setting"),
+    Jump("total_charging_cycle_capacity", 1, 0.2, "counted in whole Ah; by firmware up to 10 in steps of 256"),
+    Jump("total_runtime", 60, 1.1, "a clock of minutes; with firmware up to 10 of 256 minutes"),
+    Jump("mosfet_temperature", 1, 0.5, "whole degrees"),
+    Jump("temperature_sensor_1", 1, 0.1, "whole degrees"),
+    Jump("temperature_sensor_2", 1, 0.1, "whole degrees"),
+)
+FIRST_GENERATION = (*(jump for jump in JUMPS if jump.key not in {coarse.key for coarse in COARSE}), *COARSE)
+CELL_JUMP = 0.003  # V that one cell may move against the mean of all; cells in series share their load
+RESISTANCE_JUMP = 0  # ohm; the balancer's measurement of a wire stands still for hours
+TOLERATED = 60.0  # seconds for which a battery that moves like that again and again is not doubted for it
+
+
+def jumps(before: Values, after: Values, seconds: float, table: Sequence[Jump] = JUMPS) -> frozenset[str]:
+    """Names of quantities that moved further than a battery's do in that time."""
+    found = {
+        jump.key
+        for jump in table
+        if (old := before.get(jump.key)) != (new := after.get(jump.key))
+        and (
+            not isinstance(old, (int, float))
+            or not isinstance(new, (int, float))
+            or abs(new - old) > jump.at_once + jump.per_second * seconds
+        )
+    }
+    if _moved_apart(before, after, "cell_voltage", CELL_JUMP, relative=True):
+        found.add("cell_voltage")
+    if _moved_apart(before, after, "cell_resistance", RESISTANCE_JUMP, relative=False):
+        found.add("cell_resistance")
+    return frozenset(found)
+
+
+def _moved_apart(before: Values, after: Values, key: str, limit: float, *, relative: bool) -> bool:
+    old, new = before.get(key), after.get(key)
+    if old == new or not isinstance(old, tuple) or not isinstance(new, tuple):
+        return old != new
+    if len(old) != len(new):
+        return True
+    moves = [float(b) - float(a) for a, b in zip(old, new, strict=True) if a is not None and b is not None]
+    common = sum(moves) / len(moves) if relative and moves else 0.0
+    return any(abs(move - common) > limit for move in moves)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a battery said, when, and what was doubted of it."""
+
+    reading: Reading
+    at: float
+    found: frozenset[str] = frozenset()
+
+
+class Gate:
+    """Decides for each battery which of its readings are believed.
+
+    What is doubted is held until the next reading says the same. A battery that moves in the same doubtful
+    way twice running (a load that switches all the time) is believed and not doubted for that for a while.
+    """
+
+    FORGET = 120.0  # seconds without a word after which a battery must prove itself anew
+
+    def __init__(self, table: Sequence[Jump] = JUMPS) -> None:
+        self._table = table
+        self._believed: dict[Who, _Told] = {}
+        self._held: dict[Who, _Told] = {}
+        self._tolerated: dict[tuple[Who, str], float] = {}
+        self.reason = ""
+
+    def admit(self, reading: Reading, now: float) -> Verdict:
+        """Verdict on a reading; ``reason`` says why it was not accepted."""
+        broken = contradiction(reading.values)
+        if broken:
+            self.reason = broken
+            return "rejected"
+        who: Who = (reading.address, reading.kind)
+        found = self._found(who, reading, now)
+        self.reason = ", ".join(sorted(found))
+        if found:
+            self._held[who] = _Told(reading, now, found)
+            return "held"
+        self._held.pop(who, None)
+        self._believed[who] = _Told(reading, now)
+        return "accepted"
+
+    def forget(self, address: int | None) -> None:
+        """A battery went away: when it is back it proves itself anew."""
+        for told in (self._believed, self._held):
+            for who in [who for who in told if who[0] == address]:
+                del told[who]
+
+    def _found(self, who: Who, reading: Reading, now: float) -> frozenset[str]:
+        """What is doubted of a reading; empty when an earlier one, believed or held, bears it out."""
+        doubts: list[frozenset[str]] = []
+        for known in (self._held, self._believed):
+            told = known.get(who)
+            if told and (now - told.at <= self.FORGET or reading.kind != "live"):
+                doubts.append(self._against(who, told, reading, now))
+        found = min(doubts, key=len, default=frozenset({"first seen"}))
+        held = self._held.get(who)
+        if found and held and reading.kind == "live" and found <= held.found - {"first seen"}:
+            self._tolerated.update({(who, name): now + TOLERATED for name in found})
+            return frozenset()
+        return found
+
+    def _against(self, who: Who, told: _Told, reading: Reading, now: float) -> frozenset[str]:
+        before = told.reading
+        if reading.kind != "live":
+            return frozenset() if before.values == reading.values else frozenset({"changed"})
+        found = (reading.doubts - before.doubts) | jumps(before.values, reading.values, now - told.at, self._table)
+        if reading.fingerprint != before.fingerprint:
+            found |= {"states"}
+        return frozenset(name for name in found if self._tolerated.get((who, name), 0) < now)

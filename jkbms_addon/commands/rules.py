@@ -1,0 +1,207 @@
+"""What must hold between settings, and within which range each may be set. Pure.
+
+The firmware checks hardly any of it; a battery whose recovery lies on the wrong side of its protection never
+recovers. A change that breaks a rule is refused with a sentence that names the other parameter.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isclose, isfinite
+
+from jkbms_addon.battery.quantities import Level, Scalar, Value, specs
+from jkbms_addon.errors import CommandError
+
+LEVELS: tuple[Level, ...] = ("switches", "settings", "protections")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``lower`` must stay below ``upper``; ``equal`` allows both to be the same."""
+
+    lower: str
+    upper: str
+    reason: str
+    equal: bool = False
+
+    def holds(self, values: Mapping[str, Value]) -> bool:
+        """Whether the rule holds; unknown values break nothing."""
+        low, high = values.get(self.lower), values.get(self.upper)
+        if not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
+            return True
+        return low < high or (self.equal and low == high)
+
+
+RULES = (
+    Rule(
+        "cell_voltage_overvoltage_recovery",
+        "cell_voltage_overvoltage_protection",
+        "otherwise charging never stops, or never starts again",
+    ),
+    Rule(
+        "cell_voltage_undervoltage_protection",
+        "cell_voltage_undervoltage_recovery",
+        "otherwise discharging never stops, or never starts again",
+    ),
+    Rule(
+        "power_off_voltage",
+        "cell_voltage_undervoltage_protection",
+        "the BMS must protect before it switches itself off",
+    ),
+    Rule(
+        "cell_voltage_undervoltage_protection",
+        "cell_soc0_voltage",
+        "an empty battery must show 0 % before it is cut off",
+        equal=True,
+    ),
+    Rule(
+        "cell_request_float_voltage",
+        "cell_request_charge_voltage",
+        "the battery floats below the voltage it is charged to",
+        equal=True,
+    ),
+    Rule(
+        "cell_request_charge_voltage",
+        "cell_voltage_overvoltage_protection",
+        "charging must end before the protection trips",
+        equal=True,
+    ),
+    Rule(
+        "cell_soc100_voltage",
+        "cell_voltage_overvoltage_protection",
+        "100 % must be reached before the protection trips",
+        equal=True,
+    ),
+    Rule("charge_overtemperature_recovery", "charge_overtemperature_protection", "recovery lies below the protection"),
+    Rule(
+        "discharge_overtemperature_recovery",
+        "discharge_overtemperature_protection",
+        "recovery lies below the protection",
+    ),
+    Rule("mosfet_overtemperature_recovery", "mosfet_overtemperature_protection", "recovery lies below the protection"),
+    Rule(
+        "charge_undertemperature_protection", "charge_undertemperature_recovery", "recovery lies above the protection"
+    ),
+    Rule(
+        "heating_start_temperature", "heating_stop_temperature", "heating starts when it is colder than where it stops"
+    ),
+    Rule(
+        "discharging_low_temperature_protection",
+        "discharging_low_temperature_recovery",
+        "recovery lies above the protection",
+    ),
+    Rule(
+        "temperature_sensor_temperature_recovery",
+        "temperature_sensor_temperature_protection",
+        "recovery lies below the protection",
+    ),
+)
+
+
+def check_rules(key: str, value: Value, values: Mapping[str, Value]) -> None:
+    """Refuse (``CommandError``) a change after which a rule with this parameter would not hold."""
+    changed = {**values, key: value}
+    for rule in RULES:
+        if key in (rule.lower, rule.upper) and not rule.holds(changed):
+            other = rule.upper if key == rule.lower else rule.lower
+            side = "below" if key == rule.lower else "above"
+            allowed = f"{side} or equal to" if rule.equal else side
+            raise CommandError(
+                f"{key} {shown(key, value)} must be {allowed} {other}, which is {shown(other, values[other])}: "
+                f"{rule.reason}"
+            )
+
+
+def shown(key: str, value: Value) -> str:
+    """A value with its unit."""
+    spec = specs().get(key)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value} {spec.unit}" if spec and spec.unit else str(value)
+
+
+# Cell voltages that make sense for a chemistry, in V: an LFP pack cannot be set to Li-ion values.
+CELL_RANGES = {"LFP": (2.5, 3.65), "Li-ion": (2.5, 4.25), "LTO": (1.6, 2.85)}
+
+
+def chemistry(values: Mapping[str, Value]) -> str | None:
+    """What the BMS calls its cells, else what its present over-voltage protection fits."""
+    told = values.get("battery_type")
+    if told in CELL_RANGES:
+        return str(told)
+    top = values.get("cell_voltage_overvoltage_protection")
+    if not isinstance(top, (int, float)):
+        return None
+    return "LTO" if top <= 3.0 else "LFP" if top <= 3.8 else "Li-ion"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Smallest and largest value, and the step between values."""
+
+    minimum: float
+    maximum: float
+    step: float
+
+
+def allowed_range(key: str, values: Mapping[str, Value]) -> Range:
+    """Documented range of a setting, narrowed by chemistry, never without the value that the BMS holds now."""
+    control = specs()[key].control
+    assert control is not None
+    low, high = control.minimum, control.maximum
+    kind = chemistry(values)
+    if kind and is_cell_voltage(key):
+        low, high = max(low, CELL_RANGES[kind][0]), min(high, CELL_RANGES[kind][1])
+    present = values.get(key)
+    if isinstance(present, (int, float)) and not isinstance(present, bool):
+        low, high = min(low, present), max(high, present)
+    return Range(low, high, control.step)
+
+
+def is_cell_voltage(key: str) -> bool:
+    """Whether a setting is an absolute voltage of a cell."""
+    spec = specs()[key]
+    return spec.unit == "V" and key != "balance_trigger_voltage" and not key.startswith("total_")
+
+
+def parsed(key: str, payload: str, values: Mapping[str, Value]) -> Scalar:
+    """The value that a command asks for; ``CommandError`` names type, range or step that does not fit."""
+    spec = specs()[key]
+    text = payload.strip()
+    if spec.kind == "flag":
+        wanted = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}.get(text.lower())
+        if wanted is None:
+            raise CommandError(f"{key}: {text[:40]!r} is neither ON nor OFF")
+        return wanted
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise CommandError(f"{key}: {text[:40]!r} is not a number") from error
+    return checked(key, number, values)
+
+
+def checked(key: str, number: float, values: Mapping[str, Value]) -> float:
+    """The number on its step; ``CommandError`` when it is not finite, out of range or between two steps."""
+    limits = allowed_range(key, values)
+    if not isfinite(number) or not limits.minimum - 1e-9 <= number <= limits.maximum + 1e-9:
+        unit = specs()[key].unit or ""
+        raise CommandError(f"{key}: {number} is not within {limits.minimum} to {limits.maximum} {unit}".rstrip())
+    steps = number / limits.step
+    if not isclose(steps, round(steps), abs_tol=1e-6):
+        raise CommandError(f"{key}: {number} is not a multiple of {limits.step}")
+    value = round(round(steps) * limits.step, 6)
+    return int(value) if limits.step >= 1 else value
+
+
+def same(one: Value, other: Value) -> bool:
+    """Whether two values are equal within the resolution of the wire."""
+    if isinstance(one, bool) or isinstance(other, bool) or one is None or other is None:
+        return one is other
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return isclose(one, other, abs_tol=5e-4)
+    return one == other
+
+
+def permitted(key: str, level: str) -> bool:
+    """Whether the configured level lets this setting be changed."""
+    control = specs()[key].control if key in specs() else None
+    return control is not None and level in LEVELS and LEVELS.index(control.level) <= LEVELS.index(level)

@@ -1,0 +1,159 @@
+"""Owner of the inverter's CAN bus: the full set once a second, built from the latest decision as it is sent.
+
+Nothing is ever left to the kernel to repeat: when this task or the one that decides hangs, there is silence.
+No frame is sent before the one before it was acknowledged, as far as the link tells. So at most one waits where
+nobody listens, the first of a set, which permits nothing; the others never go out late.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.charging.cadence import PERIOD, Cadence
+from jkbms_addon.charging.control import Control
+from jkbms_addon.charging.decide import GOODBYES
+from jkbms_addon.charging.decision import Targets
+from jkbms_addon.errors import LinkError
+from jkbms_addon.inverter.options import InverterOptions
+from jkbms_addon.inverter.profiles import PROFILES, frames, ids
+from jkbms_addon.inverter.report import Emission
+from jkbms_addon.inverter.watch import OtherSenders
+from jkbms_addon.link.can import Channel, can_channel
+from jkbms_addon.wire.can import Frame
+
+_LOGGER = logging.getLogger(__name__)
+GAP: Final = 0.012  # s between two frames; inverters want 10 to 20 ms
+ACKNOWLEDGED: Final = 0.1  # s until another node must have acknowledged a frame
+LOOK: Final = 0.1  # s between two looks at what the inverter sends
+REMIND: Final = 30.0  # s without a frame from the inverter until a serial adapter is told its settings again
+REMIND_KNOWN: Final = 3.0  # s; the same where the inverter was heard before
+FIRST_REMINDER: Final = 3.0  # s; one that started when it was opened has missed them
+FAREWELL: Final = 3.5  # s that the last sets may take
+
+
+class Sender:
+    """Sends for ``control`` and notes in ``emission`` and ``link`` what came of it."""
+
+    def __init__(self, options: InverterOptions, control: Control, emission: Emission, link: BusStatus) -> None:
+        self._options, self._control, self._emission, self._link = options, control, emission, link
+        self._profile = PROFILES[options.protocol]
+        self._others = OtherSenders(ids(self._profile))
+        self._remind_at = 0.0
+        self._said = True
+
+    async def own(self, healed: Callable[[], None]) -> None:
+        """Send until cancelled, then take leave; ``LinkError`` when the bus is not usable."""
+        options = self._options
+        try:
+            async with can_channel(
+                options.channel, options.bitrate, set_up_link=options.set_up_link, confirm=True
+            ) as channel:
+                await self._serve(channel, healed)
+        except LinkError as error:
+            self._emission.silent(str(error))
+            raise
+
+    async def _serve(self, channel: Channel, healed: Callable[[], None]) -> None:
+        cadence = Cadence(0.0)
+        self._others.forget()
+        self._remind_at = self._control.clock() + FIRST_REMINDER
+        try:
+            while True:
+                await self._hear_until(channel, cadence.next(self._control.clock()))
+                await self._cycle(channel)
+                if not self._link.connected:  # an open channel proves little, a cycle does
+                    self._link.up()
+                    healed()
+                self._warn()
+                await self._remind(channel)
+        except asyncio.CancelledError:
+            # the link may be gone just now; that must not keep the process alive
+            with suppress(LinkError, TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    await self._take_leave(channel)
+            raise
+        finally:
+            self._emission.emitting = False
+
+    async def _cycle(self, channel: Channel) -> None:
+        now = self._control.clock()
+        targets = self._control.decision(now)
+        if targets and await self._send(channel, targets):
+            self._emission.sent()
+        else:
+            self._emission.silent(self._control.silence(self._control.clock()))
+        self._tell()
+
+    async def _send(self, channel: Channel, targets: Targets) -> bool:
+        """One set; whether it went out whole before the decision expired."""
+        options = self._options
+        built = frames(self._profile, targets, options.dlc, options.cell_extremes, cell_numbers=options.cell_numbers)
+        for can_id, data in built:
+            # the loop may have stood still since the last frame
+            if self._control.decision(self._control.clock()) is None:
+                return False
+            channel.send(Frame(can_id, extended=False, data=data))
+            await asyncio.sleep(GAP)
+            await self._hear(channel)
+            await self._acknowledged(channel)
+        return True
+
+    async def _acknowledged(self, channel: Channel) -> None:
+        """Wait for the frame to be gone; ``LinkError`` when nobody takes it."""
+        limit = self._control.clock() + ACKNOWLEDGED
+        while channel.pending:
+            if self._control.clock() >= limit:
+                raise LinkError(f"{channel.name}: nobody acknowledges: inverter off, wiring, termination or bit rate")
+            await asyncio.sleep(GAP)
+            await self._hear(channel)
+
+    # --- what the inverter sends ---------------------------------------------------------------------------
+    async def _hear_until(self, channel: Channel, moment: float) -> None:
+        """Look at what the inverter sends until it is time."""
+        while (left := moment - self._control.clock()) > 0:
+            await asyncio.sleep(min(left, LOOK))
+            await self._hear(channel)
+
+    async def _hear(self, channel: Channel) -> None:
+        for frame in await channel.read(0):
+            self._link.frames += 1
+            self._emission.note(frame.can_id, self._control.clock())
+            if not frame.extended:
+                self._others.note(frame.can_id, self._control.clock())
+
+    def _warn(self) -> None:
+        problem = self._others.problem(self._control.clock())
+        if self._link.says(problem) and problem:
+            _LOGGER.warning("inverter: %s", problem)
+
+    async def _remind(self, channel: Channel) -> None:
+        """An adapter whose power failed for a moment has forgotten its settings; the silence behind it shows that."""
+        now, heard = self._control.clock(), self._emission.heard_at
+        if heard is not None and now - heard <= FIRST_REMINDER:
+            self._remind_at = heard + FIRST_REMINDER  # at once when the inverter falls silent, then now and then
+        elif now >= self._remind_at:
+            self._remind_at = now + (REMIND if heard is None else REMIND_KNOWN)
+            await channel.restart()
+
+    # --- beginning and end -----------------------------------------------------------------------------------
+    async def _take_leave(self, channel: Channel) -> None:
+        """Zero limits a few times, a second apart, then silence."""
+        began = self._control.clock()
+        for cycle in range(GOODBYES):
+            await self._hear_until(channel, began + cycle * PERIOD)
+            targets = self._control.step(self._control.clock(), stopping=True)
+            if targets is None:
+                break
+            await self._send(channel, targets)
+
+    def _tell(self) -> None:
+        if self._emission.emitting is self._said:
+            return
+        self._said = self._emission.emitting
+        if self._said:
+            _LOGGER.info("inverter: sending on %s", self._options.channel)
+        else:
+            _LOGGER.info("inverter: nothing is sent: %s", self._emission.why)

@@ -1,0 +1,1 @@
+"""Links: input and output without meaning."""

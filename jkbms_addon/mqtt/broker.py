@@ -1,0 +1,100 @@
+"""Where the broker is: from the options, else from Home Assistant's Supervisor, asked anew each time."""
+
+import asyncio
+import json
+import logging
+import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+
+from jkbms_addon.errors import LinkError
+
+_LOGGER = logging.getLogger(__name__)
+SUPERVISOR = "http://supervisor"
+TIMEOUT = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class MqttOptions:
+    """How to reach the broker; an empty host means: ask the Supervisor. With a ``problem`` none is used."""
+
+    host: str = ""
+    port: int = 1883
+    username: str = ""
+    password: str = field(default="", repr=False)
+    tls: bool = False
+    ca_file: str = ""
+    discovery_prefix: str = "homeassistant"
+    base_topic: str = "jkbms"
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Address and credentials of a broker."""
+
+    host: str
+    port: int = 1883
+    username: str = ""
+    password: str = field(default="", repr=False)
+    tls: bool = False
+    ca_file: str = ""
+
+
+class BrokerAddress:
+    """Where the broker is now; what the Supervisor named last holds while it does not answer, as in its updates."""
+
+    def __init__(self, options: MqttOptions, supervisor: str = SUPERVISOR) -> None:
+        self._options, self._supervisor = options, supervisor
+        self._last: Access | None = None
+
+    async def now(self) -> Access:
+        """The broker to use; ``LinkError`` when nobody knows one."""
+        try:
+            self._last = await access(self._options, self._supervisor)
+        except NoBrokerError:
+            self._last = None
+            raise
+        except LinkError as error:
+            if self._last is None:
+                raise
+            _LOGGER.debug("%s: using the broker that it named last", error)
+        return self._last
+
+
+class NoBrokerError(LinkError):
+    """The Supervisor answers that there is no broker."""
+
+
+async def access(options: MqttOptions, supervisor: str = SUPERVISOR) -> Access:
+    """The broker to use now; ``LinkError`` when nobody knows one."""
+    if options.host:
+        return Access(options.host, options.port, options.username, options.password, options.tls, options.ca_file)
+    token = os.environ.get("SUPERVISOR_TOKEN")
+    if not token:
+        raise LinkError("no MQTT broker: set mqtt.host (there is no Supervisor to ask)")
+    return await asyncio.to_thread(_ask, supervisor, token, options.ca_file)
+
+
+def _ask(supervisor: str, token: str, ca_file: str) -> Access:
+    request = urllib.request.Request(  # noqa: S310
+        f"{supervisor}/services/mqtt", headers={"Authorization": f"Bearer {token}"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
+            data = json.load(answer)["data"]
+        return Access(
+            str(data["host"]),
+            int(data["port"]),
+            str(data.get("username") or ""),
+            str(data.get("password") or ""),
+            bool(data.get("ssl")),
+            ca_file,
+        )
+    except urllib.error.HTTPError as error:
+        if error.code == 400:
+            raise NoBrokerError("no MQTT broker: install the Mosquitto broker app or set mqtt.host") from error
+        raise LinkError(f"the Supervisor refuses to name the MQTT broker (status {error.code})") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LinkError(f"the Supervisor does not name the MQTT broker: {type(error).__name__}") from error

@@ -1,0 +1,222 @@
+"""``options.json`` to ``Options``: what is wrong is said in one line, and costs no more than the part that it is in."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import voluptuous as vol
+
+from jkbms_addon.acquisition.contract import BusOptions, load
+from jkbms_addon.commands.rules import LEVELS
+from jkbms_addon.errors import OptionsError
+from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_options, clash, inverter_options
+from jkbms_addon.mqtt.broker import MqttOptions
+from jkbms_addon.options.migration import MOVES, Move, migrated
+from jkbms_addon.validators import explained, given, named
+
+DEFAULT_FILE = Path("/data/options.json")
+SECTIONS = ("log_level", "buses", "mqtt", "writes", "bank", "inverter")
+WRITE_LEVELS = ("off", *LEVELS)
+Level = Literal["trace", "debug", "info", "warning", "error", "fatal"]
+LOG_LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """What may be changed; each level includes the ones before. With a ``problem`` nothing."""
+
+    level: str = "off"
+    unlocked_at_start: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything the user configured.
+
+    ``unusable`` says what is wrong outside of all sections, ``moved`` what was given under an older name.
+    """
+
+    log_level: Level = "info"
+    buses: tuple[BusOptions, ...] = ()
+    mqtt: MqttOptions = field(default_factory=MqttOptions)
+    writes: WriteOptions = field(default_factory=WriteOptions)
+    bank: BankOptions = field(default_factory=BankOptions)
+    inverter: InverterOptions = field(default_factory=InverterOptions)
+    unusable: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> list[str]:
+        """A line for each problem of what concerns all; the buses, the bank and the inverter have their own."""
+        return [*self.unusable, *filter(None, (self.mqtt.problem, self.writes.problem))]
+
+
+MOST = 200  # characters of a topic; what we put behind it has to fit, too
+
+
+def _topic(value: object) -> str:
+    if not isinstance(value, str) or not value.strip("/") or not value.isprintable() or re.search(r"[#+\s]|^\$", value):
+        raise vol.Invalid("must be a topic without wildcards or blanks")
+    if len(value) > MOST:
+        raise vol.Invalid(f"must have at most {MOST} characters")
+    return value.strip("/")
+
+
+def _whole(low: int, high: int) -> vol.All:
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise vol.Invalid(f"must be a whole number from {low} to {high}")
+        return value
+
+    return vol.All(check)
+
+
+def _yes_no(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise vol.Invalid("must be true or false")
+    return value
+
+
+def _secret(value: object) -> str:
+    """A text, of which nothing may be told; the protocol takes 16 bits of length."""
+    if not isinstance(value, str):
+        raise vol.Invalid("must be a text")
+    if len(value.encode(errors="replace")) > 65535 or re.search(r"[\ud800-\udfff]", value):
+        raise vol.Invalid("must be a text of at most 65535 bytes")
+    return value
+
+
+def _text(value: object) -> str:
+    """A text without the control characters that brokers and file systems refuse."""
+    text = _secret(value)
+    if re.search(r"[\0-\x1f\x7f-\x9f]", text):
+        raise vol.Invalid("must be a text without control characters")
+    return text
+
+
+def _broker(value: object) -> str:
+    name = _text(value).strip()
+    if name and not named(name):
+        raise vol.Invalid("must be the name or the address of the broker")
+    return name
+
+
+MQTT = vol.Schema(
+    {
+        vol.Optional("host", default=""): _broker,
+        vol.Optional("port", default=1883): _whole(1, 65535),
+        vol.Optional("username", default=""): _text,
+        vol.Optional("password", default=""): _secret,
+        vol.Optional("tls", default=False): _yes_no,
+        vol.Optional("ca_file", default=""): _text,
+        vol.Optional("discovery_prefix", default="homeassistant"): _topic,
+        vol.Optional("base_topic", default="jkbms"): _topic,
+    }
+)
+WRITES = vol.Schema(
+    {
+        vol.Optional("level", default="off"): vol.In(WRITE_LEVELS, msg=f"must be one of {', '.join(WRITE_LEVELS)}"),
+        vol.Optional("unlocked_at_start", default=False): _yes_no,
+    }
+)
+BUS_NAME = re.compile(r"[a-z0-9_]+")
+
+
+def read(path: Path) -> Options:
+    """Options of a file; ``OptionsError`` in one line when there are none in it."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionsError(f"options file {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise OptionsError(f"options file {path} is not JSON: {error}") from error
+    return parse(raw)
+
+
+def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
+    """Options of decoded JSON, of this version or an earlier one; ``OptionsError`` when they are none at all."""
+    if not isinstance(raw, dict):
+        raise OptionsError("options: must be a JSON object")
+    today, moved = migrated(raw, moves)
+    buses = today.get("buses", [])
+    if not isinstance(buses, list):
+        raise OptionsError("buses: must be a list")
+    found = _buses(buses)
+    bank = bank_options(today.get("bank", {}), {bus.name for bus in found})
+    inverter = _undisturbed(inverter_options(today.get("inverter", {}), bank), found)
+    level, unusable = _level(today)
+    return Options(level, found, _mqtt(today), _writes(today), bank, inverter, unusable, moved)
+
+
+def _level(raw: Mapping[str, Any]) -> tuple[Level, tuple[str, ...]]:
+    """How much is logged, and what is wrong outside of all sections."""
+    strange = [f"{repr(key)[1:-1]:.60}: is not an option here" for key in raw if key not in SECTIONS]
+    level: Level = "info"
+    wanted = raw.get("log_level")
+    if wanted in LOG_LEVELS:
+        level = wanted
+    elif wanted not in (None, ""):
+        strange.append(f"log_level: {wanted!r:.60} is not one of {', '.join(LOG_LEVELS)}; info is used")
+    return level, tuple(strange)
+
+
+def _mqtt(raw: Mapping[str, Any]) -> MqttOptions:
+    """How to publish. Without topics of which we are sure nothing is published: they might be somebody else's."""
+    try:
+        return MqttOptions(**MQTT(given(raw.get("mqtt", {}))))
+    except vol.Invalid as error:
+        return MqttOptions(problem=f"mqtt: {explained(error)}; nothing is published")
+
+
+def _writes(raw: Mapping[str, Any]) -> WriteOptions:
+    """What may be changed; nothing at all where that is not clear."""
+    try:
+        return WriteOptions(**WRITES(given(raw.get("writes", {}))))
+    except vol.Invalid as error:
+        return WriteOptions(problem=f"writes: {explained(error)}; nothing can be changed")
+
+
+def _undisturbed(inverter: InverterOptions, buses: Iterable[BusOptions]) -> InverterOptions:
+    """The inverter's options, refused where a bus already uses its channel in another way."""
+    for bus in buses:
+        if inverter.wanted and bus.plugin and (why := clash(inverter, bus.plugin.target(bus.values), bus.values)):
+            return inverter.refused(f"{why} by bus {bus.name}")
+    return inverter
+
+
+def _buses(raw: list[object]) -> tuple[BusOptions, ...]:
+    given_names = {str(entry.get("name")) for entry in raw if isinstance(entry, dict)}
+    found: list[BusOptions] = []
+    for number, entry in enumerate(raw, 1):
+        # for a bus without a usable name; it must not take that of another one
+        spare = f"bus_{number}"
+        while spare in given_names:
+            spare += "_"
+        bus = _bus(spare, entry)
+        if any(bus.name == other.name for other in found):
+            bus = BusOptions(spare, bus.strategy, {}, None, f"name: {bus.name!r:.60} is used twice")
+        found.append(bus)
+    return tuple(found)
+
+
+def _bus(fallback: str, entry: object) -> BusOptions:
+    if not isinstance(entry, dict):
+        return BusOptions(fallback, "", {}, None, "must be an object with name and strategy")
+    name, strategy = entry.get("name"), entry.get("strategy")
+    if not isinstance(name, str) or not BUS_NAME.fullmatch(name):
+        problem = f"name: {name!r:.60} must consist of a-z, 0-9 and _"
+        return BusOptions(fallback, str(strategy), {}, None, problem)
+    if not isinstance(strategy, str):
+        return BusOptions(name, "", {}, None, "strategy: is missing")
+    rest: Any = given(entry, without=("name", "strategy"))
+    try:
+        plugin = load(strategy)
+        return BusOptions(name, strategy, plugin.schema(rest), plugin)
+    except OptionsError as error:
+        return BusOptions(name, strategy, rest, None, str(error))
+    except vol.Invalid as error:
+        return BusOptions(name, strategy, rest, None, explained(error))

@@ -1,1 +1,0 @@
-"""Wire formats: bytes to meaning and back, without any I/O."""

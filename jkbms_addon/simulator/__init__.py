@@ -1,0 +1,1 @@
+"""Simulated batteries behind real ports, for the demo and for tests."""

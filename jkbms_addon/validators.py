@@ -1,0 +1,152 @@
+"""Validators that the option schemas share, and what is said of an option that is wrong."""
+
+import re
+from collections.abc import Collection, Mapping
+from ipaddress import ip_address
+from math import isnan
+from typing import Any
+
+import voluptuous as vol
+
+Options = Mapping[str, Any]  # of one bus
+ADDRESSES = range(16)  # of a BMS: its DIP switches
+PATH = 255  # characters of a device's path
+
+
+def addresses(value: object) -> frozenset[int]:
+    """Addresses from text such as ``1-3,7``; every one within 0 to 15."""
+    wanted: set[int] = set()
+    for part in str(value).split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise vol.Invalid("must be addresses such as '1-3,7'")
+        low, high = _address(first), _address(last or first)
+        if high < low:
+            raise vol.Invalid(f"the range {low}-{high} runs backwards")
+        wanted.update(range(low, high + 1))
+    return frozenset(wanted)
+
+
+def _address(digits: str) -> int:
+    number = int(digits) if len(digits) <= 4 else -1  # before a long one costs time
+    if number not in ADDRESSES:
+        raise vol.Invalid("addresses are 0 to 15")
+    return number
+
+
+def interval(value: object) -> float:
+    """Seconds between round starts, 0 to 3600."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(value, float) and isnan(value)):
+        raise vol.Invalid("must be a number of seconds")
+    if not 0 <= value <= 3600:
+        raise vol.Invalid("must be 0 to 3600 seconds")
+    return float(value)
+
+
+def pause(value: object) -> float:
+    """Seconds from one reading to the next, 0.5 to 3600."""
+    if interval(value) < 0.5:
+        raise vol.Invalid("must be 0.5 to 3600 seconds")
+    return interval(value)
+
+
+def address(value: object) -> int:
+    """Address under which the battery is shown, 0 to 15."""
+    if isinstance(value, bool) or not isinstance(value, int) or value not in ADDRESSES:
+        raise vol.Invalid("must be a whole number from 0 to 15")
+    return value
+
+
+def port(value: object) -> str:
+    """Path of a serial port."""
+    path = value.strip() if isinstance(value, str) else ""
+    # nothing but a path: pyserial would also take addresses such as loop://
+    if not (path.startswith("/") and path.isprintable() and len(path) <= PATH):
+        raise vol.Invalid("must name a serial port, best as /dev/serial/by-id/...")
+    return path
+
+
+def host(value: object) -> str:
+    """Name or address of a gateway."""
+    name = value.strip() if isinstance(value, str) else ""
+    if not named(name):
+        raise vol.Invalid("must be the name or the address of the gateway")
+    return name
+
+
+def named(name: str) -> bool:
+    """Whether a text can be the name or the address of a host; it is neither with a port nor with http:// around."""
+    try:
+        plain = name.encode("idna").decode()  # as a resolver would ask for it
+        if ":" in plain:
+            ip_address(plain)
+    except ValueError:
+        return False
+    return re.fullmatch(r"[\w.%:-]{1,253}", plain, re.ASCII) is not None
+
+
+def tcp_port(value: object) -> int:
+    """TCP port of a gateway, 1 to 65535."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
+        raise vol.Invalid("must be a whole number from 1 to 65535")
+    return value
+
+
+def channel(value: object) -> str:
+    """A CAN interface such as ``can0``, or the path of a serial adapter (slcan)."""
+    name = value.strip() if isinstance(value, str) else ""
+    # the kernel's names of interfaces have at most 15 bytes
+    interface = name.isprintable() and 0 < len(name.encode()) <= 15 and not any(c.isspace() or c in "/:" for c in name)
+    if not (interface or (name.startswith("/") and name.isprintable() and len(name) <= PATH)):
+        raise vol.Invalid("must be a CAN interface such as can0, or the path of a serial adapter")
+    return name
+
+
+def bitrate(value: object) -> int:
+    """Bits a second of a CAN bus, 250000 or 500000."""
+    if isinstance(value, bool) or str(value) not in ("250000", "500000"):  # a list of Home Assistant's form gives text
+        raise vol.Invalid("must be 250000 or 500000")
+    return int(str(value))
+
+
+def yes_no(value: object) -> bool:
+    """``true`` or ``false``."""
+    if not isinstance(value, bool):
+        raise vol.Invalid("must be true or false")
+    return value
+
+
+def one_link(options: Options) -> Options:
+    """Either ``port`` or ``host`` with ``tcp_port``."""
+    if ("port" in options) == ("host" in options):
+        raise vol.Invalid("needs either port or host with tcp_port", path=["port"])
+    if ("host" in options) != ("tcp_port" in options):
+        raise vol.Invalid("host and tcp_port belong together", path=["tcp_port"])
+    return options
+
+
+def target(options: Options) -> str:
+    """What the link leads to."""
+    return str(options["port"]) if "port" in options else f"{options['host']}:{options['tcp_port']}"
+
+
+def given(raw: object, without: Collection[str] = ()) -> object:
+    """What the options form leaves empty is not given, so that the defaults hold."""
+    if not isinstance(raw, Mapping):
+        return raw
+    return {key: value for key, value in raw.items() if key not in without and value not in (None, "")}
+
+
+WORDS = {
+    "extra keys not allowed": "is not an option here",
+    "required key not provided": "is missing",
+    "expected a dictionary": "must be an object",
+}
+
+
+def explained(error: vol.Invalid) -> str:
+    """Which key and what is wrong with it, in one line; the first of several errors."""
+    first = error.errors[0] if isinstance(error, vol.MultipleInvalid) else error
+    where = ".".join(str(part) for part in first.path)
+    message = WORDS.get(first.error_message, first.error_message)
+    return " ".join((f"{where:.60}: {message}" if where else str(message)).split())

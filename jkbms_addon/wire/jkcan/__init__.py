@@ -1,0 +1,1 @@
+"""What the BMSs broadcast over CAN by themselves."""

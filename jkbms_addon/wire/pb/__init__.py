@@ -1,0 +1,1 @@
+"""The PB series on RS485: pages, frames, registers."""

@@ -1,0 +1,117 @@
+"""Snapshots of the bank of batteries as members of the inverter's bank."""
+
+from typing import Any
+
+import pytest
+
+from jkbms_addon.bank.bank import BatteryBank
+from jkbms_addon.bank.membership import SETTINGS, Membership
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.battery.store import Store
+from tests.bank.packs import values
+
+
+class Heard:
+    """A bank with a clock of its own."""
+
+    def __init__(self, *buses: str) -> None:
+        self.now = 100.0
+        self.store = Store(lambda: self.now)
+        self.buses = {name: BusStatus(name) for name in buses}
+
+    def hear(self, bus: str, address: int, form: str = "pb", valid_for: float = 10.0, **changes: Any) -> None:
+        told = values(**changes)
+        live = {key: value for key, value in told.items() if key not in SETTINGS}
+        self.store.update(bus, Reading(address, "live", live, valid_for=valid_for, format=form))
+
+    def settings(self, bus: str, address: int) -> None:
+        told = {key: value for key, value in values().items() if key in SETTINGS}
+        self.store.update(bus, Reading(address, "settings", told, format="pb"))
+
+    def about(self, bus: str, address: int, serial: str) -> None:
+        self.store.update(bus, Reading(address, "about", {"serial_number": serial}, format="pb"))
+
+    def reasons(self, membership: Membership) -> dict[str, str]:
+        state = BatteryBank(membership.expected).step(membership.members(self.store, self.now), self.now)
+        return {one.name: one.reason for one in state.excluded}
+
+    def counted(self, membership: Membership) -> list[str]:
+        state = BatteryBank(membership.expected).step(membership.members(self.store, self.now), self.now)
+        return [view.name for view in state.counted]
+
+
+def test_all_batteries_or_those_named() -> None:
+    heard = Heard("a", "b")
+    for bus, address in (("a", 1), ("a", 2), ("b", 1)):
+        heard.hear(bus, address)
+    assert heard.counted(Membership(heard.buses)) == ["JK BMS a 1", "JK BMS a 2", "JK BMS b 1"]
+    assert heard.counted(Membership(heard.buses, (("a", 2), ("b", None)))) == ["JK BMS a 2", "JK BMS b 1"]
+    assert heard.counted(Membership({"a": BusStatus("a")}, (("a", 1),))) == ["JK BMS 1"]
+
+
+def test_how_many_are_expected() -> None:
+    assert Membership({}, (("a", 1), ("a", 2))).expected == 2
+    assert Membership({}, (("a", 1), ("b", None))).expected == 0
+    assert Membership({}).expected == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "age", "aging", "silent"),
+    [("can", 1.9, False, False), ("can", 2.1, True, False), ("can", 5.1, True, True)],
+)
+def test_ages_on_a_can_bus(form: str, age: float, aging: bool, silent: bool) -> None:
+    heard = Heard("a")
+    heard.hear("a", 1, form)
+    heard.now += age
+    (one,) = Membership(heard.buses).members(heard.store, heard.now)
+    state = BatteryBank().step([one], heard.now)
+    assert (not state.counted, not state.counted or state.aging) == (silent, aging)
+
+
+@pytest.mark.parametrize(
+    ("interval", "valid_for", "hold", "stale"),
+    [(2.0, 10.0, 5.0, 10.0), (8.0, 24.0, 13.0, 24.0), (600.0, 1800.0, 30.0, 30.0)],
+)
+def test_ages_where_batteries_are_asked(interval: float, valid_for: float, hold: float, stale: float) -> None:
+    heard = Heard("a")
+    heard.hear("a", 1, valid_for=valid_for)
+    bms = heard.buses["a"].bms(1)
+    bms.expected, bms.valid_for = interval, valid_for
+    (one,) = Membership(heard.buses).members(heard.store, heard.now)
+    assert (one.hold_after, one.stale_after) == (hold, stale)
+
+
+def test_without_its_settings_a_battery_that_is_asked_does_not_count() -> None:
+    heard = Heard("a")
+    heard.hear("a", 1)
+    asked = Membership(heard.buses, asked=frozenset({"a"}))
+    assert asked.members(heard.store, heard.now) == []  # they come within seconds, which is worth no alarm
+    for _ in range(61):
+        heard.now += 1
+        heard.hear("a", 1)
+    assert heard.reasons(asked) == {"JK BMS 1": "max charge current unknown"}
+    assert heard.counted(Membership(heard.buses)) == ["JK BMS 1"]  # whoever follows another master never hears them
+    heard.buses["a"].mode = "polling"
+    assert heard.counted(Membership(heard.buses)) == []
+    heard.settings("a", 1)
+    assert heard.counted(asked) == ["JK BMS 1"]
+
+
+def test_one_battery_on_two_buses_counts_once() -> None:
+    heard = Heard("a", "b")
+    for bus in ("a", "b"):
+        heard.hear(bus, 1)
+        heard.about(bus, 1, "4711")
+    heard.hear("a", 2)
+    heard.about("a", 2, "4711")
+    assert heard.counted(Membership(heard.buses)) == ["JK BMS a 1", "JK BMS a 2"]
+    assert heard.reasons(Membership(heard.buses)) == {"JK BMS b 1": "the same battery as a/1"}
+    assert heard.counted(Membership(heard.buses, (("b", 1),))) == ["JK BMS b 1"]
+
+
+def test_a_battery_that_fell_silent_is_named() -> None:
+    heard = Heard("a")
+    heard.hear("a", 1)
+    heard.now += 11
+    assert heard.reasons(Membership(heard.buses)) == {"JK BMS 1": "silent for 11 s"}

@@ -1,0 +1,84 @@
+from typing import Any
+
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.store import Store
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def live(soc: int = 50, valid_for: float = 10, **values: Any) -> Reading:
+    return Reading(1, "live", {"state_of_charge": soc, **values}, valid_for=valid_for)
+
+
+SETTINGS = Reading(1, "settings", {"cell_count": 16})
+
+
+def test_only_live_data_makes_a_battery() -> None:
+    bank = Store(Clock())
+    bank.update("a", SETTINGS)
+    assert list(bank) == []
+    bank.update("a", Reading(None, "live", {"state_of_charge": 5}))
+    assert list(bank) == []
+    bank.update("a", live())
+    assert [snapshot.key for snapshot in bank] == [("a", 1)]
+    assert bank.changed.is_set()
+
+
+def test_values_of_a_silent_battery_are_gone_not_frozen() -> None:
+    clock = Clock()
+    bank = Store(clock)
+    bank.update("a", live())
+    bank.update("a", SETTINGS)
+    snapshot = next(iter(bank))
+    assert snapshot.values(clock.now) == {"state_of_charge": 50, "cell_count": 16}
+    assert snapshot.pack(clock.now).state_of_charge == 50
+    clock.now += 9.9
+    assert snapshot.online(clock.now)
+    clock.now += 0.2
+    assert not snapshot.online(clock.now)
+    assert snapshot.values(clock.now) == {}
+    assert snapshot.pack(clock.now).state_of_charge is None
+
+
+def test_settings_are_heard_anew_after_a_silence_identity_stays() -> None:
+    clock = Clock()
+    bank = Store(clock)
+    bank.update("a", live())
+    bank.update("a", SETTINGS)
+    bank.update("a", Reading(1, "about", {"serial_number": "4711"}))
+    clock.now += 60
+    bank.update("a", live(51))
+    assert next(iter(bank)).values(clock.now) == {"state_of_charge": 51, "serial_number": "4711"}
+
+
+def test_topics_share_the_values_out() -> None:
+    clock = Clock()
+    bank = Store(clock)
+    bank.update("a", live(battery_type="LFP", alarms=()))
+    bank.update("a", SETTINGS)
+    snapshot = next(iter(bank))
+    assert snapshot.topic("state", clock.now) == {"state_of_charge": 50, "alarms": ()}
+    assert snapshot.topic("info", clock.now) == {"battery_type": "LFP"}
+    assert snapshot.topic("settings", clock.now) == {"cell_count": 16}
+
+
+def test_same_address_on_two_buses_is_two_batteries() -> None:
+    bank = Store(Clock())
+    bank.update("a", live(1))
+    bank.update("b", live(2))
+    assert {s.key: s.values(100)["state_of_charge"] for s in bank} == {("a", 1): 1, ("b", 1): 2}
+
+
+def test_the_same_unit_on_two_buses_is_told() -> None:
+    bank = Store(Clock())
+    for bus, serial in (("a", "4711"), ("b", "4711"), ("c", "0815"), ("d", "0000"), ("e", "0000")):
+        bank.update(bus, live())
+        bank.update(bus, Reading(1, "about", {"serial_number": serial}))
+    assert bank.twins() == ["the same BMS (serial number 4711) is seen at a/1 and b/1"]
+    assert len(list(bank)) == 5
