@@ -53,9 +53,10 @@ class App:
         writes = options.writes
         self.commands = CommandQueue(writes.level, self.store, writable, Audit(data), unlocked=writes.unlocked_at_start)
         asked = frozenset(bus.name for bus in self._running if _asks(bus))
-        self.inverter = InverterService(options.bank, options.inverter, self.store, self.buses, asked, data)
+        batteries = sum(map(len, served.values()))
+        self.inverter = InverterService(options.bank, options.inverter, self.store, self.buses, asked, data, batteries)
         self._routes = bank_discovery.routes(self.inverter, topics)
-        extras = bank_discovery.extras(self.inverter, topics, sum(map(len, served.values())))
+        extras = bank_discovery.extras(self.inverter, topics)
         known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
         self.outbox = Outbox(topics, self.store, self.buses, served, known, self.commands, extras, problems)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import Final
 
-from jkbms_addon.battery.alarms import Direction
 from jkbms_addon.bank.candidate import Candidate, Extreme, Judged, Key, View, judged, silent
+from jkbms_addon.battery.alarms import Direction
 from jkbms_addon.battery.quantities import Pack, Scalar
 
 TOLD: Final = ("alarms", "charging", "discharging")  # what a battery that said it once must go on saying

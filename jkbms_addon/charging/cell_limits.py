@@ -6,9 +6,9 @@ Of several sources the more worried one counts, and it is named.
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from jkbms_addon.bank.candidate import Key, View
 from jkbms_addon.charging.chemistry import Chemistry, chemistry_of
 from jkbms_addon.charging.setpoints import WHOLE, Setpoints
-from jkbms_addon.bank.candidate import Key, View
 
 BELOW_PROTECTION: Final = 0.10  # V per cell that charging keeps away from the over-voltage protection
 STOP: Final = 0.06  # V below it at which one cell ends charging
@@ -172,8 +172,6 @@ def _charge(settings: _Settings, owner: Setpoints, chemistry: Chemistry, most: f
     if wish > most:
         return most, f"over-voltage protection of pack {settings.label} less {BELOW_PROTECTION:.2f} V per cell"
     return wish, why
-
-
 
 
 def _least(first: float, *others: float | None) -> float:

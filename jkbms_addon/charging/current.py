@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+from jkbms_addon.bank.bank import BankState, weights
+from jkbms_addon.bank.candidate import Key, View
 from jkbms_addon.battery.alarms import Direction, alarm_of, halting
 from jkbms_addon.charging import derating
 from jkbms_addon.charging.cell_limits import CellLimits
@@ -19,8 +21,6 @@ from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.charging.sharing import Carrier, Shares, capacity_of, together_charging, together_discharging
 from jkbms_addon.charging.slew import Departed, Limit, Slew
 from jkbms_addon.charging.trim import Battery
-from jkbms_addon.bank.bank import BankState, weights
-from jkbms_addon.bank.candidate import Key, View
 
 NEAR: Final = 0.03  # V per cell below the charge voltage from which on charging is slowed
 TAIL: Final = 0.05  # of the current at the charge voltage
@@ -177,9 +177,7 @@ class Currents:
 
     # --- discharging --------------------------------------------------------------------------------------
 
-    def _discharging(
-        self, now_is: Permitted, battery: Battery, lows: Mapping[Key, float], seconds: float
-    ) -> Limit:
+    def _discharging(self, now_is: Permitted, battery: Battery, lows: Mapping[Key, float], seconds: float) -> Limit:
         bank = now_is.bank
         closed = [view for view in bank.counted if view.discharge_closed]
         self._shares.step(closed, battery.current, battery.capacity, seconds)

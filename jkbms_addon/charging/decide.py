@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, replace
 from math import floor, inf
 from typing import Final, Literal
 
+from jkbms_addon.bank.bank import BankState
+from jkbms_addon.bank.candidate import Key, View
+from jkbms_addon.battery.chemistry import Name
 from jkbms_addon.charging.cell_limits import CellLimits, CellLimitsOf
 from jkbms_addon.charging.chemistry import LFP
 from jkbms_addon.charging.current import Currents, Permitted
@@ -24,8 +27,6 @@ from jkbms_addon.charging.silence import Silence
 from jkbms_addon.charging.slew import NOTHING, Limit
 from jkbms_addon.charging.told_charge import REST, ToldCharge
 from jkbms_addon.charging.trim import Battery, Brake, FloatTrim, Trim
-from jkbms_addon.bank.bank import BankState
-from jkbms_addon.bank.candidate import Key, View
 
 GOODBYES: Final = 3  # cycles without charge before the silence of a clean stop
 WAIT: Final = 15.0  # s at the start for every expected pack
@@ -51,7 +52,7 @@ class Facts:
     may_charge: int = 0
     may_discharge: int = 0
     empty: tuple[str, ...] = ()
-    chemistry: str = LFP.name
+    chemistry: Name = LFP.name
     charge_voltage: float = 0.0  # V per cell, after all bounds
     float_voltage: float = 0.0
     empty_voltage: float = 0.0
@@ -394,7 +395,9 @@ class Controller:
             found.append("the inverter's meter reads more than 0.6 V high: measure at its terminals")
         days = {int(at // DAY) for at in progress.unbalanced if wall - at < 30 * DAY}
         if len(days) >= UNBALANCED_DAYS:
-            found.append(f"on {len(days)} days charging ended with more than {1000 * BALANCED:.0f} mV between the cells")
+            found.append(
+                f"on {len(days)} days charging ended with more than {1000 * BALANCED:.0f} mV between the cells"
+            )
         return tuple(found)
 
     # --- without data, and at the end -----------------------------------------------------------------------

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from jkbms_addon.charging.cell_limits import CellLimits
 from jkbms_addon.bank.candidate import Key, View
+from jkbms_addon.charging.cell_limits import CellLimits
 
 TAIL: Final = 0.05  # of the current that is left near the stop, so that the balancer can work
 BEFORE_STOP: Final = 0.02  # V below the stop from which on only the tail is left

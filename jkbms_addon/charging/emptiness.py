@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from jkbms_addon.charging.cell_limits import CellLimits
 from jkbms_addon.bank.candidate import Key, View
+from jkbms_addon.charging.cell_limits import CellLimits
 
 SMOOTHED: Final = 10.0  # s
 EMPTY_AFTER: Final = 10.0  # s

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from jkbms_addon.charging.phases import Phase, Progress
 from jkbms_addon.bank.candidate import Key
+from jkbms_addon.charging.phases import Phase, Progress
 
 WEEK = 7 * 86400.0
 Finite = Annotated[float, Field(allow_inf_nan=False)]

@@ -104,10 +104,22 @@ def chosen(options: Setpoints, chemistry: Name, key: str, text: str) -> float:
     value = float(text)
     if not number.low <= value <= number.high:
         raise CommandError(f"{value:g} is not within {number.low:g} to {number.high:g}")
-    option: float | None = None if key == "empty_voltage" else getattr(options, key)
+    option = bound_of(options, key)
     if option is not None and number.bound == "above" and value > option:
         raise CommandError(f"{value:g} is above the option, which is {option:g}")
     return value
+
+
+def bound_of(options: Setpoints, key: str) -> float | None:
+    """What the option of the same name allows at most; None where it is not given or bounds nothing."""
+    bounds = {
+        "charge_voltage": options.charge_voltage,
+        "float_voltage": options.float_voltage,
+        "max_charge_current": options.max_charge_current,
+        "max_discharge_current": options.max_discharge_current,
+        "soc_limit": options.soc_limit,
+    }
+    return bounds.get(key)
 
 
 def chosen_grid(options: Setpoints, text: str) -> GridCharge:

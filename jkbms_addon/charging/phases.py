@@ -287,7 +287,9 @@ class Phases:
     def _wanted(self, seen: Seen, aims: Aims, seconds: float) -> float:
         progress = self.progress
         if progress.phase == "float":
-            progress.ramp = max(aims.floating * aims.cells, min(progress.ramp, aims.charge * aims.cells) - RAMP * seconds)
+            progress.ramp = max(
+                aims.floating * aims.cells, min(progress.ramp, aims.charge * aims.cells) - RAMP * seconds
+            )
             return progress.ramp
         if progress.phase == "limited":
             progress.ramp = self._limited_ramp(seen, aims, seconds)

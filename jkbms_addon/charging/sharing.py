@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from jkbms_addon.bank.candidate import Key, View
 from jkbms_addon.charging.derating import Rating, Share, cause
 from jkbms_addon.charging.slew import Limit
-from jkbms_addon.bank.candidate import Key, View
 
 MARGIN: Final = 0.9  # of the packs' limits, because currents are never shared ideally
 MEASURED: Final = 0.95  # of a pack's limit, where its share is measured

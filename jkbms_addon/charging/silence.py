@@ -78,7 +78,9 @@ class Silence:
             reasons={
                 **last.reasons,
                 "charge_voltage": f"charge up to {voltage:.1f} V: {WHY}",
-                "charge_current": f"charge limited to {WAKE_CURRENT:g} A: waking up" if waking else f"charge stopped: {WHY}",
+                "charge_current": f"charge limited to {WAKE_CURRENT:g} A: waking up"
+                if waking
+                else f"charge stopped: {WHY}",
                 "discharge_current": f"discharge {held}",
             },
         )

@@ -1,6 +1,7 @@
 """The way from the batteries to the inverter, built from the options: decisions, sender, and what is shown of them."""
 
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
     from jkbms_addon.inverter.sender import Sender
 
 _LOGGER = logging.getLogger(__name__)
-NAME = "inverter.json"
+NAME = "inverter.json"  # what the owner set
+MEMORY = "charging.json"  # what the charge control remembers
 UNCONFIRMED = "nothing is sent: the option confirmed is not set"
 
 
 class InverterService:
-    """Everything about the inverter; ``sender`` is None where nothing may be sent."""
+    """Everything about the inverter; ``sender`` is None where nothing may be sent.
+
+    ``batteries`` is how many there can be. Where there are several, or the owner wants it, the bank's limits are worked
+    out without an inverter, too, and only shown.
+    """
 
     def __init__(
         self,
@@ -33,6 +39,7 @@ class InverterService:
         buses: Mapping[str, BusStatus],
         asked: frozenset[str],
         data: Path,
+        batteries: int = 0,
     ) -> None:
         self._bank_options, self._options = bank_options, options
         self.problems = [text for text in (bank_options.problem, options.problem) if text]
@@ -41,12 +48,17 @@ class InverterService:
         self.link = BusStatus("inverter", options.protocol, options.channel)
         self.emission = Emission() if options.emits else Emission(why=UNCONFIRMED)
         membership = Membership(buses, () if bank_options.problem else bank_options.members, asked)
+        self.shows_bank = bank_options.enabled or batteries > 1
+        self.decides = decides = options.wanted or (self.shows_bank and not self.problems)
         self.control = Control(
-            lambda now: membership.members(store, now),
+            lambda now: membership.candidates(store, now),
             store.clock,
+            wall=time.time,
             expected=membership.expected,
-            policy=options.policy if options.wanted else None,
-            kept=JsonFile(data / NAME) if options.wanted else None,
+            named=membership.named,
+            setpoints=options.setpoints if decides else None,
+            kept=JsonFile(data / NAME) if decides else None,
+            memory=JsonFile(data / MEMORY) if decides else None,
             told=store.changed.set,
         )
         self.sender: Sender | None = None
@@ -78,22 +90,11 @@ class InverterService:
 
     def report(self) -> Report:
         """What the inverter is told now, and how its link is."""
-        now = self.control.clock()
-        return Report(self.control.decision(now), self.emission, self.link, self.control.enabled)
+        control = self.control
+        return Report(control.decision(control.clock()), self.emission, self.link, control.owner, control.options)
 
     def news(self) -> object:
         """Something that differs when there is something new to show."""
         control, emission = self.control, self.emission
         link = self.link
-        return control.count, control.enabled, emission.emitting, emission.why, link.connected, link.problem
-
-    def enable(self, payload: str) -> None:
-        """The switch *Enable*: ``ON`` or ``OFF``."""
-        if payload in ("ON", "OFF"):
-            self.control.enable(on=payload == "ON")
-        else:
-            _LOGGER.warning("inverter: the switch takes ON and OFF, not %.20r", payload)
-
-    def stop(self, _payload: str) -> None:
-        """The button *Stop*."""
-        self.control.enable(on=False)
+        return control.count, control.owner, emission.emitting, emission.why, link.connected, link.problem

@@ -6,8 +6,8 @@ from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.bank.candidate import Member
 from jkbms_addon.battery.quantities import Value
 from jkbms_addon.charging.decide import Limiter
-from jkbms_addon.charging.decision import Targets
 from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.inverter.state import Targets
 
 SETTINGS: dict[str, Value] = {
     "cell_voltage_overvoltage_protection": 3.65,

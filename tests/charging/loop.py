@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.charging.decide import Controller, Decision
 from jkbms_addon.charging.memory import Memory
 from jkbms_addon.charging.setpoints import Setpoints
-from jkbms_addon.bank.bank import BankState, BatteryBank
 from tests.charging.packs import WALL
 from tests.charging.plant import DAY, Plant, candidates
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from jkbms_addon.charging.decide import Controller, Decision
-from jkbms_addon.charging.memory import Memory
-from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.bank.candidate import Candidate
 from jkbms_addon.battery.quantities import Value, typed
+from jkbms_addon.charging.decide import Controller, Decision
+from jkbms_addon.charging.memory import Memory
+from jkbms_addon.charging.setpoints import Setpoints
 
 SETTINGS: dict[str, Value] = {
     "cell_voltage_overvoltage_protection": 3.65,

@@ -13,9 +13,9 @@ from math import exp, inf, pi, sin
 from random import Random
 from typing import Literal
 
-from jkbms_addon.charging.decide import Decision
 from jkbms_addon.bank.candidate import Candidate
 from jkbms_addon.battery.quantities import Value, typed
+from jkbms_addon.charging.decide import Decision
 
 CURVE = (
     (-0.05, 1.0), (0, 2.45), (0.005, 2.62), (0.01, 2.74), (0.02, 2.90), (0.035, 3.00), (0.05, 3.06), (0.075, 3.13),

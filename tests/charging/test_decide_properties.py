@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from jkbms_addon.bank.candidate import Member
 from jkbms_addon.battery.quantities import Value
 from jkbms_addon.charging.cell_limits import bounds
-from jkbms_addon.charging.decision import Targets
 from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.inverter.state import Targets
 from tests.bank.packs import Bench, member, values
 
 CURRENTS = st.floats(0, 300)

@@ -8,8 +8,8 @@ import pytest
 from jkbms_addon.bank.bank import published
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
-from jkbms_addon.charging.decision import State, Targets
 from jkbms_addon.inverter.report import Emission, Report, sent_keys
+from jkbms_addon.inverter.state import State, Targets
 from jkbms_addon.mqtt.bank_discovery import (
     BANK_ENTITIES,
     EXTREMES,
