@@ -181,7 +181,7 @@ class BatteryBank:
     def __init__(self, expected: int = 0, rejoin_after: float = 10.0, window: float = 1.0) -> None:
         self._expected, self._rejoin_after, self._window = expected, rejoin_after, window
         self._known: dict[Key, tuple[str, str]] = {}  # name and label
-        self._told: dict[Key, set[str]] = {}
+        self._told: dict[Key, frozenset[str]] = {}
         self._verdicts: dict[Key, tuple[Pack | None, object, Judged]] = {}
         self._counted: set[Key] = set()
         self._left: set[Key] = set()
@@ -239,9 +239,11 @@ class BatteryBank:
         pack = candidate.pack
         if one.view is None or pack is None:
             return one
+        if pack.alarms is not None and pack.charging is not None and pack.discharging is not None:
+            self._told[candidate.key] = frozenset(TOLD)
+            return one
         telling = _telling(pack)
-        told = self._told.setdefault(candidate.key, set())
-        told |= telling
+        told = self._told[candidate.key] = self._told.get(candidate.key, frozenset()) | telling
         lost = [key for key in TOLD if key in told and key not in telling]
         if lost and not one.reason:
             return Judged(one.view, f"{' and '.join(lost)} not heard any more")
@@ -279,9 +281,9 @@ class BatteryBank:
         return Excluded(key, name, label, reason, one.view)
 
 
-def _telling(pack: Pack) -> set[str]:
+def _telling(pack: Pack) -> frozenset[str]:
     told = {"alarms": pack.alarms, "charging": pack.charging, "discharging": pack.discharging}
-    return {key for key, value in told.items() if value is not None}
+    return frozenset(key for key, value in told.items() if value is not None)
 
 
 def published(state: BankState) -> dict[str, Scalar]:

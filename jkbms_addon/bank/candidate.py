@@ -14,6 +14,7 @@ from jkbms_addon.battery.possible import CELL, POSSIBLE
 from jkbms_addon.battery.quantities import Pack, specs
 
 Key = tuple[str, int]  # bus, address
+TRUSTED: Final = {key: one.trusted for key, one in POSSIBLE.items()}
 LOOSE: Final = (0.93, 1.07)  # mean of the cells against the lowest and the highest: not measured at one moment
 
 
@@ -151,17 +152,18 @@ def _named(key: str) -> str:
 
 
 def _incomplete(pack: Pack) -> str:
-    missing = _first_unknown(
-        (
-            ("total_voltage", pack.total_voltage),
-            ("current", pack.current),
-            ("state_of_charge", pack.state_of_charge),
-        )
-    )
-    extremes = pack.min_cell_voltage is not None and pack.max_cell_voltage is not None
-    if not missing and not extremes and all(cell is None for cell in pack.cell_voltage):
+    missing = ""
+    if pack.total_voltage is None or pack.current is None or pack.state_of_charge is None:
+        known = (("total_voltage", pack.total_voltage), ("current", pack.current))
+        missing = _first_unknown(known) or _named("state_of_charge")
+    elif (pack.min_cell_voltage is None or pack.max_cell_voltage is None) and not _listed(pack):
         missing = _named("cell_voltage")
     return f"{missing} unknown" if missing else ""
+
+
+def _listed(pack: Pack) -> int:
+    """How many cells are told one by one."""
+    return len(pack.cell_voltage) - pack.cell_voltage.count(None)
 
 
 def _unset(pack: Pack) -> str:
@@ -195,7 +197,10 @@ def _impossible(view: View) -> str:
         ("temperature_sensor_4", pack.temperature_sensor_4),
         ("temperature_sensor_5", pack.temperature_sensor_5),
     ):
-        if value is not None and not POSSIBLE[key].trusts(value):
+        if value is None:
+            continue
+        low, high = TRUSTED[key]
+        if not low <= value <= high:
             return f"{_named(key)} of {value:g} is not possible"
     for extreme in (view.low, view.high):
         if not CELL.trusts(extreme.value):
@@ -265,24 +270,26 @@ def _value(extreme: Extreme) -> float:
 def _cell_extremes(pack: Pack, label: str, address: int) -> tuple[Extreme, Extreme]:
     """Lowest and highest cell, over the list as well as what the BMS says itself."""
     told = pack.cell_voltage
-    cells = [cell for cell in told if cell is not None]
-    found = []
-    if cells:
-        for cell in (min(cells), max(cells)):
-            number = told.index(cell) + 1
-            found.append(Extreme(cell, f"{label}-{number}", number, address))
-    for value, where in (
-        (pack.min_cell_voltage, pack.min_voltage_cell),
-        (pack.max_cell_voltage, pack.max_voltage_cell),
-    ):
-        if value is not None:
-            number = int(where or 0)
-            found.append(Extreme(value, f"{label}-{number or '?'}", number, address))
-    return min(found, key=_value), max(found, key=_value)
+    cells = told if None not in told else tuple([cell for cell in told if cell is not None])
+    low, high = pack.min_cell_voltage, pack.max_cell_voltage
+    lowest, highest = (min(cells), max(cells)) if cells else (None, None)  # type: ignore[type-var]
+    if lowest is None or (low is not None and low < lowest):
+        lowest, low_at = low, int(pack.min_voltage_cell or 0)
+    else:
+        low_at = told.index(lowest) + 1
+    if highest is None or (high is not None and high > highest):
+        highest, high_at = high, int(pack.max_voltage_cell or 0)
+    else:
+        high_at = told.index(highest) + 1
+    assert lowest is not None
+    assert highest is not None
+    return (
+        Extreme(lowest, f"{label}-{low_at or '?'}", low_at, address),
+        Extreme(highest, f"{label}-{high_at or '?'}", high_at, address),
+    )
 
 
 def _cell_count(pack: Pack, cell: float) -> int:
     """Cells in series: as listed, as set, or as total and cell voltage tell (at least 1)."""
-    listed = sum(cell is not None for cell in pack.cell_voltage)
     total = pack.total_voltage or 0.0
-    return listed or int(pack.cell_count or 0) or (max(1, round(total / cell)) if cell > 0 else 1)
+    return _listed(pack) or int(pack.cell_count or 0) or (max(1, round(total / cell)) if cell > 0 else 1)

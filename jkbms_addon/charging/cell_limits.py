@@ -3,10 +3,12 @@
 Of several sources the more worried one counts, and it is named.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from jkbms_addon.bank.candidate import Key, View
+from jkbms_addon.battery.chemistry import Name
 from jkbms_addon.charging.chemistry import Chemistry, chemistry_of
 from jkbms_addon.charging.setpoints import WHOLE, Setpoints
 
@@ -16,6 +18,8 @@ FLOAT_BELOW: Final = 0.05  # V per cell that float lies below the charge voltage
 ABOVE_PROTECTION: Final = 0.10  # V above the under-voltage protection at which a cell is empty
 TAPER: Final = 0.10  # V above empty from which on discharging is slowed
 MOSFET: Final = 90.0  # °C
+COLD: Final = (-50.0, 30.0)  # °C that a setting against cold can mean
+HOT: Final = (30.0, 100.0)
 DIGITS: Final = 4  # that a sum of voltages keeps, so that 2.80 + 0.10 is 2.90
 
 
@@ -44,11 +48,29 @@ class CellLimits:
     mosfet: float
 
 
-class _Settings(NamedTuple):
-    """The settings of a pack that matter here, each None where it is unknown or makes no sense."""
+@dataclass(frozen=True, slots=True)
+class Narrowest:
+    """The narrowest of every pack so far, as one that left may be connected; V per cell of ``cells`` in series."""
+
+    chemistry: Name
+    cells: int
+    charge: float
+    why: str
+    floating: float
+    balance: float
+    rebulk: float
+    tapering: float
+    rested: float
+    empty: float
+
+
+class Settings(NamedTuple):
+    """The settings of a pack that matter here, as they are told."""
 
     overvoltage: float | None
     undervoltage: float | None
+    total_overvoltage: float | None
+    total_undervoltage: float | None
     battery_type: str | None
     request_charge: float | None
     request_float: float | None
@@ -67,21 +89,26 @@ class CellLimitsOf:
 
     def __init__(self, setpoints: Setpoints) -> None:
         self._setpoints = setpoints
-        self._known: dict[Key, tuple[_Settings, CellLimits]] = {}
+        self._known: dict[Key, tuple[Settings, CellLimits]] = {}
+        self._narrowest: Narrowest | None = None
 
     def __call__(self, view: View) -> CellLimits:
         """Limits of one pack."""
-        settings = _settings(view)
+        settings = settings_of(view)
         known = self._known.get(view.key)
         if known and known[0] == settings:
             return known[1]
         found = cell_limits(settings, self._setpoints)
         self._known[view.key] = settings, found
+        self._narrowest = None
         return found
 
-    def ever(self) -> list[CellLimits]:
-        """Those of every pack so far: one that left may still be connected."""
-        return [limits for _, limits in self._known.values()]
+    @property
+    def narrowest(self) -> Narrowest:
+        """Of every pack so far, of which there must be one."""
+        if self._narrowest is None:
+            self._narrowest = narrowest([limits for _, limits in self._known.values()])
+        return self._narrowest
 
     def under(self, setpoints: Setpoints) -> "CellLimitsOf":
         """The same packs under other set points."""
@@ -90,50 +117,65 @@ class CellLimitsOf:
         return found
 
 
-def _settings(view: View) -> _Settings:
+def narrowest(limits: Sequence[CellLimits]) -> Narrowest:
+    """The narrowest of several packs in parallel."""
+    decides = min(limits, key=lambda one: one.cells * one.charge)
+    cells = min(one.cells for one in limits)
+    return Narrowest(
+        chemistry=decides.chemistry.name,
+        cells=cells,
+        charge=decides.cells * decides.charge / cells,
+        why=decides.why,
+        floating=min(one.cells * one.floating for one in limits) / cells,
+        balance=min(one.cells * one.balance for one in limits) / cells,
+        rebulk=min(one.chemistry.rebulk for one in limits),
+        tapering=min(one.chemistry.tapering for one in limits),
+        rested=max(one.chemistry.rested for one in limits),
+        empty=max(one.empty for one in limits),
+    )
+
+
+def settings_of(view: View) -> Settings:
+    """What a pack tells of its settings."""
     pack = view.pack
-    return _Settings(
-        _narrower(pack.cell_voltage_overvoltage_protection, _per_cell(pack.total_voltage_overvoltage_protection, view)),
-        _wider(pack.cell_voltage_undervoltage_protection, _per_cell(pack.total_voltage_undervoltage_protection, view)),
+    return Settings(
+        pack.cell_voltage_overvoltage_protection,
+        pack.cell_voltage_undervoltage_protection,
+        pack.total_voltage_overvoltage_protection,
+        pack.total_voltage_undervoltage_protection,
         pack.battery_type,
-        _between(pack.cell_request_charge_voltage, 1.5, 4.5),
-        _between(pack.cell_request_float_voltage, 1.5, 4.5),
-        _between(pack.charge_undertemperature_protection, -50, 30),
-        _between(pack.charge_overtemperature_protection, 30, 100),
-        _between(pack.discharging_low_temperature_protection, -50, 30),
-        _between(pack.discharge_overtemperature_protection, 30, 100),
-        _between(pack.temperature_sensor_temperature_protection, 30, 100),
-        _between(pack.mosfet_overtemperature_protection, 40, 120),
+        pack.cell_request_charge_voltage,
+        pack.cell_request_float_voltage,
+        pack.charge_undertemperature_protection,
+        pack.charge_overtemperature_protection,
+        pack.discharging_low_temperature_protection,
+        pack.discharge_overtemperature_protection,
+        pack.temperature_sensor_temperature_protection,
+        pack.mosfet_overtemperature_protection,
         view.cells,
         view.label,
     )
 
 
-def _narrower(cell: float | None, total: float | None) -> float | None:
-    found = [value for value in (_between(cell, 1.5, 4.6), _between(total, 1.5, 4.6)) if value is not None]
-    return min(found, default=None)
-
-
-def _wider(cell: float | None, total: float | None) -> float | None:
-    found = [value for value in (_between(cell, 1.0, 4.0), _between(total, 1.0, 4.0)) if value is not None]
-    return max(found, default=None)
-
-
-def _per_cell(total: float | None, view: View) -> float | None:
-    return None if total is None else total / view.cells
+def _cell(cell: float | None, total: float | None, cells: int, low: float, high: float) -> list[float]:
+    """What makes sense of a protection told for a cell, and of one told for the whole battery; V per cell."""
+    both = (cell, None if total is None else total / cells)
+    return [value for value in both if value is not None and low <= value <= high]
 
 
 def _between(value: float | None, low: float, high: float) -> float | None:
     return value if value is not None and low <= value <= high else None
 
 
-def cell_limits(settings: _Settings, owner: Setpoints) -> CellLimits:
+def cell_limits(settings: Settings, owner: Setpoints) -> CellLimits:
     """Limits of a pack with these settings."""
-    overvoltage, undervoltage = settings.overvoltage, settings.undervoltage
+    cells = settings.cells
+    overvoltage = min(_cell(settings.overvoltage, settings.total_overvoltage, cells, 1.5, 4.6), default=None)
+    undervoltage = max(_cell(settings.undervoltage, settings.total_undervoltage, cells, 1.0, 4.0), default=None)
     chemistry = chemistry_of(owner.chemistry, overvoltage, undervoltage, settings.battery_type)
     most = chemistry.most_charge if overvoltage is None else round(overvoltage - BELOW_PROTECTION, DIGITS)
     charge, why = _charge(settings, owner, chemistry, most)
-    wish = owner.float_voltage or settings.request_float or chemistry.floating
+    wish = owner.float_voltage or _between(settings.request_float, 1.5, 4.5) or chemistry.floating
     balance = charge if owner.balance_voltage is None else max(charge, min(owner.balance_voltage, most))
     empty = chemistry.empty if undervoltage is None else round(undervoltage + ABOVE_PROTECTION, DIGITS)
     least = owner.min_discharge_voltage
@@ -141,26 +183,28 @@ def cell_limits(settings: _Settings, owner: Setpoints) -> CellLimits:
     empty = max(empty, owner.empty_voltage or 0.0, least if least is not None and not whole else 0.0)
     return CellLimits(
         chemistry=chemistry,
-        cells=settings.cells,
+        cells=cells,
         charge=charge,
         why=why,
         floating=round(min(wish, charge - FLOAT_BELOW), DIGITS),
         balance=balance,
         stop=chemistry.stop if overvoltage is None else round(overvoltage - STOP, DIGITS),
         empty=empty,
-        least=least / settings.cells if least is not None and whole else None,
+        least=least / cells if least is not None and whole else None,
         tapering=round(max(chemistry.tapering, empty + TAPER), DIGITS),
-        cold=_most(chemistry.cold, settings.charge_cold),
-        hot=_least(chemistry.hot, settings.charge_hot, settings.probe),
-        discharge_cold=_most(chemistry.discharge_cold, settings.discharge_cold),
-        discharge_hot=_least(chemistry.discharge_hot, settings.discharge_hot, settings.probe),
-        mosfet=_least(MOSFET, settings.mosfet),
+        cold=_most(chemistry.cold, _between(settings.charge_cold, *COLD)),
+        hot=_least(chemistry.hot, _between(settings.charge_hot, *HOT), _between(settings.probe, *HOT)),
+        discharge_cold=_most(chemistry.discharge_cold, _between(settings.discharge_cold, *COLD)),
+        discharge_hot=_least(
+            chemistry.discharge_hot, _between(settings.discharge_hot, *HOT), _between(settings.probe, *HOT)
+        ),
+        mosfet=_least(MOSFET, _between(settings.mosfet, 40, 120)),
     )
 
 
-def _charge(settings: _Settings, owner: Setpoints, chemistry: Chemistry, most: float) -> tuple[float, str]:
+def _charge(settings: Settings, owner: Setpoints, chemistry: Chemistry, most: float) -> tuple[float, str]:
     """The charge voltage and what it rests on."""
-    request = settings.request_charge
+    request = _between(settings.request_charge, 1.5, 4.5)
     if owner.charge_voltage is not None:
         wish, why = owner.charge_voltage, "charge voltage of the owner"
     elif request is not None:

@@ -18,7 +18,8 @@ from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.bank.candidate import Candidate, Key
 from jkbms_addon.battery.chemistry import Name
 from jkbms_addon.charging.cadence import Cadence
-from jkbms_addon.charging.decide import Controller, Decision
+from jkbms_addon.charging.decide import Controller
+from jkbms_addon.charging.decision import Decision
 from jkbms_addon.charging.memory import Memory, remembered
 from jkbms_addon.charging.owner import Owner, chosen, chosen_grid, effective
 from jkbms_addon.charging.setpoints import Setpoints

@@ -8,103 +8,52 @@ there is silence.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from math import floor, inf
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Final, Literal
 
 from jkbms_addon.bank.bank import BankState
-from jkbms_addon.bank.candidate import Key, View
-from jkbms_addon.battery.chemistry import Name
+from jkbms_addon.bank.candidate import Key
 from jkbms_addon.charging.cell_limits import CellLimits, CellLimitsOf
-from jkbms_addon.charging.chemistry import LFP
 from jkbms_addon.charging.current import Currents, Permitted
-from jkbms_addon.charging.memory import WEEK, Memory, finite, infinite, keys, name
-from jkbms_addon.charging.phases import BALANCED, DAY, Aims, Phase, Phases, Seen
+from jkbms_addon.charging.decision import Decision, Facts
+from jkbms_addon.charging.memory import WEEK, Memory, finite, keys, name
+from jkbms_addon.charging.phases import BALANCED, DAY
 from jkbms_addon.charging.requests import Requests, Wanted
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.charging.sharing import capacity_of
 from jkbms_addon.charging.silence import Silence
 from jkbms_addon.charging.slew import NOTHING, Limit
+from jkbms_addon.charging.together import Together, together
 from jkbms_addon.charging.told_charge import REST, ToldCharge
-from jkbms_addon.charging.trim import Battery, Brake, FloatTrim, Trim
+from jkbms_addon.charging.voltage import ChargeVoltage
 
 GOODBYES: Final = 3  # cycles without charge before the silence of a clean stop
 WAIT: Final = 15.0  # s at the start for every expected pack
 LONGEST: Final = 10.0  # s that a step may count for; whoever stood still must not catch up in one leap
-RESOLUTION: Final = 10  # steps per V of the voltage on the wire
 SEEN_EVERY: Final = 3600.0  # s between two notes that a pack is there
 UNBALANCED_DAYS: Final = 3
+UNBALANCED_WITHIN: Final = 30.0  # days
 NEARLY: Final = 0.05  # V above empty at which a battery that falls silent has switched itself off
 
-Switch = Literal["wake", "full", "balance"]
-__all__ = ["Controller", "Decision", "Facts", "Limit", "Phase"]
-
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What is worth showing beside the limits; s, V, ``last_full`` in s since 1970."""
+class _Moment:
+    """What one decision is made from."""
 
-    last_full: float | None = None
-    days_since_full: float | None = None
-    absorbed: float = 0.0
-    learned: float = 0.0
-    trim: float = 0.0  # V by which the voltage is told lower than the phase wants
-    may_charge: int = 0
-    may_discharge: int = 0
-    empty: tuple[str, ...] = ()
-    chemistry: Name = LFP.name
-    charge_voltage: float = 0.0  # V per cell, after all bounds
-    float_voltage: float = 0.0
-    empty_voltage: float = 0.0
-    findings: tuple[str, ...] = ()
-    asleep: bool = False  # empty, and switched off by itself
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is allowed, until when, and why; V, A, %. ``bank`` is what it rests on, ``lost`` where that is over."""
-
-    charge_voltage: float
-    charge_current: float
-    discharge_current: float
-    discharge_voltage: float
-    charge_enabled: bool
-    discharge_enabled: bool
-    state_of_charge: float
-    wanted: Wanted
-    phase: Phase
-    reasons: Mapping[str, str]
     bank: BankState
-    valid_until: float
-    lost: bool = False
-    facts: Facts = field(default_factory=Facts)
-
-    def expired(self, now: float) -> bool:
-        """Whether it is too old to be told."""
-        return not now < self.valid_until
-
-
-@dataclass(frozen=True, slots=True)
-class _Together:
-    """The bank in numbers: V of the packs whose charge MOSFET is closed, their highest cell and worst spread."""
-
-    voltage: float
-    hot: float
-    hottest: View
-    spread: float
-    low: float
-    current: float
-    capacity: float
-    state_of_charge: float
-    cells: int
-
-    @property
-    def battery(self) -> Battery:
-        return Battery(self.voltage, self.hot, self.current, self.capacity, self.cells)
+    one: Together
+    limits: Mapping[Key, CellLimits]
+    now: float
+    wall: float
+    seconds: float
 
 
 class Controller:
-    """State of the charge control: limits over time, phase, corrections, and the last thing that was known."""
+    """State of the charge control: limits over time, phase, corrections, and the last thing that was known.
+
+    ``expected`` are packs that are named one by one; without them those of the last days are.
+    """
 
     def __init__(
         self, setpoints: Setpoints, memory: Memory | None = None, expected: frozenset[Key] = frozenset()
@@ -112,26 +61,17 @@ class Controller:
         memory = memory or Memory()
         self._setpoints, self._memory, self._named = setpoints, memory, expected
         self._limits_of = CellLimitsOf(setpoints)
-        self._phases = Phases(memory.progress())
-        self._trim = Trim(infinite(memory.trim))
-        self._float_trim, self._brake = FloatTrim(memory.float_trim), Brake(infinite(memory.brake))
+        self._voltage = ChargeVoltage(memory)
         self._currents = Currents(setpoints, frozenset(keys(memory.empty)))
         self._requests, self._told, self._silence = Requests(), ToldCharge(), Silence()
         self._seen = dict(memory.seen)
-        self._sent = infinite(memory.sent)
         self._last: Decision | None = None
         self._begun: float | None = None
         self._waiting = True
         self._before = -inf
         self._goodbyes = 0
-        self._shown = Facts()
 
     # --- what the owner does --------------------------------------------------------------------------------
-
-    @property
-    def setpoints(self) -> Setpoints:
-        """What the owner allows."""
-        return self._setpoints
 
     def allow(self, setpoints: Setpoints) -> None:
         """The owner has changed what is allowed."""
@@ -141,7 +81,7 @@ class Controller:
 
     def ask(self, what: Literal["full", "balance"]) -> None:
         """Charge fully, or balance, now."""
-        self._phases.ask(what)
+        self._voltage.phases.ask(what)
 
     def wake(self, now: float) -> str:
         """Let an empty battery that sleeps be charged blindly for a while; why not, empty if it may."""
@@ -149,12 +89,17 @@ class Controller:
 
     def events(self) -> list[str]:
         """What happened since this was asked last, in words."""
-        found, self._phases.events = self._phases.events, []
+        phases = self._voltage.phases
+        found, phases.events = phases.events, []
         return found
+
+    def usable(self, bank: BankState) -> int:
+        """How many packs can be discharged."""
+        return self._currents.usable(bank)
 
     def memory(self) -> Memory:
         """What has to survive a restart."""
-        progress = self._phases.progress
+        voltage, progress = self._voltage, self._voltage.phases.progress
         return Memory(
             phase=progress.phase,
             clock=round(progress.clock),
@@ -168,10 +113,10 @@ class Controller:
             tried=progress.tried,
             unbalanced=tuple(progress.unbalanced),
             unlimited=progress.unlimited,
-            trim=finite(self._trim.value),
-            float_trim=round(self._float_trim.value, 3),
-            brake=finite(self._brake.value),
-            sent=finite(self._sent),
+            trim=finite(voltage.trim.value),
+            float_trim=round(voltage.float_trim.value, 3),
+            brake=finite(voltage.brake.value),
+            sent=finite(voltage.sent),
             empty=tuple(sorted(map(name, self._currents.emptiness.empty))),
             seen=self._seen,
         )
@@ -200,8 +145,8 @@ class Controller:
         for view in bank.counted:
             if not 0 <= wall - self._seen.get(name(view.key), -inf) < SEEN_EVERY:
                 self._seen[name(view.key)] = wall
-        for old in [one for one, at in self._seen.items() if wall - at > WEEK]:
-            del self._seen[old]
+                for old in [one for one, at in self._seen.items() if wall - at > WEEK]:
+                    del self._seen[old]
 
     def _waits(self, bank: BankState, now: float, wall: float) -> bool:
         """Whether packs that must be there have not been heard yet; only at the start, and not for long."""
@@ -217,100 +162,23 @@ class Controller:
     def _live(self, bank: BankState, now: float, wall: float, seconds: float) -> Decision:
         self._silence.over()
         limits = {view.key: self._limits_of(view) for view in bank.counted}
-        ever = self._limits_of.ever()
-        together = _together(bank)
-        narrowest = min(ever, key=lambda one: one.cells * one.charge)
-        aims = self._aims(ever)
-        wanted = self._phases.step(self._seen_by(together, aims), aims, now, wall, seconds)
-        charge = aims.balance if self._phases.phase == "balance" else aims.charge
-        battery = together.battery
-        trim = self._trim.step(battery, charge, aims.floating, seconds)
-        if self._phases.phase == "float" and wanted <= aims.floating * aims.cells:
-            self._float_trim.step(battery, min(one.floating for one in ever), seconds)
+        one, narrowest, voltage = together(bank), self._limits_of.narrowest, self._voltage
+        voltage.aim(one, narrowest, self._setpoints, now, wall, seconds)
         starting = self._begun is not None and now - self._begun <= WAIT
-        situation = Permitted(bank, limits, charge, self._phases.phase, self._sent, together.state_of_charge)
-        charging, discharging = self._currents.step(situation, battery, now, seconds, starting=starting)
+        situation = Permitted(bank, limits, voltage.charge, voltage.phases.phase, voltage.sent, one.state_of_charge)
+        currents = self._currents.step(situation, one.battery, now, seconds, starting=starting)
         stopped = self._currents.allowed["charge"].amps < NOTHING
-        brake = self._brake.step(battery, narrowest.chemistry.tapering, now, seconds, stopped=stopped)
-        self._sent = _downwards(min(wanted, trim, brake))
-        told = _downwards(min(wanted, trim, brake) + self._setpoints.offset)
-        why = self._voltage_reason(told, (wanted, trim, brake), narrowest, together)
-        return self._decided(bank, limits, together, (told, why), charging, discharging, now, wall, seconds)
+        told = voltage.tell(one, narrowest, self._setpoints, now, seconds, stopped=stopped)
+        self._last = self._decided(_Moment(bank, one, limits, now, wall, seconds), told, *currents)
+        return self._last
 
-    def _aims(self, ever: list[CellLimits]) -> Aims:
-        cells = min(one.cells for one in ever)
-        per_cell = 1 / cells
-        charge = min(one.cells * one.charge for one in ever) * per_cell
-        floating = min(one.cells * one.floating for one in ever) * per_cell + self._float_trim.value * per_cell
-        return Aims(
-            charge=charge,
-            floating=min(floating, charge),
-            balance=min(one.cells * one.balance for one in ever) * per_cell,
-            rebulk=min(one.chemistry.rebulk for one in ever),
-            cells=cells,
-            limit=self._setpoints.limit,
-            drop=self._setpoints.drop,
-            days=self._setpoints.days,
-        )
-
-    def _seen_by(self, together: _Together, aims: Aims) -> Seen:
-        return Seen(
-            voltage=together.voltage / together.cells,
-            hot=together.hot,
-            spread=together.spread,
-            current=together.current,
-            capacity=together.capacity,
-            state_of_charge=together.state_of_charge,
-            sent=min(self._sent, aims.charge * aims.cells),
-            trimmed=self._trim.active,
-        )
-
-    def _voltage_reason(
-        self, told: float, voltages: tuple[float, float, float], narrowest: CellLimits, together: _Together
-    ) -> str:
-        wanted, trim, brake = voltages
-        phase = self._phases.phase
-        if brake < min(wanted, trim):
-            why = f"brake, as {together.current:.0f} A flow although charging is stopped"
-        elif trim < wanted and together.hot > narrowest.charge:
-            high = together.hottest.high
-            why = f"trimmed for cell {high.label} at {high.value:.2f} V"
-        elif trim < wanted:
-            why = f"trimmed, as the battery came to more than {narrowest.cells * narrowest.charge:.1f} V"
-        elif phase == "float":
-            why = "float"
-        elif phase == "limited":
-            why = f"limited to {self._setpoints.limit:.0f} %"
-        elif phase == "balance":
-            why = "balance voltage of the owner"
-        else:
-            why = narrowest.why
-        offset = f", with an offset of {self._setpoints.offset:+.1f} V" if self._setpoints.offset else ""
-        return f"charge up to {told:.1f} V: {why}{offset}"
-
-    def _decided(
-        self,
-        bank: BankState,
-        limits: Mapping[Key, CellLimits],
-        together: _Together,
-        voltage: tuple[float, str],
-        charging: Limit,
-        discharging: Limit,
-        now: float,
-        wall: float,
-        seconds: float,
-    ) -> Decision:
-        least = min(one.cells * max(one.empty, one.least or 0.0) for one in limits.values())
-        empty = self._currents.all_empty(bank)
-        hungry = empty or self._hungry(bank, limits)
-        due = self._phases.due(self._setpoints.days, wall)
-        wanted = self._requests.step(
-            self._setpoints.grid, together.current, together.capacity, seconds, starving=hungry, due=due
-        )
+    def _decided(self, moment: _Moment, voltage: tuple[float, str], charging: Limit, discharging: Limit) -> Decision:
+        least = min(one.cells * max(one.empty, one.least or 0.0) for one in moment.limits.values())
+        empty = self._currents.all_empty(moment.bank)
         may = {direction: one.amps >= NOTHING for direction, one in self._currents.allowed.items()}
-        charge, why = self._charge_told(together, limits, now, empty=empty)
-        self._shown = self._facts(bank, limits, wall)
-        self._last = Decision(
+        wanted = self._wanted(moment, empty=empty)
+        charge, why = self._charge_told(moment, empty=empty)
+        return Decision(
             charge_voltage=voltage[0],
             charge_current=charging.amps,
             discharge_current=discharging.amps,
@@ -319,7 +187,7 @@ class Controller:
             discharge_enabled=may["discharge"],
             state_of_charge=charge,
             wanted=Wanted(now=may["charge"] and wanted.now, full=wanted.full),
-            phase=self._phases.phase,
+            phase=self._voltage.phases.phase,
             reasons={
                 "charge_voltage": voltage[1],
                 "charge_current": self._worded("charge", charging),
@@ -327,77 +195,75 @@ class Controller:
                 "discharge_voltage": f"discharge down to {least:.1f} V",
                 "state_of_charge": why,
             },
-            bank=bank,
-            valid_until=now + self._setpoints.valid_for,
-            facts=self._shown,
+            bank=moment.bank,
+            valid_until=moment.now + self._setpoints.valid_for,
+            facts=self._facts(moment),
         )
-        return self._last
 
     def _worded(self, direction: Literal["charge", "discharge"], limit: Limit) -> str:
         if self._currents.allowed[direction].amps < NOTHING:
             return f"{direction} stopped: {limit.why}"
         return f"{direction} limited to {round(limit.amps, 1):g} A: {limit.why}"
 
-    def _hungry(self, bank: BankState, limits: Mapping[Key, CellLimits]) -> bool:
-        """Whether every pack is empty, or rests so low that it soon will be."""
-        return all(
+    def _wanted(self, moment: _Moment, *, empty: bool) -> Wanted:
+        """What is asked of the grid: every pack is empty, or rests so low that it soon will be."""
+        starving = empty or all(
             self._currents.emptiness.is_empty(view.key)
-            or (abs(view.current) < REST * capacity_of(view) and view.low.value <= limits[view.key].chemistry.hungry)
-            for view in bank.counted
+            or (
+                abs(view.current) < REST * capacity_of(view)
+                and view.low.value <= moment.limits[view.key].chemistry.hungry
+            )
+            for view in moment.bank.counted
+        )
+        due = self._voltage.phases.due(self._setpoints.days, moment.wall)
+        one = moment.one
+        return self._requests.step(
+            self._setpoints.grid, one.current, one.capacity, moment.seconds, starving=starving, due=due
         )
 
-    def _charge_told(
-        self, together: _Together, limits: Mapping[Key, CellLimits], now: float, *, empty: bool
-    ) -> tuple[float, str]:
+    def _charge_told(self, moment: _Moment, *, empty: bool) -> tuple[float, str]:
+        one = moment.one
         if not self._setpoints.soc_follows:
-            return together.state_of_charge, ""
-        chemistry = next(iter(limits.values())).chemistry
-        resting = abs(together.current) < REST * together.capacity
+            return one.state_of_charge, ""
+        chemistry = next(iter(moment.limits.values())).chemistry
+        resting = abs(one.current) < REST * one.capacity
         thresholds = chemistry.rested, chemistry.sunk, chemistry.sinking
+        floor = self._setpoints.floor
         return self._told.step(
-            together.state_of_charge,
-            together.low,
-            thresholds,
-            self._setpoints.floor,
-            now,
-            resting=resting,
-            empty=empty,
+            one.state_of_charge, one.low, thresholds, floor, moment.now, resting=resting, empty=empty
         )
 
-    def _facts(self, bank: BankState, limits: Mapping[Key, CellLimits], wall: float) -> Facts:
-        progress = self._phases.progress
-        since = progress.last_full
-        narrowest = min(limits.values(), key=lambda one: one.charge)
-        usable = self._currents.usable(bank)
+    def _facts(self, moment: _Moment) -> Facts:
+        progress, narrowest = self._voltage.phases.progress, self._limits_of.narrowest
+        since, trim = progress.last_full, self._voltage.trim.value
+        counted, limits, emptiness = moment.bank.counted, moment.limits, self._currents.emptiness
         return Facts(
             last_full=since,
-            days_since_full=None if since is None else max(0.0, (wall - since) / DAY),
+            days_since_full=None if since is None else max(0.0, (moment.wall - since) / DAY),
             absorbed=progress.clock,
             learned=progress.learned,
-            trim=0.0 if self._trim.value == inf else max(0.0, narrowest.cells * narrowest.charge - self._trim.value),
-            may_charge=sum(view.may_charge for view in bank.counted),
-            may_discharge=usable,
-            empty=tuple(view.label for view in bank.counted if self._currents.emptiness.is_empty(view.key)),
-            chemistry=narrowest.chemistry.name,
+            trim=0.0 if trim == inf else max(0.0, narrowest.cells * narrowest.charge - trim),
+            may_charge=len([view for view in counted if view.may_charge]),
+            may_discharge=self._currents.usable(moment.bank),
+            empty=tuple([view.label for view in counted if emptiness.is_empty(view.key)]),
+            chemistry=narrowest.chemistry,
             charge_voltage=narrowest.charge,
             float_voltage=narrowest.floating,
-            empty_voltage=max(one.empty for one in limits.values()),
+            empty_voltage=narrowest.empty,
             asleep=all(
-                self._currents.emptiness.is_empty(view.key) or view.low.value < limits[view.key].empty + NEARLY
-                for view in bank.counted
+                [emptiness.is_empty(view.key) or view.low.value < limits[view.key].empty + NEARLY for view in counted]
             ),
-            findings=self._findings(wall),
+            findings=self._findings(moment.wall),
         )
 
     def _findings(self, wall: float) -> tuple[str, ...]:
-        progress, found = self._phases.progress, []
+        progress, found = self._voltage.phases.progress, []
         if progress.doubtful:
             found.append("the inverter's meter reads more than 0.6 V high: measure at its terminals")
-        days = {int(at // DAY) for at in progress.unbalanced if wall - at < 30 * DAY}
+        days = {int(at // DAY) for at in progress.unbalanced if wall - at < UNBALANCED_WITHIN * DAY}
         if len(days) >= UNBALANCED_DAYS:
-            found.append(
-                f"on {len(days)} days charging ended with more than {1000 * BALANCED:.0f} mV between the cells"
-            )
+            spread = 1000 * BALANCED
+            found.append(f"on {len(days)} days charging ended with more than {spread:.0f} mV between the cells")
         return tuple(found)
 
     # --- without data, and at the end -----------------------------------------------------------------------
@@ -405,18 +271,14 @@ class Controller:
     def _without(self, now: float) -> Decision | None:
         if self._last is None:
             return None
+        narrowest = self._limits_of.narrowest
         self._currents.stop(now, discharge=False)
-        floating = min((one.cells * one.floating for one in self._limits_of.ever()), default=inf)
-        found = self._silence.step(self._last, self._setpoints, self._rested(), floating, now)
+        found = self._silence.step(
+            self._last, self._setpoints, narrowest.rested, narrowest.cells * narrowest.floating, now
+        )
         if found is None or found.discharge_current < NOTHING:
             self._currents.stop(now, discharge=True)
-        if found:
-            self._sent = found.charge_voltage - self._setpoints.offset
         return found
-
-    def _rested(self) -> float:
-        """V that the lowest cell must have had without data."""
-        return min((one.chemistry.rested for one in self._limits_of.ever()), default=LFP.rested)
 
     def _goodbye(self, decision: Decision) -> Decision:
         """No charge; loads off the grid keep their battery."""
@@ -426,34 +288,3 @@ class Controller:
             return found
         reasons["discharge_current"] = "discharge stopped: switched off"
         return replace(found, discharge_current=0.0, discharge_enabled=False)
-
-
-def _downwards(voltage: float) -> float:
-    """The voltage in steps that the wire can say, never a higher one."""
-    return floor(round(voltage * RESOLUTION, 6)) / RESOLUTION
-
-
-def _together(bank: BankState) -> _Together:
-    views = bank.counted
-    closed = [view for view in views if view.charge_closed] or list(views)
-    hottest = max(closed, key=_highest)
-    # a full cell that is heard counts even where its pack does not: the MOSFET may be stuck
-    for one in bank.excluded:
-        if one.view is not None and one.view.charge_closed and one.view.high.value > hottest.high.value:
-            hottest = one.view
-    charge = bank.state_of_charge
-    return _Together(
-        voltage=max(view.voltage for view in closed),
-        hot=hottest.high.value,
-        hottest=hottest,
-        spread=max(view.high.value - view.low.value for view in closed),
-        low=min(view.low.value for view in views),
-        current=sum(view.current for view in views),
-        capacity=sum(map(capacity_of, views)),
-        state_of_charge=0.0 if charge is None else charge,
-        cells=min(view.cells for view in closed),
-    )
-
-
-def _highest(view: View) -> float:
-    return view.high.value

@@ -5,11 +5,12 @@ has come back some way, so that a limit at its edge does not flutter. By charge 
 drift, cells do not.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 from jkbms_addon.bank.candidate import Key, View
+from jkbms_addon.battery.alarms import Direction
 from jkbms_addon.charging.cell_limits import CellLimits
 
 TAIL: Final = 0.05  # of the current that is left near the stop, so that the balancer can work
@@ -23,6 +24,9 @@ TEMPERATURE_BACK: Final = 2.0  # K
 MOSFET_BACK: Final = 5.0  # K
 EMPTY_SHARE: Final = 0.25  # of the current that is left where a pack is nearly empty
 C_RATE: Final = 0.5  # A per Ah where the settings are unknown
+
+UNKNOWN: Final = 10.0  # A of a pack of which nothing is known
+MOST: Final = 3000.0  # A that a setting can mean
 
 Cause = Literal["", "cell", "cold", "hot", "mosfet", "temperature", "low"]
 
@@ -44,16 +48,18 @@ class Latches:
     def __init__(self) -> None:
         self._held: set[tuple[Key, str, Cause]] = set()
 
-    def share(self, key: Key, direction: str, cause: Cause, factor: float, *, back: bool) -> Share:
+    def factor(self, key: Key, direction: str, cause: Cause, factor: float, *, back: bool) -> float:
         """The share of one curve, remembered while it is 0 and not ``back``."""
+        if factor > 0 and not self._held:
+            return factor
+        latch = (key, direction, cause)
         if factor <= 0:
-            self._held.add((key, direction, cause))
-            return Share(0.0, cause)
-        if self._held and (key, direction, cause) in self._held:
+            self._held.add(latch)
+        elif latch in self._held:
             if not back:
-                return Share(0.0, cause)
-            self._held.discard((key, direction, cause))
-        return Share(factor, cause)
+                return 0.0
+            self._held.discard(latch)
+        return max(0.0, factor)
 
 
 def falling(value: float, full: float, zero: float) -> float:
@@ -79,7 +85,9 @@ def by_cold(temperature: float, lowest: float) -> float:
     points = FULL_CHARGE_ABOVE
     if above <= points[0][0]:
         return 0.0
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    if above >= points[-1][0]:
+        return 1.0
+    for (x0, y0), (x1, y1) in pairwise(points):
         if above < x1:
             return y0 + (y1 - y0) * (above - x0) / (x1 - x0)
     return 1.0
@@ -94,55 +102,50 @@ def by_lowest_cell(low: float, limits: CellLimits) -> float:
 
 def charging(view: View, limits: CellLimits, latches: Latches) -> Share:
     """Share of its charge current that a pack bears, by the narrowest of all curves."""
-    return _narrowest(_charging(view, limits, latches))
-
-
-def _charging(view: View, limits: CellLimits, latches: Latches) -> Iterator[Share]:
-    cell = view.high.value
+    key, cell = view.key, view.high.value
     back = cell <= limits.stop - CELL_BACK
-    yield latches.share(view.key, "charge", "cell", by_highest_cell(cell, limits), back=back)
+    found = latches.factor(key, "charge", "cell", by_highest_cell(cell, limits), back=back)
+    cause: Cause = "cell"
     if view.coldest is None or view.warmest is None:
-        yield Share(0.0, "temperature")
-        return
+        return Share(0.0, "temperature") if found > 0 else Share(0.0, cause)
     cold, hot = view.coldest.value, view.warmest.value
-    factor, back = by_cold(cold, limits.cold), cold >= limits.cold + TEMPERATURE_BACK
-    yield latches.share(view.key, "charge", "cold", factor, back=back)
+    back = cold >= limits.cold + TEMPERATURE_BACK
+    factor = latches.factor(key, "charge", "cold", by_cold(cold, limits.cold), back=back)
+    if factor < found:
+        found, cause = factor, "cold"
     factor, back = falling(hot, limits.hot - HOT_WIDTH, limits.hot), hot <= limits.hot - TEMPERATURE_BACK
-    yield latches.share(view.key, "charge", "hot", factor, back=back)
-    yield _mosfet(view, limits, latches)
+    factor = latches.factor(key, "charge", "hot", factor, back=back)
+    if factor < found:
+        found, cause = factor, "hot"
+    factor = _mosfet(view, limits, latches)
+    return Share(factor, "mosfet") if factor < found else FULL if found >= 1 else Share(found, cause)
 
 
 def discharging(view: View, limits: CellLimits, low: float, latches: Latches) -> Share:
     """Share of its discharge current that a pack bears; ``low`` is its smoothed lowest cell in V."""
-    return _narrowest(_discharging(view, limits, low, latches))
-
-
-def _discharging(view: View, limits: CellLimits, low: float, latches: Latches) -> Iterator[Share]:
-    yield Share(by_lowest_cell(low, limits), "low")
+    key, found = view.key, by_lowest_cell(low, limits)
+    cause: Cause = "low"
     if view.coldest is not None and view.warmest is not None:
         cold, hot = view.coldest.value, view.warmest.value
         factor = falling(cold, limits.discharge_cold + COLD_WIDTH, limits.discharge_cold)
         back = cold >= limits.discharge_cold + TEMPERATURE_BACK
-        yield latches.share(view.key, "discharge", "cold", factor, back=back)
+        factor = latches.factor(key, "discharge", "cold", factor, back=back)
+        if factor < found:
+            found, cause = factor, "cold"
         factor = falling(hot, limits.discharge_hot - HOT_WIDTH, limits.discharge_hot)
         back = hot <= limits.discharge_hot - TEMPERATURE_BACK
-        yield latches.share(view.key, "discharge", "hot", factor, back=back)
-    yield _mosfet(view, limits, latches)
+        factor = latches.factor(key, "discharge", "hot", factor, back=back)
+        if factor < found:
+            found, cause = factor, "hot"
+    factor = _mosfet(view, limits, latches)
+    return Share(factor, "mosfet") if factor < found else FULL if found >= 1 else Share(found, cause)
 
 
-def _mosfet(view: View, limits: CellLimits, latches: Latches) -> Share:
+def _mosfet(view: View, limits: CellLimits, latches: Latches) -> float:
     if view.mosfet is None:
-        return FULL
+        return 1.0
     factor = falling(view.mosfet, limits.mosfet - MOSFET_WIDTH, limits.mosfet)
-    return latches.share(view.key, "both", "mosfet", factor, back=view.mosfet <= limits.mosfet - MOSFET_BACK)
-
-
-def _narrowest(shares: Iterator[Share]) -> Share:
-    found = FULL
-    for share in shares:
-        if share.factor < found.factor:
-            found = share
-    return found
+    return latches.factor(view.key, "both", "mosfet", factor, back=view.mosfet <= limits.mosfet - MOSFET_BACK)
 
 
 def cause(view: View, share: Share) -> str:
@@ -160,23 +163,24 @@ def cause(view: View, share: Share) -> str:
     return f"sensor {probe.label} at {probe.value:.1f} °C"
 
 
-@dataclass(frozen=True, slots=True)
-class Rating:
-    """What a pack bears when nothing hinders, in A, and why."""
+def rating(view: View, direction: Direction) -> float:
+    """Current of a pack in A by its settings, else by its capacity; never by what the whole bank is allowed."""
+    setting = _setting(view, direction)
+    if setting is not None:
+        return setting
+    return UNKNOWN if view.capacity is None else C_RATE * view.capacity
 
-    amps: float
-    why: str
 
-
-def rating(view: View, direction: Literal["charge", "discharge"]) -> Rating:
-    """Current of a pack by its settings, else by its capacity; never by what the whole bank is allowed."""
-    pack = view.pack
-    setting = pack.max_charge_current if direction == "charge" else pack.max_discharge_current
-    if setting is not None and 0 <= setting <= 3000:
-        return Rating(setting, f"over-current setting of pack {view.label}, {setting:g} A")
+def rated(view: View, direction: Direction) -> str:
+    """In words what that current rests on."""
+    setting = _setting(view, direction)
+    if setting is not None:
+        return f"over-current setting of pack {view.label}, {setting:g} A"
     if view.capacity is not None:
-        return Rating(C_RATE * view.capacity, f"{C_RATE:g} C of pack {view.label}, whose settings are unknown")
-    return Rating(UNKNOWN, f"neither settings nor capacity of pack {view.label} are known")
+        return f"{C_RATE:g} C of pack {view.label}, whose settings are unknown"
+    return f"neither settings nor capacity of pack {view.label} are known"
 
 
-UNKNOWN: Final = 10.0  # A of a pack of which nothing is known
+def _setting(view: View, direction: Direction) -> float | None:
+    setting = view.pack.max_charge_current if direction == "charge" else view.pack.max_discharge_current
+    return setting if setting is not None and 0 <= setting <= MOST else None

@@ -4,9 +4,9 @@ Theory of operation. ``bulk`` charges to the ceiling, the owner's voltage. It en
 voltage, when one cell has it, or when the current has dwindled for 15 min although the voltage told is not reached:
 then the inverter's meter reads high, and by how much is learned. ``absorption`` holds the ceiling until the battery is
 *full* (voltage there, hardly any current, every pack balanced, all for 10 min) or its clock is over; the clock runs only
-at that voltage and with little current. ``float`` goes down 0.1 V a minute, whatever the battery does, and stays until
+at that voltage and with little current. ``float`` goes down 0.1 V a minute whatever the battery does, and stays until
 the battery was used, its voltage is low, or a full charge is due. ``limited`` is where the owner wants less than 100 %:
-no current, and a voltage that is lowered while one flows. ``balance`` is one absorption at a voltage of its own, on
+no current, and a voltage that is lowered while one flows. ``balance`` is one absorption at its own voltage, on
 request. Only *full* resets the day counter. What was learned moves thresholds, never the voltage that is told.
 Voltages here are V per cell unless named ``bank``; currents A; times s, ``wall`` since 1970, all else monotonic.
 """
@@ -130,7 +130,7 @@ class Phases:
             progress.counted_from = wall
         following = self._asked_for() or self._step(seen, aims, now, wall, seconds)
         if following != progress.phase:
-            self._enter(following, seen, aims, now, wall)
+            self._enter(following, seen, aims, now)
         self._asked = ""
         return self._wanted(seen, aims, seconds)
 
@@ -147,7 +147,7 @@ class Phases:
     def _step(self, seen: Seen, aims: Aims, now: float, wall: float, seconds: float) -> Phase:
         phase = self.progress.phase
         if phase == "bulk":
-            return self._bulk(seen, aims, now, seconds)
+            return self._bulk(seen, aims, now)
         if phase == "absorption":
             return self._absorption(seen, aims, now, wall, seconds)
         if phase == "float":
@@ -156,7 +156,7 @@ class Phases:
             return self._limited(seen, aims, wall)
         return self._balance(seen, aims, now, wall, seconds)
 
-    def _bulk(self, seen: Seen, aims: Aims, now: float, seconds: float) -> Phase:
+    def _bulk(self, seen: Seen, aims: Aims, now: float) -> Phase:
         progress = self.progress
         progress.highest = max(progress.highest, seen.state_of_charge)
         if seen.state_of_charge <= progress.highest - aims.drop - FORGET:
@@ -266,7 +266,7 @@ class Phases:
     def _reference(self, aims: Aims) -> float:
         return aims.charge - self.progress.learned / aims.cells
 
-    def _enter(self, phase: Phase, seen: Seen, aims: Aims, now: float, wall: float) -> None:
+    def _enter(self, phase: Phase, seen: Seen, aims: Aims, now: float) -> None:
         progress, before = self.progress, self.progress.phase
         progress.phase = phase
         for lasting in self._lasting.values():

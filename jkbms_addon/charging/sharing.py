@@ -7,10 +7,12 @@ really share is measured.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from jkbms_addon.bank.candidate import Key, View
-from jkbms_addon.charging.derating import Rating, Share, cause
+from jkbms_addon.battery.alarms import Direction
+from jkbms_addon.charging.derating import Share, cause, rated
 from jkbms_addon.charging.slew import Limit
 
 MARGIN: Final = 0.9  # of the packs' limits, because currents are never shared ideally
@@ -27,55 +29,48 @@ def capacity_of(view: View) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A pack through which current may flow: its full rating, the share of it that it bears now, its weight in Ah."""
+    """A pack through which current may flow: its rating in A, the share of it that it bears now, its weight in Ah."""
 
     view: View
-    rating: Rating
+    rating: float
     share: Share
-    capacity: float
+    weight: float
 
-    @property
-    def limit(self) -> Limit:
-        """What it bears now."""
-        why = self.rating.why if self.share.factor >= 1 else cause(self.view, self.share)
-        return Limit(self.rating.amps * self.share.factor, why)
+    def why(self, direction: Direction) -> str:
+        """What makes its current what it is."""
+        return rated(self.view, direction) if self.share.factor >= 1 else cause(self.view, self.share)
 
 
 def together_charging(carriers: Sequence[Carrier]) -> tuple[Limit, float]:
     """What the bank may be charged with, and what it could be if no pack were hindered, in A."""
-    total = sum(one.capacity for one in carriers)
-    narrowest, full = carriers[0], float("inf")
-    least = float("inf")
+    total = sum([one.weight for one in carriers])
+    narrowest, least, full = carriers[0], inf, inf
     for one in carriers:
-        scale = MARGIN * total / one.capacity
-        full = min(full, scale * one.rating.amps)
-        amps = scale * one.rating.amps * one.share.factor
+        amps = MARGIN * one.rating * total / one.weight
+        full = min(full, amps)
+        amps *= one.share.factor
         if amps < least:
             narrowest, least = one, amps
-    return Limit(least, narrowest.limit.why), full
+    return Limit(least, narrowest.why("charge")), full
 
 
 def together_discharging(carriers: Sequence[Carrier], shares: "Shares") -> Limit:
     """What the bank may be discharged with, in A."""
-    total = sum(one.capacity for one in carriers)
-    amps = [one.rating.amps * one.share.factor for one in carriers]
-    hindered = [one for one in carriers if one.share.factor < 1]
-    worst = min(hindered, key=_factor) if hindered else min(carriers, key=_rated)
-    found = Limit(MARGIN * sum(amps), worst.limit.why)
+    total = sum([one.weight for one in carriers])
+    amps, worst = 0.0, carriers[0]
+    bound, bounding = inf, carriers[0]
     for one in carriers:
-        share = shares.of(one.view.key, one.capacity / total)
-        bound = MEASURED * one.rating.amps / share if share > 0 else float("inf")
-        if bound < found.amps:
-            found = Limit(bound, f"pack {one.view.label} carries {100 * share:.0f} %: {one.rating.why}")
-    return found
-
-
-def _factor(carrier: Carrier) -> float:
-    return carrier.share.factor
-
-
-def _rated(carrier: Carrier) -> float:
-    return carrier.rating.amps
+        amps += MARGIN * one.rating * one.share.factor
+        if (one.share.factor, one.rating) < (worst.share.factor, worst.rating):
+            worst = one
+        share = shares.of(one.view.key, one.weight / total)
+        if share > 0 and MEASURED * one.rating < bound * share:
+            bound, bounding = MEASURED * one.rating / share, one
+    if amps <= bound:
+        return Limit(amps, worst.why("discharge"))
+    share = shares.of(bounding.view.key, bounding.weight / total)
+    label = bounding.view.label
+    return Limit(bound, f"pack {label} carries {100 * share:.0f} %: {rated(bounding.view, 'discharge')}")
 
 
 class Shares:

@@ -9,13 +9,11 @@ empty when it was last heard; after ``hold`` s it is 0, too, or nothing at all i
 
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from jkbms_addon.charging.decision import Decision
 from jkbms_addon.charging.requests import Wanted
 from jkbms_addon.charging.setpoints import Setpoints
-
-if TYPE_CHECKING:
-    from jkbms_addon.charging.decide import Decision
 
 WHY: Final = "no battery is heard"
 MOST: Final = 0.3  # A per Ah that may be discharged blindly
@@ -38,7 +36,7 @@ class Silence:
         """A battery is heard."""
         self._since, self._awake_until = inf, -inf
 
-    def wake(self, last: "Decision | None", now: float) -> str:
+    def wake(self, last: Decision | None, now: float) -> str:
         """Charge blindly for ten minutes; why not, empty where it may."""
         if last is None or self._since == inf:
             return "batteries are heard" if last else "no battery was ever heard"
@@ -50,9 +48,7 @@ class Silence:
         self._awake_until = now + WAKE_FOR
         return ""
 
-    def step(
-        self, last: "Decision", setpoints: Setpoints, rested: float, floating: float, now: float
-    ) -> "Decision | None":
+    def step(self, last: Decision, setpoints: Setpoints, rested: float, floating: float, now: float) -> Decision | None:
         """What is told now, None for nothing; ``rested`` in V of the lowest cell, ``floating`` in V of the bank."""
         self._since = min(self._since, now)
         silent = now - self._since
@@ -86,7 +82,7 @@ class Silence:
         )
 
     @staticmethod
-    def _bearable(last: "Decision", rested: float) -> float:
+    def _bearable(last: Decision, rested: float) -> float:
         """A that the battery bears blindly, as far from empty as it was."""
         bank = last.bank
         capacity = bank.full_charge_capacity

@@ -1,4 +1,4 @@
-"""What pulls the charge voltage back: a runner cell, an inverter whose meter is off, one that ignores the current. Pure.
+"""What pulls the charge voltage back: a runner cell, a meter that is off, an inverter that ignores currents. Pure.
 
 Theory of operation. Three corrections, each a voltage of the bank that may only lower what is told. The *trim* falls
 while a cell is above the charge voltage or the battery above its ceiling, the faster the more, until it lies below the

@@ -7,7 +7,7 @@ from typing import Final
 
 from jkbms_addon.battery.quantities import Scalar
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.charging.decide import Decision, Facts
+from jkbms_addon.charging.decision import Decision, Facts
 from jkbms_addon.charging.owner import Owner, effective
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.inverter.state import State, Targets, said

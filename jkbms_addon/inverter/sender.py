@@ -14,7 +14,8 @@ from typing import Final
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.charging.cadence import PERIOD, Cadence
 from jkbms_addon.charging.control import Control
-from jkbms_addon.charging.decide import GOODBYES, Decision
+from jkbms_addon.charging.decide import GOODBYES
+from jkbms_addon.charging.decision import Decision
 from jkbms_addon.errors import LinkError
 from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.inverter.profiles import PROFILES, frames, ids

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from jkbms_addon.bank.bank import BankState
 from jkbms_addon.bank.candidate import Extreme, View
 from jkbms_addon.battery.alarms import Trouble, alarm_of
-from jkbms_addon.charging.decide import Decision
+from jkbms_addon.charging.decision import Decision
 from jkbms_addon.charging.phases import Phase
 from jkbms_addon.errors import OptionsError
 

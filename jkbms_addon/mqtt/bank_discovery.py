@@ -136,7 +136,7 @@ def inverter_topic(topics: Topics, leaf: str = "state") -> str:
 
 
 def bank_payload(topics: Topics, labels: Iterable[str], report: Report | None = None) -> Payload:
-    """Announcement of the bank; ``labels`` are those of the packs; with a ``report`` the limits and the owner's numbers."""
+    """Announcement of the bank; ``labels`` are those of the packs; with a ``report`` its limits and numbers, too."""
     shares = {
         f"{SHARING}{label.replace('/', '_')}": _measured(f"Share of pack {label}", "%", None, 1) for label in labels
     }

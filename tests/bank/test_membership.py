@@ -33,11 +33,11 @@ class Heard:
         self.store.update(bus, Reading(address, "about", {"serial_number": serial}, format="pb"))
 
     def reasons(self, membership: Membership) -> dict[str, str]:
-        state = BatteryBank(membership.expected).step(membership.members(self.store, self.now), self.now)
+        state = BatteryBank(membership.expected).step(membership.candidates(self.store, self.now), self.now)
         return {one.name: one.reason for one in state.excluded}
 
     def counted(self, membership: Membership) -> list[str]:
-        state = BatteryBank(membership.expected).step(membership.members(self.store, self.now), self.now)
+        state = BatteryBank(membership.expected).step(membership.candidates(self.store, self.now), self.now)
         return [view.name for view in state.counted]
 
 
@@ -64,7 +64,7 @@ def test_ages_on_a_can_bus(form: str, age: float, aging: bool, silent: bool) -> 
     heard = Heard("a")
     heard.hear("a", 1, form)
     heard.now += age
-    (one,) = Membership(heard.buses).members(heard.store, heard.now)
+    (one,) = Membership(heard.buses).candidates(heard.store, heard.now)
     state = BatteryBank().step([one], heard.now)
     assert (not state.counted, not state.counted or state.aging) == (silent, aging)
 
@@ -78,7 +78,7 @@ def test_ages_where_batteries_are_asked(interval: float, valid_for: float, hold:
     heard.hear("a", 1, valid_for=valid_for)
     bms = heard.buses["a"].bms(1)
     bms.expected, bms.valid_for = interval, valid_for
-    (one,) = Membership(heard.buses).members(heard.store, heard.now)
+    (one,) = Membership(heard.buses).candidates(heard.store, heard.now)
     assert (one.hold_after, one.stale_after) == (hold, stale)
 
 
@@ -86,7 +86,7 @@ def test_without_its_settings_a_battery_that_is_asked_does_not_count() -> None:
     heard = Heard("a")
     heard.hear("a", 1)
     asked = Membership(heard.buses, asked=frozenset({"a"}))
-    assert asked.members(heard.store, heard.now) == []  # they come within seconds, which is worth no alarm
+    assert asked.candidates(heard.store, heard.now) == []  # they come within seconds, which is worth no alarm
     for _ in range(61):
         heard.now += 1
         heard.hear("a", 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 from jkbms_addon.battery.plausibility import Gate
 from jkbms_addon.charging.control import Control
-from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.inverter.profiles import PYLONTECH, frames
 from jkbms_addon.simulator.can import can_bms
 from jkbms_addon.wire.jkcan import frames as jkcan
@@ -15,7 +15,7 @@ from jkbms_addon.wire.pb import frames as jk02
 from jkbms_addon.wire.pb.frames import Attribution, Frame
 from jkbms_addon.wire.pb.modbus import LIVE, acknowledgement
 from jkbms_addon.wire.ttl import frames as legacy
-from tests.bank.packs import member
+from tests.bank.packs import candidate
 from tests.benchmarks import floor
 from tests.benchmarks.figures import Action, against, microseconds, show
 from tests.conftest import captures
@@ -109,8 +109,8 @@ def measure(times: int = 4000) -> None:
 
 def bank() -> Control:
     """The inverter's path with 15 packs; every look at the clock is a second later."""
-    packs = [member(n) for n in range(1, 16)]
-    return Control(lambda _now: packs, lambda: 0.0, policy=Policy())
+    packs = [candidate(n) for n in range(1, 16)]
+    return Control(lambda _now: packs, lambda: 0.0, setpoints=Setpoints())
 
 
 def told() -> Action:

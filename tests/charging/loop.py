@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from jkbms_addon.bank.bank import BankState, BatteryBank
-from jkbms_addon.charging.decide import Controller, Decision
+from jkbms_addon.charging.decide import Controller
+from jkbms_addon.charging.decision import Decision
 from jkbms_addon.charging.memory import Memory
 from jkbms_addon.charging.setpoints import Setpoints
-from tests.charging.packs import WALL
+from tests.bank.packs import WALL
 from tests.charging.plant import DAY, Plant, candidates
 
 
@@ -103,7 +104,7 @@ class Loop:
         voltage = max(one.voltage for one in closed)
         seen.seconds += seconds
         seen.voltage_most = max(seen.voltage_most, voltage - ceiling)
-        seen.cell_most = max(seen.cell_most, max(one.high - one.ovp for one in self.plant.packs))
+        seen.cell_most = max(seen.cell_most, *(one.high - one.ovp for one in self.plant.packs))
         seen.above += seconds * (voltage > ceiling + 0.1)
         seen.charged += max(0.0, flowing) * seconds / 3600
         seen.high += seconds * (voltage / 16 > 3.40)
@@ -114,7 +115,7 @@ class Loop:
             seen.blind += self.running and before is not None
             return
         seen.told_most = max(seen.told_most, now.charge_voltage - ceiling)
-        if not now.lost and now.discharge_current <= 0 and self.controller._currents.usable(self.state):
+        if not now.lost and now.discharge_current <= 0 and self.controller.usable(self.state):
             seen.told_dark += seconds
         seen.grid = seen.grid or now.wanted.now or now.wanted.full
         if before is not None:

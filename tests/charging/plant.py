@@ -9,13 +9,14 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import exp, inf, pi, sin
 from random import Random
 from typing import Literal
 
 from jkbms_addon.bank.candidate import Candidate
 from jkbms_addon.battery.quantities import Value, typed
-from jkbms_addon.charging.decide import Decision
+from jkbms_addon.charging.decision import Decision
 
 CURVE = (
     (-0.05, 1.0), (0, 2.45), (0.005, 2.62), (0.01, 2.74), (0.02, 2.90), (0.035, 3.00), (0.05, 3.06), (0.075, 3.13),
@@ -25,7 +26,7 @@ CURVE = (
 )  # fmt: skip
 CHARGES = [charge for charge, _ in CURVE]
 VOLTS = [volts for _, volts in CURVE]
-SLOPES = [(v1 - v0) / (c1 - c0) for (c0, v0), (c1, v1) in zip(CURVE, CURVE[1:], strict=False)]
+SLOPES = [(v1 - v0) / (c1 - c0) for (c0, v0), (c1, v1) in pairwise(CURVE)]
 HOUR, DAY = 3600.0, 86400.0
 
 
@@ -205,7 +206,7 @@ def pack(
     spread: float = 0.0,
     **more: float,
 ) -> Pack:
-    """A pack of 16 cells: one ``runner`` that is ahead by a fraction, one ``weak`` that is smaller, a ``spread`` behind."""
+    """A pack of 16 cells: a ``runner`` ahead, a ``weak`` one that is smaller, some behind by a ``spread``."""
     groups = [Cells(8, 1.0, charge), Cells(6, 1.0 + 0.01 * (spread > 0), charge - spread / 2)]
     groups += [Cells(1, 1.0, charge + runner), Cells(1, 1.0 - weak, charge - spread - weak * (1 - charge) * 0)]
     found = Pack(address, capacity, groups, counted=100 * charge, **more)  # type: ignore[arg-type]

@@ -8,16 +8,16 @@ import pytest
 
 from jkbms_addon.charging.cadence import Cadence
 from jkbms_addon.charging.control import DEADMAN, Control
-from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.kept import JsonFile
-from tests.bank.packs import member
+from tests.bank.packs import candidate
 
 
 class Bench:
-    def __init__(self, kept: JsonFile | None = None, policy: Policy | None = None) -> None:
+    def __init__(self, kept: JsonFile | None = None, policy: Setpoints | None = None) -> None:
         self.now = 50.0
-        self.packs = [member(1), member(2)]
-        self.control = Control(lambda _now: self.packs, lambda: self.now, policy=policy or Policy(), kept=kept)
+        self.packs = [candidate(1), candidate(2)]
+        self.control = Control(lambda _now: self.packs, lambda: self.now, setpoints=policy or Setpoints(), kept=kept)
 
     def step(self, seconds: float = 1.0) -> None:
         self.now += seconds
@@ -47,7 +47,7 @@ def test_a_decision_lasts_for_three_seconds_at_most() -> None:
 
 
 def test_a_short_validity_is_kept() -> None:
-    bench = Bench(policy=Policy(valid_for=1))
+    bench = Bench(setpoints=Setpoints(valid_for=1))
     bench.step()
     assert bench.control.decision(bench.now + 1) is None
 
@@ -76,17 +76,17 @@ def test_who_leaves_and_returns_is_told_once(caplog: pytest.LogCaptureFixture) -
     caplog.set_level(logging.INFO)
     bench = Bench()
     bench.step()
-    bench.packs = [member(1), member(2, fresh=False, age=11.0)]
+    bench.packs = [candidate(1), candidate(2, fresh=False, age=11.0)]
     for _ in range(3):
         bench.step()
-    bench.packs = [member(1), member(2)]
+    bench.packs = [candidate(1), candidate(2)]
     for _ in range(12):
         bench.step()
     assert caplog.messages == ["bank: Pack 2 does not count: silent for 11 s", "bank: Pack 2 counts again"]
 
 
 def test_without_an_inverter_there_is_a_bank_and_no_decision() -> None:
-    control = Control(lambda _now: [member(1), member(2)], lambda: 1.0)
+    control = Control(lambda _now: [candidate(1), candidate(2)], lambda: 1.0)
     control.step(1.0)
     assert control.state.packs_online == 2
     assert control.decision(1.0) is None
@@ -95,7 +95,9 @@ def test_without_an_inverter_there_is_a_bank_and_no_decision() -> None:
 async def test_it_decides_once_a_second_and_tells() -> None:
     told: list[float] = []
     loop = asyncio.get_running_loop()
-    control = Control(lambda _now: [member(1)], loop.time, policy=Policy(), told=lambda: told.append(loop.time()))
+    control = Control(
+        lambda _now: [candidate(1)], loop.time, setpoints=Setpoints(), told=lambda: told.append(loop.time())
+    )
     task = asyncio.create_task(control.run())
     await asyncio.sleep(2.5)
     task.cancel()

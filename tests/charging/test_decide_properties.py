@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jkbms_addon.bank.candidate import Member
+from jkbms_addon.bank.candidate import Candidate
 from jkbms_addon.battery.quantities import Value
 from jkbms_addon.charging.cell_limits import bounds
-from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.inverter.state import Targets
-from tests.bank.packs import Bench, member, values
+from tests.bank.packs import Bench, candidate, values
 
 CURRENTS = st.floats(0, 300)
 TEMPERATURES = st.floats(-25, 70)
@@ -61,7 +61,7 @@ def packs(draw: Any, *, healthy: bool = False) -> dict[str, Value]:
 
 
 POLICIES = st.builds(
-    Policy,
+    Setpoints,
     charge_voltage=st.floats(3.36, 3.6) | st.none(),
     max_charge_current=st.floats(0, 500) | st.none(),
     max_discharge_current=st.floats(0, 500) | st.none(),
@@ -75,11 +75,11 @@ POLICIES = st.builds(
 BANKS = st.lists(packs(), min_size=1, max_size=3)
 
 
-def members(told: list[dict[str, Value]]) -> list[Member]:
-    return [member(n, one) for n, one in enumerate(told, 1)]
+def members(told: list[dict[str, Value]]) -> list[Candidate]:
+    return [candidate(n, one) for n, one in enumerate(told, 1)]
 
 
-def settled(policy: Policy, told: list[dict[str, Value]], seconds: int = 8) -> Bench:
+def settled(policy: Setpoints, told: list[dict[str, Value]], seconds: int = 8) -> Bench:
     """A bench that has followed these packs for a while."""
     bench = Bench(policy)
     for _ in range(seconds):
@@ -98,7 +98,7 @@ def no_braver(worse: Targets | None, better: Targets | None) -> None:
     assert worse.discharge_enabled <= better.discharge_enabled
 
 
-def compare(bench: Bench, told: list[dict[str, Value]], worse: list[Member], seconds: int = 3) -> None:
+def compare(bench: Bench, told: list[dict[str, Value]], worse: list[Candidate], seconds: int = 3) -> None:
     """From the same past on, with better and with worse news."""
     other = deepcopy(bench)
     for _ in range(seconds):
@@ -106,7 +106,7 @@ def compare(bench: Bench, told: list[dict[str, Value]], worse: list[Member], sec
 
 
 @given(POLICIES, BANKS, st.integers(0, 2), st.floats(0, 0.4))
-def test_no_charge_while_a_cell_is_at_its_limit(policy: Policy, told: Any, which: int, over: Any) -> None:
+def test_no_charge_while_a_cell_is_at_its_limit(policy: Setpoints, told: Any, which: int, over: Any) -> None:
     bench = settled(policy, told)
     which %= len(told)
     full = dict(told[which])
@@ -119,13 +119,13 @@ def test_no_charge_while_a_cell_is_at_its_limit(policy: Policy, told: Any, which
 
 
 @given(POLICIES, BANKS, st.integers(0, 2), st.booleans())
-def test_a_missing_pack_never_raises_a_limit(policy: Policy, told: Any, which: int, silent: bool) -> None:
+def test_a_missing_pack_never_raises_a_limit(policy: Setpoints, told: Any, which: int, silent: bool) -> None:
     bench = settled(policy, told)
-    before = bench.targets
+    before = bench.decision
     which %= len(told)
     everybody = members(told)
     left = everybody[:which] + everybody[which + 1 :]
-    worse = [*left, member(which + 1, told[which], age=11.0)] if silent else left
+    worse = [*left, candidate(which + 1, told[which], age=11.0)] if silent else left
     if before and before.charge_current == bench.limiter._flows["charge"].allowed.amps:
         other = deepcopy(bench)
         for _ in range(5):
@@ -160,7 +160,7 @@ WORSE_FOR_BOTH = st.sampled_from(
 
 
 @given(POLICIES, st.lists(packs(healthy=True), min_size=1, max_size=3), st.integers(0, 2), WORSE_FOR_BOTH)
-def test_worse_news_of_one_pack_never_gives_more(policy: Policy, told: Any, which: int, change: Any) -> None:
+def test_worse_news_of_one_pack_never_gives_more(policy: Setpoints, told: Any, which: int, change: Any) -> None:
     which %= len(told)
     mild = dict.fromkeys(("mosfet_temperature", "temperature_sensor_1", "temperature_sensor_2"), 25.0)
     sound = [one | mild for one in told]
@@ -170,7 +170,7 @@ def test_worse_news_of_one_pack_never_gives_more(policy: Policy, told: Any, whic
 
 
 @given(POLICIES, BANKS, st.integers(0, 2), st.sampled_from(ALARM_NAMES))
-def test_one_more_alarm_never_gives_more(policy: Policy, told: Any, which: int, name: Any) -> None:
+def test_one_more_alarm_never_gives_more(policy: Setpoints, told: Any, which: int, name: Any) -> None:
     bench = settled(policy, told)
     which %= len(told)
     alarms = (*told[which]["alarms"], name)
@@ -178,7 +178,7 @@ def test_one_more_alarm_never_gives_more(policy: Policy, told: Any, which: int, 
 
 
 @given(POLICIES, BANKS, st.integers(0, 2), st.integers(0, 15), st.floats(0, 1.5))
-def test_a_higher_cell_never_gives_more_charge(policy: Policy, told: Any, which: int, cell: int, more: Any) -> None:
+def test_a_higher_cell_never_gives_more_charge(policy: Setpoints, told: Any, which: int, cell: int, more: Any) -> None:
     bench = settled(policy, told)
     which %= len(told)
     cells = list(told[which]["cell_voltage"])
@@ -191,7 +191,9 @@ def test_a_higher_cell_never_gives_more_charge(policy: Policy, told: Any, which:
 
 
 @given(POLICIES, BANKS, st.integers(0, 2), st.integers(0, 15), st.floats(0, 2.5))
-def test_a_lower_cell_never_gives_more_discharge(policy: Policy, told: Any, which: int, cell: int, less: Any) -> None:
+def test_a_lower_cell_never_gives_more_discharge(
+    policy: Setpoints, told: Any, which: int, cell: int, less: Any
+) -> None:
     bench = settled(policy, told)
     which %= len(told)
     cells = list(told[which]["cell_voltage"])
@@ -204,9 +206,9 @@ def test_a_lower_cell_never_gives_more_discharge(policy: Policy, told: Any, whic
 
 
 @given(POLICIES, BANKS, st.floats(2.1, 20))
-def test_older_data_never_gives_more(policy: Policy, told: Any, age: Any) -> None:
+def test_older_data_never_gives_more(policy: Setpoints, told: Any, age: Any) -> None:
     bench = settled(policy, told)
-    compare(bench, told, [member(n, one, age=age) for n, one in enumerate(told, 1)])
+    compare(bench, told, [candidate(n, one, age=age) for n, one in enumerate(told, 1)])
 
 
 ANY_NUMBER = st.floats() | st.integers(-(10**9), 10**9) | st.none() | st.booleans() | st.just("text")
@@ -219,7 +221,7 @@ KEYS = sorted(values())
     st.integers(1, 12),
     st.booleans(),
 )
-def test_outputs_are_numbers_within_their_bounds(policy: Policy, damaged: Any, seconds: int, enabled: bool) -> None:
+def test_outputs_are_numbers_within_their_bounds(policy: Setpoints, damaged: Any, seconds: int, enabled: bool) -> None:
     bench = Bench(policy)
     for n in range(seconds):
         told = [one if n % 2 else one | damage for one, damage in damaged]
@@ -228,7 +230,7 @@ def test_outputs_are_numbers_within_their_bounds(policy: Policy, damaged: Any, s
     within_bounds(bench, policy, bench.step(enabled=False))
 
 
-def within_bounds(bench: Bench, policy: Policy, targets: Targets | None) -> None:
+def within_bounds(bench: Bench, policy: Setpoints, targets: Targets | None) -> None:
     if targets is None:
         return
     for key, value in targets:
@@ -248,7 +250,7 @@ def within_bounds(bench: Bench, policy: Policy, targets: Targets | None) -> None
 
 
 @given(POLICIES, st.lists(BANKS, min_size=2, max_size=6))
-def test_charge_rises_slowly_whatever_happens(policy: Policy, story: Any) -> None:
+def test_charge_rises_slowly_whatever_happens(policy: Setpoints, story: Any) -> None:
     bench, before = Bench(policy), 0.0
     for told in story:
         targets = bench.step(*members(told))
@@ -258,8 +260,8 @@ def test_charge_rises_slowly_whatever_happens(policy: Policy, story: Any) -> Non
 
 
 @pytest.mark.parametrize("seconds", [1, 30])
-@given(policy=POLICIES, told=BANKS)
-def test_silence_is_never_brave(seconds: int, policy: Policy, told: Any) -> None:
+@given(setpoints=POLICIES, told=BANKS)
+def test_silence_is_never_brave(seconds: int, policy: Setpoints, told: Any) -> None:
     bench = settled(policy, told)
     for _ in range(seconds):
         targets = bench.step()

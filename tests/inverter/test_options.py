@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jkbms_addon.app import App
-from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.inverter.options import (
     BANK,
     INVERTER,
@@ -49,7 +49,7 @@ def test_values_arrive() -> None:
         BankOptions(),
     )
     assert (found.bitrate, found.channel) == (250000, "can1")
-    assert found.policy == Policy(charge_voltage=3.4, chemistry="LFP", stop_after=60, grid_tied=True)
+    assert found.setpoints == Setpoints(charge_voltage=3.4, chemistry="LFP", stop_after=60, grid_tied=True)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_form_offers_what_the_program_takes() -> None:
     assert config["schema"]["inverter"]["protocol"] == f"list({'|'.join(PROTOCOLS)})"
     options = parse(config["options"])
     assert (options.bank, options.inverter) == (BankOptions(), InverterOptions())
-    assert set(POLICY) <= set(Policy.__dataclass_fields__)
+    assert set(POLICY) <= set(Setpoints.__dataclass_fields__)
 
 
 def test_a_wrong_section_is_shown_on_the_bridge_device(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,7 +21,7 @@ from jkbms_addon.mqtt.bank_discovery import (
 )
 from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Announced, Extra, Message, Outbox
-from tests.bank.packs import Bench, member, running
+from tests.bank.packs import Bench, candidate, running
 from tests.mqtt.test_discovery import DEVICE, TOP
 
 TOPICS = Topics()
@@ -56,7 +56,7 @@ def test_what_is_published_is_what_is_announced() -> None:
     bench = running(packs=2)
     told = published(bench.state)
     assert {key for key in told if not key.startswith("sharing_") or key == "sharing_error"} == set(BANK_ENTITIES)
-    report = Report(bench.targets, Emission(), BusStatus("inverter"), enabled=True).published(0.0)
+    report = Report(bench.decision, Emission(), BusStatus("inverter"), enabled=True).published(0.0)
     assert set(report) == set(INVERTER_ENTITIES) | {"enable"}
     assert set(sent_keys(extremes=False)) == set(State.model_fields) - {"module_addresses", "manufacturer"}
     assert len(EXTREMES) == 8
@@ -67,7 +67,7 @@ def test_every_value_that_is_sent_is_shown_with_its_reason() -> None:
     emission.note(0x305, 100.0)
     emission.note(0x123, 101.0)
     emission.sent()
-    targets = running(packs=2).targets
+    targets = running(packs=2).decision
     told = Report(targets, emission, BusStatus("inverter"), enabled=True).published(103.2)
     assert isinstance(targets, Targets)
     assert told["charge_current"] == round(targets.charge_current, 1)
@@ -100,7 +100,7 @@ class Told:
         self.outbox = Outbox(TOPICS, Store(lambda: 0.0), {}, {}, announced, extras=extras)
 
     def report(self) -> Report:
-        return Report(self.bench.targets, self.emission, BusStatus("inverter"), enabled=True)
+        return Report(self.bench.decision, self.emission, BusStatus("inverter"), enabled=True)
 
     def due(self, topic: str) -> list[Message]:
         self.count += 1
@@ -109,9 +109,9 @@ class Told:
 
 def test_the_bank_appears_with_the_second_battery() -> None:
     told = Told()
-    told.bench.step(member(1))
+    told.bench.step(candidate(1))
     assert told.due("bank") == []
-    told.bench.step(member(1), member(2))
+    told.bench.step(candidate(1), candidate(2))
     config, state = told.due("bank")
     assert (config.topic, config.retain) == ("homeassistant/device/jkbms_bank/config", True)
     assert (state.topic, state.retain) == ("jkbms/bank/state", False)
@@ -126,7 +126,7 @@ def test_the_bank_appears_at_once_where_the_options_say_so() -> None:
 
 def test_state_once_for_each_step_and_everything_again_on_the_birth_message() -> None:
     told = Told()
-    told.bench.step(member(1), member(2))
+    told.bench.step(candidate(1), candidate(2))
     assert len(told.due("inverter")) == 2
     assert [message.topic for message in told.due("inverter")] == ["jkbms/inverter/state"]
     assert [message.topic for message in told.outbox.due(99.0)] == ["jkbms/bridge/health"]
@@ -136,7 +136,7 @@ def test_state_once_for_each_step_and_everything_again_on_the_birth_message() ->
 
 def test_without_extremes_their_keys_are_neither_announced_nor_sent() -> None:
     told = Told()
-    told.bench.step(member(1), member(2))
+    told.bench.step(candidate(1), candidate(2))
     config, state = told.due("inverter")
     assert not EXTREMES & set(json.loads(config.payload)["components"])
     assert not EXTREMES & set(json.loads(state.payload))
@@ -152,7 +152,7 @@ def test_what_is_not_wanted_any_more_is_removed() -> None:
 def test_shares_of_packs_that_were_not_heard_yet_are_not_buried() -> None:
     before = {"total_voltage": "sensor", "sharing_7": "sensor", "nonsense": "sensor"}
     told = Told(announced={"jkbms_bank": Announced("homeassistant/device/jkbms_bank/config", before)})
-    told.bench.step(member(1), member(2))
+    told.bench.step(candidate(1), candidate(2))
     tombs, config, _ = told.due("bank")
     assert json.loads(tombs.payload)["components"]["nonsense"] == {"p": "sensor"}
     assert "sharing_7" not in json.loads(tombs.payload)["components"]
