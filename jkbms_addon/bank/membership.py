@@ -17,7 +17,7 @@ from jkbms_addon.battery.store import Snapshot
 BROADCAST: Final = "can"  # format of what the BMSs tell on their own CAN bus
 HOLD_BROADCAST, STALE_BROADCAST = 2.0, 5.0  # s
 HOLD, STALE, OLDEST = 5.0, 10.0, 30.0  # s
-FIRST_ROUND = 60.0  # s in which settings of all batteries are asked for; until then a missing one is no news
+FIRST_ROUND = 15.0  # s in which settings of all batteries are asked for; until then a missing one is no news
 Wanted = Sequence[tuple[str, int | None]]  # bus and address; None for every battery of the bus
 
 

@@ -251,7 +251,7 @@ class Controller:
             float_voltage=narrowest.floating,
             empty_voltage=narrowest.empty,
             asleep=all(
-                [emptiness.is_empty(view.key) or view.low.value < limits[view.key].empty + NEARLY for view in counted]
+                emptiness.is_empty(view.key) or view.low.value < limits[view.key].empty + NEARLY for view in counted
             ),
             findings=self._findings(moment.wall),
         )

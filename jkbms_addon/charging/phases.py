@@ -3,7 +3,7 @@
 Theory of operation. ``bulk`` charges to the ceiling, the owner's voltage. It ends when the battery has nearly that
 voltage, when one cell has it, or when the current has dwindled for 15 min although the voltage told is not reached:
 then the inverter's meter reads high, and by how much is learned. ``absorption`` holds the ceiling until the battery is
-*full* (voltage there, hardly any current, every pack balanced, all for 10 min) or its clock is over; the clock runs only
+*full* (voltage there, hardly any current, all packs balanced, for 10 min) or its clock is over; the clock runs only
 at that voltage and with little current. ``float`` goes down 0.1 V a minute whatever the battery does, and stays until
 the battery was used, its voltage is low, or a full charge is due. ``limited`` is where the owner wants less than 100 %:
 no current, and a voltage that is lowered while one flows. ``balance`` is one absorption at its own voltage, on
@@ -196,7 +196,8 @@ class Phases:
             return "limited"
         self._unlearn(seen, aims, now)
         at = self._absorbing(seen, self._reference(aims), aims.charge, seconds)
-        if self._ended(seen, self._reference(aims), now, wall, self._clock_limit(seen)):
+        # under a load the cells lie together, and say nothing about their balance
+        if self._ended(seen, self._reference(aims), now, wall, self._clock_limit(seen) if at else inf):
             return "float"
         return "bulk" if self._lasting["below"].step(not at, now) >= BELOW_FOR else "absorption"
 
@@ -222,7 +223,7 @@ class Phases:
             progress.last_full, progress.unbalanced = wall, []
             self.events.append("full")
             return True
-        if progress.clock < clock and progress.at_voltage < LONGEST:
+        if clock == inf or (progress.clock < clock and progress.at_voltage < LONGEST):
             return False
         if seen.spread > BALANCED:
             progress.unbalanced = [*(at for at in progress.unbalanced if wall - at < 30 * DAY), wall][-10:]
@@ -249,9 +250,9 @@ class Phases:
         return "bulk" if seen.state_of_charge <= aims.limit - LIMITED_LEAVE else "limited"
 
     def _balance(self, seen: Seen, aims: Aims, now: float, wall: float, seconds: float) -> Phase:
-        self._absorbing(seen, aims.balance, aims.balance, seconds)
+        at = self._absorbing(seen, aims.balance, aims.balance, seconds)
         late = now - self._balancing_since >= BALANCE_WITHIN
-        return "float" if self._ended(seen, aims.balance, now, wall, LONGEST) or late else "balance"
+        return "float" if self._ended(seen, aims.balance, now, wall, LONGEST if at else inf) or late else "balance"
 
     def _full_charge_now(self, aims: Aims, wall: float) -> bool:
         progress = self.progress

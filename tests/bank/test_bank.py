@@ -48,7 +48,7 @@ def test_extremes_say_where_they_are() -> None:
 
 def test_packs_of_two_buses_with_one_address_are_told_apart() -> None:
     bank = state(
-        Candidate("a", 1, "A", with_cell(3, 3.2)), Candidate("b", 1, "B", values()), Candidate("b", 2, "C", values())
+        candidate(1, with_cell(3, 3.2), bus="a"), candidate(1, bus="b"), candidate(2, bus="b")
     )
     assert [view.label for view in bank.counted] == ["a/1", "b/1", "2"]
     assert bank.min_cell
@@ -85,15 +85,18 @@ def test_published_values() -> None:
         (candidate(2, age=None), "no data yet"),
         (candidate(2, {}), "total voltage unknown"),
         (candidate(2, values(current=nan)), "current is not a number"),
-        (candidate(2, with_cell(3, nan)), "cell voltage is not a number"),
+        (candidate(2, with_cell(3, nan, total_voltage=52.8)), "cell voltage is not a number"),
         (candidate(2, values(state_of_charge=120)), "state of charge of 120 is not possible"),
         (candidate(2, values(temperature_sensor_1=-200.0)), "temperature sensor 1 of -200 is not possible"),
         (candidate(2, with_cell(3, 0.0)), "cell 2-3 at 0.00 V is not possible"),
         (candidate(2, values(total_voltage=60.0)), "60.0 V does not fit 16 cells"),
-        (candidate(2, values(alarms=("cell_under_voltage_protection",))), "Cell under-voltage protection"),
+        (
+            candidate(2, values(alarms=("cell_under_voltage_protection", "charge_over_current_protection"))),
+            "Cell under-voltage protection; Charge over-current protection",
+        ),
         (candidate(2, faults=("address used twice",)), "address used twice"),
         (candidate(2, values(3.38)), "54.1 V, 1.3 V above the others"),
-        (candidate(2, values(max_charge_current=None), required=("max_charge_current",)), "max charge current unknown"),
+        (candidate(2, values(alarms=("discharge_short_circuit_protection",))), "Discharge short-circuit protection"),
     ],
 )
 def test_who_does_not_count_is_named(changed: Candidate, reason: str) -> None:
@@ -107,6 +110,12 @@ def test_who_does_not_count_is_named(changed: Candidate, reason: str) -> None:
 
 def test_a_warning_keeps_a_pack() -> None:
     assert not state(candidate(1, values(alarms=("battery_over_temperature_alarm", "bit_40")))).excluded
+
+
+def test_a_fault_in_one_direction_keeps_a_pack_for_the_other() -> None:
+    view = state(candidate(1, values(alarms=("cell_under_voltage_protection",)))).counted[0]
+    assert (view.may_charge, view.may_discharge) == (True, False)
+    assert view.hindered("discharge") == "pack 1: Cell under-voltage protection"
 
 
 def test_only_extremes_as_told_on_a_can_bus() -> None:
@@ -179,7 +188,7 @@ class TestLeavingAndReturning:
 
 
 class TestFaults:
-    FAULT = values(alarms=("cell_under_voltage_protection",))
+    FAULT = values(alarms=("mosfet_over_temperature_protection",))
 
     def test_packs_with_faults_count_when_no_other_is_left(self) -> None:
         bank = BatteryBank()
