@@ -93,7 +93,7 @@ async def test_a_process_that_stood_still_sends_nothing_old_afterwards() -> None
 
 
 async def test_silent_packs_take_the_permissions_back() -> None:
-    async with sender() as (one, adapter):
+    async with sender(hold_without_data=0) as (one, adapter):
         await until(lambda: one.emission.sets >= 2)
         one.packs = [candidate(1, fresh=False, age=6.0), candidate(2, fresh=False, age=6.0)]
         await asyncio.sleep(1.3)
@@ -120,13 +120,13 @@ async def test_switched_off_means_three_sets_of_zeros_and_silence() -> None:
         await until(lambda: one.emission.sets >= 2)
         await asyncio.sleep(0.4)
         seen = len(limits(adapter.transmitted))
-        one.control.enable(on=False)
+        one.control.command("enable", "OFF")
         await until(lambda: not one.emission.emitting, 6)
         last = limits(adapter.transmitted)[seen:]
         assert [charge for charge, _ in last] == [0, 0, 0]
         assert all(discharge > 0 for _, discharge in last)  # a house off the grid keeps its battery
         assert one.emission.why == "switched off"
-        one.control.enable(on=True)
+        one.control.command("enable", "ON")
         await until(lambda: one.emission.emitting, 3)
 
 

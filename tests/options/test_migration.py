@@ -120,8 +120,8 @@ def test_everything_that_0_1_0_knew(tmp_path: Path, caplog: pytest.LogCaptureFix
             require_all=True,
             grid_tied=True,
             chemistry="LFP",
-            manufacturer="PYLON",
         ),
+        manufacturer="PYLON",
     )
 
 
