@@ -47,9 +47,7 @@ def test_extremes_say_where_they_are() -> None:
 
 
 def test_packs_of_two_buses_with_one_address_are_told_apart() -> None:
-    bank = state(
-        candidate(1, with_cell(3, 3.2), bus="a"), candidate(1, bus="b"), candidate(2, bus="b")
-    )
+    bank = state(candidate(1, with_cell(3, 3.2), bus="a"), candidate(1, bus="b"), candidate(2, bus="b"))
     assert [view.label for view in bank.counted] == ["a/1", "b/1", "2"]
     assert bank.min_cell
     assert bank.min_cell.label == "a/1-3"

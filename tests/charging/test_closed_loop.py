@@ -167,7 +167,10 @@ class TestDirections:
         loop = Loop(Plant(packs))
         loop.run(60, lambda _at: -20.0)
         assert loop.decision
-        assert (loop.decision.charge_current, loop.decision.discharge_current) == (0, pytest.approx(504))  # 30 K above the lowest
+        assert (loop.decision.charge_current, loop.decision.discharge_current) == (
+            0,
+            pytest.approx(504),
+        )  # 30 K above the lowest
         packs[0].cells[3].charge = 0.01
         loop.run(120, lambda _at: -20.0)
         assert loop.decision.discharge_current >= 0.9 * 3 * 150 * 0.9

@@ -8,12 +8,16 @@ import pytest
 from jkbms_addon.bank.bank import published
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
+from jkbms_addon.charging.owner import NUMBERS, Owner
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.inverter.report import Emission, Report, sent_keys
-from jkbms_addon.inverter.state import State, Targets
+from jkbms_addon.inverter.state import Targets, said
 from jkbms_addon.mqtt.bank_discovery import (
     BANK_ENTITIES,
+    CHARGING_ENTITIES,
     EXTREMES,
     INVERTER_ENTITIES,
+    LIMIT_ENTITIES,
     bank_extra,
     bank_payload,
     inverter_extra,
@@ -25,9 +29,21 @@ from tests.bank.packs import Bench, candidate, running
 from tests.mqtt.test_discovery import DEVICE, TOP
 
 TOPICS = Topics()
+
+
+def reported(bench: Bench | None = None, emission: Emission | None = None, **options: Any) -> Report:
+    decision = bench.decision if bench else None
+    return Report(decision, emission or Emission(), BusStatus("inverter"), Owner(), Setpoints(**options))
+
+
 BANK = bank_payload(TOPICS, ["1", "a/2"])
-INVERTER = inverter_payload(TOPICS, "Pylontech", extremes=True)
-BOTH = [pytest.param(BANK, "bank", id="bank"), pytest.param(INVERTER, "inverter", id="inverter")]
+STEERED = bank_payload(TOPICS, ["1", "a/2"], reported())
+INVERTER = inverter_payload(TOPICS, "Pylontech", reported(), extremes=True)
+BOTH = [
+    pytest.param(BANK, "bank", id="bank"),
+    pytest.param(STEERED, "bank", id="bank with limits"),
+    pytest.param(INVERTER, "inverter", id="inverter"),
+]
 
 
 @pytest.mark.parametrize(("payload", "name"), BOTH)
@@ -56,10 +72,43 @@ def test_what_is_published_is_what_is_announced() -> None:
     bench = running(packs=2)
     told = published(bench.state)
     assert {key for key in told if not key.startswith("sharing_") or key == "sharing_error"} == set(BANK_ENTITIES)
-    report = Report(bench.decision, Emission(), BusStatus("inverter"), enabled=True).published(0.0)
-    assert set(report) == set(INVERTER_ENTITIES) | {"enable"}
-    assert set(sent_keys(extremes=False)) == set(State.model_fields) - {"module_addresses", "manufacturer"}
+    owner = {f"set_{key}" for key in (*NUMBERS, "grid_charge")} | {"charging", "discharging"}
+    report = reported(bench).published(0.0)
+    assert set(report) == set(INVERTER_ENTITIES) | {"enable"} | owner
+    assert set(reported(bench).limits()) == {*LIMIT_ENTITIES, *CHARGING_ENTITIES, *owner}
+    assert {*sent_keys(extremes=False)} < set(report)
     assert len(EXTREMES) == 8
+
+
+def test_the_owner_steers_within_the_options() -> None:
+    parts = inverter_payload(TOPICS, "Pylontech", reported(max_charge_current=120.0), extremes=False)["components"]
+    amperes, cells = parts["set_max_charge_current"], parts["set_charge_voltage"]
+    assert (amperes["p"], amperes["min"], amperes["max"]) == ("number", 0, 120)
+    assert (cells["min"], cells["max"], cells["step"]) == (3.40, 3.60, 0.01)
+    assert cells["command_topic"] == "jkbms/inverter/set_charge_voltage/set"
+    assert parts["set_grid_charge"]["options"] == ["never", "emergency", "full"]
+    assert parts["discharging"]["p"] == "switch"
+    assert parts["balance"]["p"] == "button"
+    never = inverter_payload(TOPICS, "Pylontech", reported(grid_charge="never"), extremes=False)["components"]
+    assert never["set_grid_charge"]["options"] == ["never"]
+
+
+def test_numbers_fit_the_cells() -> None:
+    bench = running(Setpoints(chemistry="LTO"))
+    parts = inverter_payload(TOPICS, "Pylontech", reported(bench), extremes=False)["components"]
+    assert (parts["set_charge_voltage"]["min"], parts["set_charge_voltage"]["max"]) == (2.50, 2.80)
+
+
+def test_a_pack_alone_and_an_inverter_that_is_not_there() -> None:
+    """Limits and numbers on the bank, where there is no inverter to be told them."""
+    told = reported(running(packs=2)).limits()
+    assert (told["charge_voltage"], told["charge_current"], told["phase"]) == (55.2, 180, "bulk")
+    assert told["charge_voltage_reason"] == "charge up to 55.2 V: requested voltage of pack 1"
+    assert (told["set_charge_voltage"], told["set_max_charge_current"], told["set_grid_charge"]) == (
+        3.45,
+        None,
+        "never",
+    )
 
 
 def test_every_value_that_is_sent_is_shown_with_its_reason() -> None:
@@ -67,9 +116,10 @@ def test_every_value_that_is_sent_is_shown_with_its_reason() -> None:
     emission.note(0x305, 100.0)
     emission.note(0x123, 101.0)
     emission.sent()
-    targets = running(packs=2).decision
-    told = Report(targets, emission, BusStatus("inverter"), enabled=True).published(103.2)
-    assert isinstance(targets, Targets)
+    bench = running(packs=2)
+    assert bench.decision
+    targets: Targets = said(bench.decision)
+    told = reported(bench, emission).published(103.2)
     assert told["charge_current"] == round(targets.charge_current, 1)
     assert told["charge_current_reason"] == targets.reasons["charge_current"]
     assert (told["heartbeat_age"], told["heartbeats"], told["heartbeat_ids"]) == (3, 1, "305")
@@ -80,7 +130,7 @@ def test_every_value_that_is_sent_is_shown_with_its_reason() -> None:
 def test_without_a_decision_everything_is_unknown_and_the_reason_says_why() -> None:
     emission = Emission()
     emission.silent("waiting")
-    told = Report(None, emission, BusStatus("inverter"), enabled=False).published(0.0)
+    told = Report(None, emission, BusStatus("inverter"), Owner(enabled=False), Setpoints()).published(0.0)
     assert told["charge_current"] is None
     assert told["heartbeat_age"] is None
     assert (told["emitting"], told["enable"], told["reason"]) == (False, False, "waiting")
@@ -100,7 +150,7 @@ class Told:
         self.outbox = Outbox(TOPICS, Store(lambda: 0.0), {}, {}, announced, extras=extras)
 
     def report(self) -> Report:
-        return Report(self.bench.decision, self.emission, BusStatus("inverter"), enabled=True)
+        return reported(self.bench, self.emission)
 
     def due(self, topic: str) -> list[Message]:
         self.count += 1
