@@ -401,8 +401,10 @@ class Pack(BaseModel):
 
 def typed(values: Values) -> Pack:
     """Values by key as a ``Pack``, checked; what a plug-in adds is left out. ``ValueError`` names the wrong key."""
-    fields = Pack.model_fields
+    fields = Pack.model_fields.keys()
     try:
+        if values.keys() <= fields:
+            return Pack.model_validate(values)
         return Pack.model_validate({key: value for key, value in values.items() if key in fields})
     except ValidationError as error:
         key = str(error.errors(include_url=False)[0]["loc"][0])

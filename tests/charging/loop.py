@@ -67,6 +67,11 @@ class Loop:
         self.run(away, lambda _at: 0.0)
         self.start(memory)
 
+    @property
+    def phase(self) -> str:
+        """The phase now."""
+        return self.decision.phase if self.decision else ""
+
     def step(self, surplus: float, seconds: float = 1.0) -> Decision | None:
         """Go on with so many A of sun minus house."""
         self.now += seconds

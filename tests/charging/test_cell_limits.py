@@ -51,7 +51,8 @@ def limits(setpoints: Setpoints | None = None, **changes: Any) -> CellLimits:
 )
 def test_charge_voltage_and_what_it_rests_on(options: Any, changes: Any, charge: float, why: str) -> None:
     found = limits(Setpoints(**options), **changes)
-    assert (found.charge, found.why) == (pytest.approx(charge), why)
+    assert found.charge == pytest.approx(charge)
+    assert found.why == why
     assert found.stop > found.charge
 
 
@@ -99,7 +100,7 @@ def test_balance_voltage(options: Any, changes: Any, balance: float) -> None:
 )
 def test_empty(options: Any, changes: Any, empty: float, least: float | None, tapering: float) -> None:
     found = limits(Setpoints(**options), **changes)
-    assert (found.empty, found.tapering) == (pytest.approx(empty), pytest.approx(tapering))
+    assert [found.empty, found.tapering] == pytest.approx([empty, tapering])
     assert found.least == least
 
 
@@ -196,8 +197,9 @@ def test_the_narrowest_of_all_packs_counts_and_is_named() -> None:
     for address, wish in ((1, 3.45), (2, 3.42), (3, 3.44)):
         one(view(address, cell_request_charge_voltage=wish, cell_request_float_voltage=wish - 0.1 * address))
     narrowest = one.narrowest
-    assert (narrowest.charge, narrowest.why) == (pytest.approx(3.42), "requested voltage of pack 2")
-    assert (narrowest.floating, narrowest.cells) == (pytest.approx(3.14), 16)
+    assert narrowest.charge == pytest.approx(3.42)
+    assert narrowest.why == "requested voltage of pack 2"
+    assert [narrowest.floating, narrowest.cells] == pytest.approx([3.14, 16])
     assert (narrowest.rebulk, narrowest.tapering, narrowest.rested, narrowest.empty) == (3.30, 3.0, 3.2, 2.9)
     assert one.under(Setpoints(charge_voltage=3.41)).narrowest.charge == pytest.approx(3.41)
 

@@ -151,7 +151,7 @@ class TestFacts:
         assert shown.days_since_full == pytest.approx(2.5, abs=1e-3)
         assert (shown.last_full, shown.learned, shown.absorbed) == (full.last_full, 0.25, 600)
         assert (shown.may_charge, shown.may_discharge, shown.empty) == (1, 2, ())
-        assert (shown.charge_voltage, shown.float_voltage, shown.empty_voltage) == (3.45, pytest.approx(3.35), 2.9)
+        assert [shown.charge_voltage, shown.float_voltage, shown.empty_voltage] == pytest.approx([3.45, 3.35, 2.9])
         assert shown.trim == pytest.approx(0.5, abs=0.01)
         assert shown.chemistry == "LFP"
 

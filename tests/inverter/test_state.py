@@ -29,7 +29,7 @@ def test_everything_that_is_known_is_said() -> None:
     assert (state.modules_blocking_charge, state.modules_blocking_discharge, state.modules_offline) == (0, 0, 0)
     assert (state.charge_enabled, state.discharge_enabled, state.faulty_module) == (True, True, 0)
     assert (state.force_charge_1, state.force_charge_2, state.full_charge_request) == (False, False, False)
-    assert (state.current, state.voltage) == (20, pytest.approx(52.775))
+    assert [state.current, state.voltage] == pytest.approx([20, 52.775])
 
 
 def test_an_unknown_temperature_is_no_number() -> None:
