@@ -20,7 +20,7 @@ from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.inverter.service import InverterService
 from jkbms_addon.kept import JsonFile
 from jkbms_addon.link import stream as link
-from jkbms_addon.mqtt import bank_discovery, client
+from jkbms_addon.mqtt import client
 from jkbms_addon.mqtt.announced import Published
 from jkbms_addon.mqtt.broker import BrokerAddress
 from jkbms_addon.mqtt.client import Broker
@@ -28,6 +28,7 @@ from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Outbox
 from jkbms_addon.options.file import Options
 from jkbms_addon.supervise import Supervisor
+from jkbms_addon.views import bank, inverter
 
 _LOGGER = logging.getLogger(__name__)
 HEARTBEAT = Path("/dev/shm/jkbms-heartbeat")  # noqa: S108
@@ -54,10 +55,10 @@ class App:
         self.commands = CommandQueue(writes.level, self.store, writable, Audit(data), unlocked=writes.unlocked_at_start)
         asked = frozenset(bus.name for bus in self._running if _asks(bus))
         self.inverter = InverterService(options.bank, options.inverter, self.store, self.buses, asked, data)
-        self._routes = bank_discovery.routes(self.inverter, topics)
-        extras = bank_discovery.extras(self.inverter, topics, sum(map(len, served.values())))
+        shown = [*bank.devices(self.inverter, sum(map(len, served.values()))), *inverter.devices(self.inverter)]
+        self._routes = {topics.command(one.word, key): act for one in shown for key, act in one.takes.items()}
         known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
-        self.outbox = Outbox(topics, self.store, self.buses, served, known, self.commands, extras, problems)
+        self.outbox = Outbox(topics, self.store, self.buses, served, known, self.commands, shown, problems)
 
     async def run(self) -> None:
         """Run until cancelled."""

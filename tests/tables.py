@@ -19,8 +19,9 @@ from jkbms_addon.battery.plausibility import CELL_JUMP, COARSE, CONTRADICTIONS, 
 from jkbms_addon.battery.quantities import ERRORS, PROBLEM, Spec, alarm_spec, specs
 from jkbms_addon.commands.rules import CELL_RANGES, LEVELS, RULES
 from jkbms_addon.inverter.options import BANK, INVERTER
-from jkbms_addon.mqtt.bank_discovery import BANK_ENTITIES, INVERTER_ENTITIES, SHARING
-from jkbms_addon.mqtt.discovery import BATTERY_DIAGNOSTICS, BRIDGE_DIAGNOSTICS, BUS_DIAGNOSTICS, platform
+from jkbms_addon.views import bank, battery, inverter
+from jkbms_addon.views.entities import shown_as
+from jkbms_addon.views.health import BRIDGE_DIAGNOSTICS, BUS_DIAGNOSTICS
 from jkbms_addon.wire.jkcan.frames import V2_LEVELS
 from jkbms_addon.wire.pb.frames import CELLS
 from jkbms_addon.wire.pb.registers import WRITABLE
@@ -50,7 +51,7 @@ _ENTITY = ("key", "name", "unit", "kind", "topic", "enabled")
 
 
 def _entity(key: str, spec: Spec) -> Row:
-    kind = platform(spec) + (", diagnostic" if spec.diagnostic else "")
+    kind = shown_as(spec) + (", diagnostic" if spec.diagnostic else "")
     unit = spec.unit or (" / ".join(spec.options) if spec.options else "")
     if not spec.listed:
         return _code(key), spec.name, unit, kind, spec.topic, _yes(spec.enabled)
@@ -67,7 +68,7 @@ def entities() -> str:
 def diagnostics() -> str:
     """What is told of the link to a battery, of every bus and of the whole."""
     rows = [
-        *(("battery", _code(key), *_brief(spec)) for key, spec in BATTERY_DIAGNOSTICS.items()),
+        *(("battery", _code(key), *_brief(spec)) for key, spec in battery.DIAGNOSTICS.items()),
         *(("bridge", _code(key), *_brief(spec)) for key, spec in BRIDGE_DIAGNOSTICS.items()),
         *(("bridge", f"`<bus>_{key}`", *_brief(spec, "*bus* ")) for key, spec in BUS_DIAGNOSTICS.items()),
     ]
@@ -75,7 +76,7 @@ def diagnostics() -> str:
 
 
 def _brief(spec: Spec, before: str = "") -> Row:
-    return f"{before}{spec.name}", spec.unit or "", platform(spec), _yes(spec.enabled)
+    return f"{before}{spec.name}", spec.unit or "", shown_as(spec), _yes(spec.enabled)
 
 
 def alarms() -> str:
@@ -246,15 +247,17 @@ def _reasons(reasons: Mapping[str, Reason]) -> str:
 
 def inverter_entities() -> str:
     """What the devices "Battery bank" and "Inverter" show."""
-    shares = ("battery bank", f"`{SHARING}<pack>`", "Share of pack *pack*", "%", "sensor", "yes")
+    shares = ("battery bank", f"`{bank.SHARING}<pack>`", "Share of pack *pack*", "%", "sensor", "yes")
     return table(
         ("device", "key", "name", "unit", "kind", "enabled"),
         (
-            *(("battery bank", _code(key), *_brief(spec)) for key, spec in BANK_ENTITIES.items()),
+            *(("battery bank", _code(key), *_brief(spec)) for key, spec in bank.ENTITIES.items()),
             shares,
-            *(("inverter", _code(key), *_brief(spec)) for key, spec in INVERTER_ENTITIES.items()),
-            ("inverter", "`enable`", "Enable", "", "switch", "yes"),
-            ("inverter", "`stop`", "Stop", "", "button", "yes"),
+            *(("inverter", _code(key), *_brief(spec)) for key, spec in inverter.ENTITIES.items()),
+            *(
+                ("inverter", _code(key), spec.name, spec.unit or "", takes.kind, _yes(spec.enabled))
+                for key, (spec, takes) in inverter.CONTROLS.items()
+            ),
         ),
     )
 

@@ -1,48 +1,43 @@
 """The devices "Battery bank" and "Inverter": what Home Assistant is told of them, and when."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jkbms_addon.bank.bank import published
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.decision import State, Targets
-from jkbms_addon.inverter.report import Emission, Report, sent_keys
-from jkbms_addon.mqtt.bank_discovery import (
-    BANK_ENTITIES,
-    EXTREMES,
-    INVERTER_ENTITIES,
-    bank_extra,
-    bank_payload,
-    inverter_extra,
-    inverter_payload,
-)
-from jkbms_addon.mqtt.discovery import Topics
-from jkbms_addon.mqtt.outbox import Announced, Extra, Message, Outbox
+from jkbms_addon.inverter.emission import Emission
+from jkbms_addon.mqtt.discovery import Topics, payload
+from jkbms_addon.mqtt.outbox import Announced, Message, Outbox
+from jkbms_addon.views import bank, inverter
+from jkbms_addon.views.inverter import EXTREMES, Report, sent_keys
 from tests.bank.packs import Bench, member, running
 from tests.mqtt.test_discovery import DEVICE, TOP
 
+if TYPE_CHECKING:
+    from jkbms_addon.views.entities import Shown
+
 TOPICS = Topics()
-BANK = bank_payload(TOPICS, ["1", "a/2"])
-INVERTER = inverter_payload(TOPICS, "Pylontech", extremes=True)
+BANK = payload(TOPICS, bank.device(["1", "a/2"]))
+INVERTER = payload(TOPICS, inverter.device("Pylontech", extremes=True))
 BOTH = [pytest.param(BANK, "bank", id="bank"), pytest.param(INVERTER, "inverter", id="inverter")]
 
 
-@pytest.mark.parametrize(("payload", "name"), BOTH)
-def test_home_assistant_takes_the_device_and_every_entity(payload: dict[str, Any], name: str) -> None:
-    assert set(payload) <= TOP
-    assert set(payload["device"]) <= DEVICE
-    assert payload["device"]["identifiers"] == [f"jkbms_{name}"]
-    for key, part in payload["components"].items():
+@pytest.mark.parametrize(("told", "name"), BOTH)
+def test_home_assistant_takes_the_device_and_every_entity(told: dict[str, Any], name: str) -> None:
+    assert set(told) <= TOP
+    assert set(told["device"]) <= DEVICE
+    assert told["device"]["identifiers"] == [f"jkbms_{name}"]
+    for key, part in told["components"].items():
         assert part["unique_id"] == f"jkbms_{name}_{key}"
         assert part["default_entity_id"] == f"{part['p']}.jk_bms_{name}_{key}"
         assert part["name"]
         assert part["p"] == "button" or part["state_topic"] == f"jkbms/{name}/state"
         if part["p"] == "binary_sensor":
             assert not {"unit_of_measurement", "state_class"} & set(part)
-    classes = [part.get("device_class") for part in payload["components"].values()]
+    classes = [part.get("device_class") for part in told["components"].values()]
     assert classes.count("battery") == 1
 
 
@@ -54,10 +49,10 @@ def test_switch_and_button_have_their_topics() -> None:
 
 def test_what_is_published_is_what_is_announced() -> None:
     bench = running(packs=2)
-    told = published(bench.state)
-    assert {key for key in told if not key.startswith("sharing_") or key == "sharing_error"} == set(BANK_ENTITIES)
-    report = Report(bench.targets, Emission(), BusStatus("inverter"), enabled=True).published(0.0)
-    assert set(report) == set(INVERTER_ENTITIES) | {"enable"}
+    told = bank.values(bench.state)
+    assert {key for key in told if not key.startswith("sharing_") or key == "sharing_error"} == set(bank.ENTITIES)
+    report = Report(bench.targets, Emission(), BusStatus("inverter"), enabled=True).values(0.0)
+    assert set(report) == set(inverter.ENTITIES) | {"enable"}
     assert set(sent_keys(extremes=False)) == set(State.model_fields) - {"module_addresses", "manufacturer"}
     assert len(EXTREMES) == 8
 
@@ -68,7 +63,7 @@ def test_every_value_that_is_sent_is_shown_with_its_reason() -> None:
     emission.note(0x123, 101.0)
     emission.sent()
     targets = running(packs=2).targets
-    told = Report(targets, emission, BusStatus("inverter"), enabled=True).published(103.2)
+    told = Report(targets, emission, BusStatus("inverter"), enabled=True).values(103.2)
     assert isinstance(targets, Targets)
     assert told["charge_current"] == round(targets.charge_current, 1)
     assert told["charge_current_reason"] == targets.reasons["charge_current"]
@@ -80,7 +75,7 @@ def test_every_value_that_is_sent_is_shown_with_its_reason() -> None:
 def test_without_a_decision_everything_is_unknown_and_the_reason_says_why() -> None:
     emission = Emission()
     emission.silent("waiting")
-    told = Report(None, emission, BusStatus("inverter"), enabled=False).published(0.0)
+    told = Report(None, emission, BusStatus("inverter"), enabled=False).values(0.0)
     assert told["charge_current"] is None
     assert told["heartbeat_age"] is None
     assert (told["emitting"], told["enable"], told["reason"]) == (False, False, "waiting")
@@ -93,11 +88,11 @@ class Told:
     def __init__(self, *, always: bool = False, announced: dict[str, Announced] | None = None) -> None:
         self.bench, self.count = Bench(), 0
         self.emission = Emission()
-        extras: list[Extra] = [
-            bank_extra(TOPICS, lambda: self.bench.state, lambda: self.count, always=always),
-            inverter_extra(TOPICS, self.report, lambda: self.count, "Pylontech", extremes=False),
+        others: list[Shown] = [
+            bank.view(lambda: self.bench.state, lambda: self.count, always=always),
+            inverter.view(self.report, lambda: self.count, "Pylontech", extremes=False),
         ]
-        self.outbox = Outbox(TOPICS, Store(lambda: 0.0), {}, {}, announced, extras=extras)
+        self.outbox = Outbox(TOPICS, Store(lambda: 0.0), {}, {}, announced, others=others)
 
     def report(self) -> Report:
         return Report(self.bench.targets, self.emission, BusStatus("inverter"), enabled=True)
