@@ -20,9 +20,9 @@ from jkbms_addon.app import App
 from jkbms_addon.options.file import Options, parse
 from tests.conftest import Mosquitto, until
 from tests.options_form import GOOD, SECRET, TEXTS, WEIRD, files, paths
-from tests.test_manifest import CONFIG, faults
+from tests.test_manifest import CONFIG, OWN, faults
 
-PATHS = dict(paths(CONFIG["schema"]))
+PATHS = dict(paths(OWN))
 OF_BUS = {path.removeprefix("buses[]."): kind for path, kind in PATHS.items() if path.startswith("buses[].")}
 # what the form can hand over wrongly; of all others the form takes care
 REFUSABLE = {
