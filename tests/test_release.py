@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from jkbms_addon import __version__
-from release import release
+from release import bill, release
 from tests.test_manifest import CONFIG, ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
@@ -101,3 +101,13 @@ def test_the_base_image_is_pinned_by_its_date() -> None:
     bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert len(set(bases)) == 1
     assert re.fullmatch(r".+:trixie-20\d\d\.\d\d\.\d", bases[0])
+
+
+def test_the_bill_lists_every_library_with_its_hashes() -> None:
+    listed = bill.bill()["components"]
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert {one["name"] for one in listed} == set(re.findall(r"^([A-Za-z0-9._-]+)==", text, re.MULTILINE))
+    assert sum(len(one["hashes"]) for one in listed) == text.count("--hash=sha256:")
+    assert all(one["hashes"] for one in listed)
+    licences = {one["name"]: one["licenses"][0]["license"]["name"] for one in listed}
+    assert licences["pydantic"] == "MIT"
