@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, metadata
+from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,12 @@ def licence(name: str) -> str:
     except PackageNotFoundError:
         return "not installed here"
     classified = [one.rpartition(" :: ")[2] for one in told.get_all("Classifier") or () if one.startswith("License ::")]
-    said = told.get("License-Expression") or ", ".join(classified) or (told.get("License") or "").split("\n")[0]
+    said = _told(told, "License-Expression") or ", ".join(classified) or _told(told, "License").split("\n")[0]
     return said or "not declared"
+
+
+def _told(about: PackageMetadata, key: str) -> str:
+    return about[key] if key in about else ""  # noqa: SIM401 - it has no get in the standard library's types
 
 
 def bill(root: Path = ROOT) -> dict[str, Any]:
