@@ -5,7 +5,6 @@ in it: parts that did not change are not flattened again, ranges of settings are
 an announcement is made anew when something in it differs.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import is_
@@ -17,6 +16,7 @@ from jkbms_addon.battery.store import Key, Part, Snapshot, Store
 from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.commands.rules import Range
 from jkbms_addon.mqtt.discovery import BRIDGE, Topics, payload
+from jkbms_addon.mqtt.sheet import Sheet, compact, encoded
 from jkbms_addon.views.battery import (
     LAST_WRITE,
     LEAVES,
@@ -68,20 +68,10 @@ class _Said:
     based_on: tuple[object, ...] = ()  # what the announcement was made of
     values: Values = field(default_factory=Values)
     known: frozenset[str] | None = None
+    sheets: dict[str, Sheet] = field(default_factory=dict)
     cells: int | None = None
     parts: tuple[Part, ...] = ()  # without the live one; what may be changed depends on them
     controls: dict[str, Range] = field(default_factory=dict)
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-_WORDS = {True: "ON", False: "OFF"}
-
-
-def encoded(values: Mapping[str, Scalar]) -> str:
-    """JSON with on/off as text, the form in which Home Assistant expects it."""
-    return _ENCODER.encode(
-        {key: _WORDS[value] if value is True or value is False else value for key, value in values.items()}
-    )
 
 
 class Outbox:
@@ -149,7 +139,7 @@ class Outbox:
                 self._said[key].leaves.pop("settings", None)
                 self._said[key].seen = None
             event = {"event_type": outcome.result, **outcome.record()}
-            messages.append(Message(self.topics.battery(key, LAST_WRITE), _compact(event)))
+            messages.append(Message(self.topics.battery(key, LAST_WRITE), compact(event)))
         return messages
 
     # --- devices beside the batteries --------------------------------------------------------------------
@@ -205,20 +195,19 @@ class Outbox:
             if now >= said.again:
                 said.again = NEVER
             said.count = snapshot.count
-            messages.append(self._part(snapshot.key, "state", known, values["state"]))
+            messages.append(self._part(snapshot.key, said, "state", values["state"]))
         for leaf in LEAVES:
             fresh = values[leaf]
             before = said.leaves.get(leaf)
             if fresh and fresh is not before:
                 said.leaves[leaf] = fresh
                 if fresh != before:
-                    messages.append(self._part(snapshot.key, leaf, known, fresh))
+                    messages.append(self._part(snapshot.key, said, leaf, fresh))
         return messages
 
-    def _part(self, key: Key, leaf: str, known: frozenset[str], values: Mapping[str, Scalar]) -> Message:
+    def _part(self, key: Key, said: _Said, leaf: str, values: Mapping[str, Scalar]) -> Message:
         """Every key that is known of this battery, null where it is not known now."""
-        every = {name: values.get(name) for name in columns(known, leaf)}
-        return Message(self.topics.battery(key, leaf), encoded(every), retain=leaf != "state")
+        return Message(self.topics.battery(key, leaf), said.sheets[leaf].text(values), retain=leaf != "state")
 
     def _keys(self, snapshot: Snapshot, said: _Said, values: Mapping[str, Mapping[str, Scalar]]) -> frozenset[str]:
         """Keys that were ever known of this battery, without cells that it does not have."""
@@ -226,12 +215,10 @@ class Outbox:
         live = snapshot.parts.get("live")
         listed = live.values.get("cell_voltage") if live else None
         count = len(listed) if isinstance(listed, tuple) and listed else None
-        fresh = [
-            key for part in values.values() for key, value in part.items() if key not in known and value is not None
-        ]
-        if fresh or count != said.cells or said.known is None:
-            known = frozenset(key for key in known.union(fresh) if count is None or cell(key) <= count)
+        if count != said.cells or said.known is None or not all(part.keys() <= known for part in values.values()):
+            known = frozenset(key for key in known.union(*values.values()) if count is None or cell(key) <= count)
             said.known, said.cells = known, count
+            said.sheets = {part: Sheet(columns(known, part)) for part in values}
         return known
 
     def _writing(self) -> bool:
@@ -273,11 +260,11 @@ class Outbox:
             messages.append(Message(before.topic, "", retain=True))
         elif gone:
             buried = {**told, "components": {**told["components"], **gone}}
-            messages.append(Message(topic, _compact(buried), retain=True))
+            messages.append(Message(topic, compact(buried), retain=True))
         if before is None or before.components != components or before.topic != topic:
             self.announced[name] = Announced(topic, components, key)
             self.changed = True
-        messages.append(Message(topic, _compact(told), retain=True))
+        messages.append(Message(topic, compact(told), retain=True))
         return messages
 
     def _available(self, key: Key, said: _Said, *, online: bool) -> list[Message]:
@@ -297,7 +284,7 @@ class Outbox:
         if state == self._health_state and now - self._health_at < HEALTH_EVERY:
             return []
         self._health_state, self._health_at = state, now
-        return [Message(self.topics.health, _compact(self.health(now)), retain=True)]
+        return [Message(self.topics.health, compact(self.health(now)), retain=True)]
 
     def health(self, now: float) -> dict[str, Any]:
         """Diagnostics of the whole, of the buses and of every BMS."""
@@ -308,10 +295,6 @@ class Outbox:
             self._commands.unlocked if self._commands and self._writing() else None,
         )
         return overview(self._buses, summary, now)
-
-
-def _compact(payload: Mapping[str, Any]) -> str:
-    return _ENCODER.encode(payload)
 
 
 def still_known(components: Mapping[str, str]) -> dict[str, str]:

@@ -153,10 +153,12 @@ class Values:
 
 
 def split(values: Mapping[str, Value], alarm_names: tuple[str, ...]) -> Mapping[str, dict[str, Scalar]]:
-    """Values by part and published key; a list is numbered from 1, each alarm is a flag of its own."""
+    """Known values by part and published key; a list is numbered from 1, each alarm is a flag of its own."""
     found: dict[str, dict[str, Scalar]] = {"state": {}, "settings": {}, "info": {}}
     topics, state = _topics(), found["state"]
     for key, value in values.items():
+        if value is None:
+            continue
         topic = topics.get(key)
         if topic is None:
             if key == "alarms":
@@ -174,5 +176,5 @@ def _topics() -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=256)
-def _alarms(raised: tuple[str, ...] | None, names: tuple[str, ...]) -> Mapping[str, Scalar]:
-    return MappingProxyType(alarm_values(raised, names))
+def _alarms(raised: tuple[str, ...], names: tuple[str, ...]) -> Mapping[str, Scalar]:
+    return alarm_values(raised, names)

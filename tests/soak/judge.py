@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jkbms_addon.battery.reading import flat
-from jkbms_addon.mqtt.outbox import encoded
+from jkbms_addon.mqtt.sheet import encoded
 from jkbms_addon.simulator.can import CanBms
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.views.battery import entity_specs
