@@ -33,6 +33,8 @@ from jkbms_addon.views import bank, inverter
 
 _LOGGER = logging.getLogger(__name__)
 BEAT = 10.0  # seconds
+SHOWN = 120  # characters of a foreign topic that are looked at and shown
+PLACES = {str(address): address for address in range(256)}  # as they stand in topics
 REMEMBER = 5.0  # seconds between looks at what should survive a restart
 
 
@@ -47,7 +49,7 @@ class App:
         self._running = [bus for bus in options.buses if bus.plugin and not _shared(bus, options.buses, self.buses)]
         topics = Topics(options.mqtt.base_topic, options.mqtt.discovery_prefix)
         served = {bus.name: bus.plugin.addresses(bus.values) for bus in options.buses if bus.plugin}
-        self._published = Published(data)
+        self._published = Published(data, topics)
         self._incidents = JsonFile(data / "incidents.json")
         self._recall()
         writable = {bus.name: bus.plugin.writable(bus.values) for bus in options.buses if bus.plugin}
@@ -135,16 +137,21 @@ class App:
                 self._routes[topic](payload)
         elif topic == f"{topics.writing}/set":
             self.commands.lock(payload, retained=retained)
-        elif len(parts) == 4 and parts[0] in self.buses and parts[1].isdecimal():
+        elif len(parts) == 4 and parts[0] in self.buses and parts[1] in PLACES:
             bus, address, key, _ = parts
-            self.commands.take(Command(bus, int(address), key, payload, f"mqtt {topic}"), retained=retained)
+            key = key[:SHOWN]
+            self.commands.take(Command(bus, PLACES[address], key, payload, f"mqtt {topic[:SHOWN]}"), retained=retained)
         else:
-            _LOGGER.warning("%s: nothing here takes commands", topic)
+            _LOGGER.warning("%.*s: nothing here takes commands", SHOWN, topic)
 
     async def _broker(self) -> None:
         supervisor = self._supervisor("mqtt")
         where = BrokerAddress(self.options.mqtt)
-        broker = Broker(self.store, self.outbox, where.now, self._published.save, supervisor.healed, self.command)
+        broker = Broker(
+            *(self.store, self.outbox, where.now, self._published.save, supervisor.healed, self.command),
+            identifier=self._published.client_id,
+            urgent=frozenset((*self._routes, f"{self.outbox.topics.writing}/set")),
+        )
         await supervisor.run(broker.own)
 
 

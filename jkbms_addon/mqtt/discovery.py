@@ -4,15 +4,18 @@ One retained message per device. Its top level takes only keys that every suppor
 unknown key there and the whole message would be refused.
 """
 
+import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+from zlib import crc32
 
 from jkbms_addon import __version__
 from jkbms_addon.battery.store import Key
 from jkbms_addon.views.entities import HEALTH, Device, Entity
 
 Payload = dict[str, Any]
-BRIDGE = "bridge"
+BRIDGE: Final = "bridge"
+DEFAULT_BASE: Final = "jkbms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +43,44 @@ class Topics:
         """Where one part of a device's values is."""
         return self.health if part == HEALTH else f"{self.base}/{place}/{part}"
 
+    @property
+    def space(self) -> str:
+        """Part of all names that keeps apps with other base topics apart; empty for the default one.
+
+        A hyphen is in no name of a bus, so nothing that we name can be the same as something of another app.
+        """
+        if self.base == DEFAULT_BASE:
+            return ""
+        plain = re.sub(r"[^A-Za-z0-9]+", "-", self.base).strip("-")
+        return plain if plain == self.base else f"{plain}-{crc32(self.base.encode()):08x}"
+
     def identifier(self, word: str) -> str:
         """Identifier of a device."""
-        return f"jkbms_{word}"
+        return f"jkbms-{self.space}_{word}" if self.space else f"jkbms_{word}"
+
+    def entity(self, start: str) -> str:
+        """How the proposed ids of a device's entities begin."""
+        space = self.space.replace("-", "_").lower()
+        return f"{start}_{space}" if space else start
 
     def config(self, device: str) -> str:
         """Announcement of a device."""
         return f"{self.prefix}/device/{device}/config"
 
     @property
-    def commands(self) -> tuple[str, ...]:
-        """Patterns of the topics on which commands arrive."""
-        return f"{self.base}/+/+/set", f"{self.base}/+/+/+/set"
+    def instance(self) -> str:
+        """Who publishes here: one app at a time."""
+        return f"{self.base}/bridge/instance"
+
+    @property
+    def ask(self) -> str:
+        """Where another app asks whether the one that claims to publish is alive."""
+        return f"{self.instance}/set"
+
+    @property
+    def settings(self) -> str:
+        """Pattern of the topics on which settings of batteries are changed."""
+        return f"{self.base}/+/+/+/set"
 
     def command(self, place: str, key: str) -> str:
         """Where an entity of a device takes its commands."""
@@ -73,7 +102,7 @@ def payload(topics: Topics, device: Device) -> Payload:
     identifier, known = topics.identifier(device.word), device.identity
     about = {
         "identifiers": [identifier],
-        "name": device.name,
+        "name": f"{device.name} ({topics.base})" if topics.space else device.name,
         "manufacturer": known.manufacturer,
         "model": known.model,
         "serial_number": known.serial_number,
@@ -100,7 +129,7 @@ def component(topics: Topics, device: Device, entity: Entity) -> Payload:
     part: Payload = {
         "p": kind,
         "unique_id": f"{topics.identifier(device.word)}_{entity.key}",
-        "default_entity_id": f"{kind}.{device.entity}_{entity.key}",
+        "default_entity_id": f"{kind}.{topics.entity(device.entity)}_{entity.key}",
         "name": entity.label,
     }
     if kind != "button":

@@ -26,6 +26,7 @@ from jkbms_addon.views.battery import (
     columns,
     identity,
     table,
+    word,
 )
 from jkbms_addon.views.entities import Device, Identity, Shown
 from jkbms_addon.views.health import Summary, bridge, overview
@@ -98,7 +99,8 @@ class Outbox:
             device.key: frozenset(still_known(device.components)) for device in self.announced.values() if device.key
         }
         self._shown: dict[str, tuple[Device, object]] = {}  # of the other devices, with their news
-        self._greeted = False
+        self._configs: dict[str, str] = {}  # topics of announcements, and the device that each announces
+        self._greeted = self._bridge_told = False
         self._health_at = float("-inf")
         self._health_state: object = None
 
@@ -108,12 +110,29 @@ class Outbox:
             said.seen, said.count, said.available, said.announcement = None, 0, None, None
             said.leaves.clear()
         self._shown.clear()
-        self._greeted = False
+        self._greeted = self._bridge_told = False
         self._health_at = float("-inf")
+
+    def is_ours(self, topic: str) -> bool:
+        """Whether nobody else may say something on a retained topic."""
+        return topic in (self.topics.bridge_state, self.topics.instance) or topic in self._configs
+
+    def again(self, topic: str) -> None:
+        """An announcement is news once more; that of a battery that is silent waits until it speaks."""
+        device = self._configs.get(topic)
+        if device == BRIDGE:
+            self._bridge_told = False
+        self._shown.pop(device or "", None)
+        for key, said in self._said.items():
+            if word(key) == device:
+                said.seen, said.announcement = None, None
 
     def due(self, now: float) -> list[Message]:
         """Everything that is to be published now, in this order."""
         messages: list[Message] = []
+        if not self._bridge_told:
+            messages += self._announce(bridge(self._buses, writing=self._writing()), None)
+            self._bridge_told = True
         if not self._greeted:
             messages += self._greeting()
             self._greeted = True
@@ -156,17 +175,23 @@ class Outbox:
         return [*messages, Message(self.topics.of(device.place, "state"), encoded(other.values(now)))]
 
     def _greeting(self) -> list[Message]:
-        messages = self._announce(bridge(self._buses, writing=self._writing()), None)
+        messages = []
         ours = {self.topics.identifier(name) for name in (BRIDGE, *(other.word for other in self._others))}
         for device, known in list(self.announced.items()):
-            if known.key and self._ceased(known.key):
+            if known.key and device != self.topics.identifier(word(known.key)):
+                messages += self._rename(device)
+            elif known.key and self._ceased(known.key):
                 messages += self._remove(device, known.key)
             elif known.key and self._store.get(known.key) is None:
                 messages.append(Message(self.topics.battery(known.key, "availability"), "offline", retain=True))
             elif not known.key and device not in ours:
-                messages.append(Message(self.announced.pop(device).topic, "", retain=True))
-                self.changed = True
+                messages += self._rename(device)
         return messages
+
+    def _rename(self, device: str) -> list[Message]:
+        """This device is not ours any more, or has another identifier: its announcement is taken back."""
+        self.changed = True
+        return [Message(self.announced.pop(device).topic, "", retain=True)]
 
     def _ceased(self, key: Key) -> bool:
         served = self._served.get(key[0])
@@ -251,6 +276,7 @@ class Outbox:
         """The announcement; before it, once, tombstones for what it no longer has."""
         name = self.topics.identifier(device.word)
         topic, told = self.topics.config(name), payload(self.topics, device)
+        self._configs[topic] = device.word
         components = {name: part["p"] for name, part in told["components"].items()}
         before = self.announced.get(name)
         gone = {n: {"p": p} for n, p in before.components.items() if components.get(n) != p} if before else {}
