@@ -1,5 +1,5 @@
 # The first stage makes the virtual environment; the second is the image: no pip, no compiler, no tests.
-FROM ghcr.io/home-assistant/base-debian:trixie AS build
+FROM ghcr.io/home-assistant/base-debian:trixie-2026.08.0 AS build
 
 ARG DEBIAN_FRONTEND=noninteractive
 RUN apt-get update \
@@ -18,7 +18,7 @@ RUN python3 -m pip wheel --no-cache-dir --no-build-isolation --no-deps --no-inde
     && python3 -m pip --python /opt/jkbms/bin/python3 install --no-cache-dir --no-deps --no-index /wheel/*.whl
 
 
-FROM ghcr.io/home-assistant/base-debian:trixie
+FROM ghcr.io/home-assistant/base-debian:trixie-2026.08.0
 
 ARG DEBIAN_FRONTEND=noninteractive
 RUN apt-get update \

@@ -81,12 +81,20 @@ run)
     fi
     exec python3 -m jkbms_addon run "$@"
     ;;
+options)
+    # in the image Python is there, in a checkout it is made
+    if ! python3 -c 'import jkbms_addon, voluptuous' 2>/dev/null; then
+        environment_of=$(cd "$(dirname "$0")" && environment && pwd)
+        exec "$environment_of/.venv/bin/python" -m jkbms_addon options "$@"
+    fi
+    exec python3 -m jkbms_addon options "$@"
+    ;;
 demo | test)
     cd "$(dirname "$0")"
     if [ "$command" = demo ]; then demo "$@"; else tests "$@"; fi
     ;;
 *)
-    echo "usage: $0 [run [ARGUMENTS] | demo [ARGUMENTS] | test [PYTEST ARGUMENTS]]" >&2
+    echo "usage: $0 [run [ARGUMENTS] | options [FILE] | demo [ARGUMENTS] | test [PYTEST ARGUMENTS]]" >&2
     exit 64
     ;;
 esac

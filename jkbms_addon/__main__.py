@@ -17,6 +17,8 @@ COMMANDS = {
     "capture": ("jkbms_addon.cli.capture", "record the bytes on a bus into a file, without passwords"),
     "replay": ("jkbms_addon.cli.replay", "run the app with a capture in the place of a bus"),
     "settings": ("jkbms_addon.cli.settings", "save, compare, restore and copy the settings of BMSs"),
+    "options": ("jkbms_addon.cli.options", "check an options file, and say in words what would run"),
+    "bundle": ("jkbms_addon.cli.bundle", "what a bug report needs, in one file without secrets"),
     "audit": ("jkbms_addon.cli.audit", "who changed what, and what became of it"),
 }
 

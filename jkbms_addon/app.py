@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jkbms_addon import heartbeat
 from jkbms_addon.acquisition.contract import BusOptions
 from jkbms_addon.acquisition.owner import own_bus
 from jkbms_addon.battery.status import BusStatus, Incident
@@ -20,7 +21,7 @@ from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.inverter.service import InverterService
 from jkbms_addon.kept import JsonFile
 from jkbms_addon.link import stream as link
-from jkbms_addon.mqtt import bank_discovery, client
+from jkbms_addon.mqtt import client
 from jkbms_addon.mqtt.announced import Published
 from jkbms_addon.mqtt.broker import BrokerAddress
 from jkbms_addon.mqtt.client import Broker
@@ -28,10 +29,12 @@ from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Outbox
 from jkbms_addon.options.file import Options
 from jkbms_addon.supervise import Supervisor
+from jkbms_addon.views import bank, inverter
 
 _LOGGER = logging.getLogger(__name__)
-HEARTBEAT = Path("/dev/shm/jkbms-heartbeat")  # noqa: S108
 BEAT = 10.0  # seconds
+SHOWN = 120  # characters of a foreign topic that are looked at and shown
+PLACES = {str(address): address for address in range(256)}  # as they stand in topics
 REMEMBER = 5.0  # seconds between looks at what should survive a restart
 
 
@@ -46,7 +49,7 @@ class App:
         self._running = [bus for bus in options.buses if bus.plugin and not _shared(bus, options.buses, self.buses)]
         topics = Topics(options.mqtt.base_topic, options.mqtt.discovery_prefix)
         served = {bus.name: bus.plugin.addresses(bus.values) for bus in options.buses if bus.plugin}
-        self._published = Published(data)
+        self._published = Published(data, topics)
         self._incidents = JsonFile(data / "incidents.json")
         self._recall()
         writable = {bus.name: bus.plugin.writable(bus.values) for bus in options.buses if bus.plugin}
@@ -55,10 +58,10 @@ class App:
         asked = frozenset(bus.name for bus in self._running if _asks(bus))
         batteries = sum(map(len, served.values()))
         self.inverter = InverterService(options.bank, options.inverter, self.store, self.buses, asked, data, batteries)
-        self._routes = bank_discovery.routes(self.inverter, topics)
-        extras = bank_discovery.extras(self.inverter, topics)
+        shown = [*bank.devices(self.inverter), *inverter.devices(self.inverter)]
+        self._routes = {topics.command(one.word, key): act for one in shown for key, act in one.takes.items()}
         known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
-        self.outbox = Outbox(topics, self.store, self.buses, served, known, self.commands, extras, problems)
+        self.outbox = Outbox(topics, self.store, self.buses, served, known, self.commands, shown, problems)
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -70,12 +73,18 @@ class App:
             tasks.create_task(self._inverter())
             if not self.options.mqtt.problem:
                 tasks.create_task(self._broker())
-            tasks.create_task(_beat())
+            tasks.create_task(self._beat())
             tasks.create_task(self._remember())
             try:
                 await asyncio.Event().wait()
             finally:
                 self._ends = True  # before the owners are cancelled
+
+    async def _beat(self) -> None:
+        """Show that the loop is alive; the container's health check looks at the file's age."""
+        while True:
+            heartbeat.write(lambda: self.outbox.health(self.store.clock()))
+            await asyncio.sleep(BEAT)
 
     def _recall(self) -> None:
         """The worst incidents of earlier runs."""
@@ -129,16 +138,21 @@ class App:
                 self._routes[topic](payload)
         elif topic == f"{topics.writing}/set":
             self.commands.lock(payload, retained=retained)
-        elif len(parts) == 4 and parts[0] in self.buses and parts[1].isdecimal():
+        elif len(parts) == 4 and parts[0] in self.buses and parts[1] in PLACES:
             bus, address, key, _ = parts
-            self.commands.take(Command(bus, int(address), key, payload, f"mqtt {topic}"), retained=retained)
+            key = key[:SHOWN]
+            self.commands.take(Command(bus, PLACES[address], key, payload, f"mqtt {topic[:SHOWN]}"), retained=retained)
         else:
-            _LOGGER.warning("%s: nothing here takes commands", topic)
+            _LOGGER.warning("%.*s: nothing here takes commands", SHOWN, topic)
 
     async def _broker(self) -> None:
         supervisor = self._supervisor("mqtt")
         where = BrokerAddress(self.options.mqtt)
-        broker = Broker(self.store, self.outbox, where.now, self._published.save, supervisor.healed, self.command)
+        broker = Broker(
+            *(self.store, self.outbox, where.now, self._published.save, supervisor.healed, self.command),
+            identifier=self._published.client_id,
+            urgent=frozenset((*self._routes, f"{self.outbox.topics.writing}/set")),
+        )
         await supervisor.run(broker.own)
 
 
@@ -190,13 +204,3 @@ def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, B
 def _place(target: str) -> str:
     """A port under its real name, as links in /dev/serial lead to it."""
     return os.path.realpath(target) if target.startswith("/") else target
-
-
-async def _beat() -> None:
-    """Show that the loop is alive; the container's health check looks at the file's age."""
-    while True:
-        try:
-            HEARTBEAT.touch()  # noqa: ASYNC240 - a file in memory
-        except OSError as error:
-            _LOGGER.debug("no heartbeat file: %s", error)
-        await asyncio.sleep(BEAT)

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from jkbms_addon.acquisition.contract import known
-from tests.test_manifest import CONFIG, ELEMENT, optional
+from tests.test_manifest import CONFIG, ELEMENT, OWN, optional
 
 PORTS = (
     "/dev/ttyUSB0",
@@ -125,7 +125,8 @@ def _number(kind: str, low: str, high: str) -> st.SearchStrategy[Any]:
 
 def files() -> st.SearchStrategy[dict[str, Any]]:
     """Whole options files as the Supervisor may write them; most have buses and an inverter that could run."""
-    return values(CONFIG["schema"], CONFIG["options"]).flatmap(_with_good_buses).flatmap(_with_good_inverter)
+    own = values(OWN, CONFIG["options"]).map(lambda options: {**options, "jkbms": {}})
+    return own.flatmap(_with_good_buses).flatmap(_with_good_inverter)
 
 
 GOOD: tuple[dict[str, Any], ...] = (

@@ -17,15 +17,19 @@ from jkbms_addon.acquisition.diagnosis import REASONS, Reason
 from jkbms_addon.battery.alarms import CAN_ENTRIES, CAN_LEVEL_NAMES, LEGACY, WORD, Alarm, alarm_key, slug
 from jkbms_addon.battery.plausibility import CELL_JUMP, COARSE, CONTRADICTIONS, JUMPS, RESISTANCE_JUMP, Jump
 from jkbms_addon.battery.quantities import ERRORS, PROBLEM, Spec, alarm_spec, specs
+from jkbms_addon.charging.owner import NUMBERS, Owner
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.commands.rules import CELL_RANGES, LEVELS, RULES
 from jkbms_addon.inverter.options import BANK, INVERTER
-from jkbms_addon.mqtt.bank_discovery import BANK_ENTITIES, INVERTER_ENTITIES, SHARING
-from jkbms_addon.mqtt.discovery import BATTERY_DIAGNOSTICS, BRIDGE_DIAGNOSTICS, BUS_DIAGNOSTICS, platform
+from jkbms_addon.views import bank, battery, charging, inverter
+from jkbms_addon.views.entities import shown_as
+from jkbms_addon.views.health import BRIDGE_DIAGNOSTICS, BUS_DIAGNOSTICS
 from jkbms_addon.wire.jkcan.frames import V2_LEVELS
 from jkbms_addon.wire.pb.frames import CELLS
 from jkbms_addon.wire.pb.registers import WRITABLE
 from jkbms_addon.wire.ttl.tags import CHANGEABLE, NEVER, WRITABLE_BY_KEY, Tag
 from jkbms_addon.wire.ttl.tags import TABLE as TTL_TABLE
+from tests.charging.fail_safe import ROWS as FAIL_SAFE
 
 FILE = Path(__file__).parent.parent / "DOCS.md"
 Row = tuple[str, ...]
@@ -50,7 +54,7 @@ _ENTITY = ("key", "name", "unit", "kind", "topic", "enabled")
 
 
 def _entity(key: str, spec: Spec) -> Row:
-    kind = platform(spec) + (", diagnostic" if spec.diagnostic else "")
+    kind = shown_as(spec) + (", diagnostic" if spec.diagnostic else "")
     unit = spec.unit or (" / ".join(spec.options) if spec.options else "")
     if not spec.listed:
         return _code(key), spec.name, unit, kind, spec.topic, _yes(spec.enabled)
@@ -67,7 +71,7 @@ def entities() -> str:
 def diagnostics() -> str:
     """What is told of the link to a battery, of every bus and of the whole."""
     rows = [
-        *(("battery", _code(key), *_brief(spec)) for key, spec in BATTERY_DIAGNOSTICS.items()),
+        *(("battery", _code(key), *_brief(spec)) for key, spec in battery.DIAGNOSTICS.items()),
         *(("bridge", _code(key), *_brief(spec)) for key, spec in BRIDGE_DIAGNOSTICS.items()),
         *(("bridge", f"`<bus>_{key}`", *_brief(spec, "*bus* ")) for key, spec in BUS_DIAGNOSTICS.items()),
     ]
@@ -75,7 +79,7 @@ def diagnostics() -> str:
 
 
 def _brief(spec: Spec, before: str = "") -> Row:
-    return f"{before}{spec.name}", spec.unit or "", platform(spec), _yes(spec.enabled)
+    return f"{before}{spec.name}", spec.unit or "", shown_as(spec), _yes(spec.enabled)
 
 
 def alarms() -> str:
@@ -246,16 +250,35 @@ def _reasons(reasons: Mapping[str, Reason]) -> str:
 
 def inverter_entities() -> str:
     """What the devices "Battery bank" and "Inverter" show."""
-    shares = ("battery bank", f"`{SHARING}<pack>`", "Share of pack *pack*", "%", "sensor", "yes")
+    shares = ("battery bank", f"`{bank.SHARING}<pack>`", "Share of pack *pack*", "%", "sensor", "yes")
     return table(
         ("device", "key", "name", "unit", "kind", "enabled"),
         (
-            *(("battery bank", _code(key), *_brief(spec)) for key, spec in BANK_ENTITIES.items()),
+            *(("battery bank", _code(key), *_brief(spec)) for key, spec in bank.ENTITIES.items()),
             shares,
-            *(("inverter", _code(key), *_brief(spec)) for key, spec in INVERTER_ENTITIES.items()),
-            ("inverter", "`enable`", "Enable", "", "switch", "yes"),
-            ("inverter", "`stop`", "Stop", "", "button", "yes"),
+            *(("inverter", _code(key), *_brief(spec)) for key, spec in inverter.ENTITIES.items()),
+            *(
+                ("inverter", _code(key), spec.name, spec.unit or "", takes.kind, _yes(spec.enabled))
+                for key, (spec, takes) in inverter.CONTROLS.items()
+            ),
+            *(
+                ("inverter", _code(one.key), one.label, one.spec.unit or "", one.kind, _yes(one.spec.enabled))
+                for one in charging.controls(charging.Charge(None, Owner(), Setpoints()))
+            ),
         ),
+    )
+
+
+def fail_safe() -> str:
+    """What an inverter is told when something happens; every row is shown by a test."""
+    return table(("event", "what the inverter is told"), ((row.event, row.told) for row in FAIL_SAFE))
+
+
+def owner_numbers() -> str:
+    """What the owner sets: option, default, range in Home Assistant."""
+    rows = ((_code(key), one.name, f"{one.low:g} to {one.high:g}", one.unit or "") for key, one in NUMBERS.items())
+    return table(
+        ("key", "name", "range for LFP", "unit"), ((_code(f"set_{row[0].strip('`')}"), *row[1:]) for row in rows)
     )
 
 
@@ -299,6 +322,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "options": options,
     "inverter_options": inverter_options,
     "inverter_entities": inverter_entities,
+    "fail_safe": fail_safe,
+    "owner_numbers": owner_numbers,
     "entities": entities,
     "alarms": alarms,
     "alarms_ttl": alarms_ttl,

@@ -86,10 +86,10 @@ def test_examples_of_options_are_valid() -> None:
 PROBE = """
 import asyncio, json, sys
 from jkbms_addon.acquisition import known
-from jkbms_addon.bank import Store
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.battery.store import Store
 from jkbms_addon.model import flat
-from jkbms_addon.options import parse
-from jkbms_addon.status import BusStatus
+from jkbms_addon.options.file import parse
 
 async def polled(bus, bank):
     async with bus.plugin.open(bus.values, BusStatus(bus.name)) as source:

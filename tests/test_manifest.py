@@ -15,6 +15,7 @@ import yaml
 from jkbms_addon import __version__
 from jkbms_addon.acquisition.contract import GROUP, Plugin
 from jkbms_addon.mqtt.broker import MqttOptions
+from jkbms_addon.options.coming_from import GROUPS, SYNONYMS
 from jkbms_addon.options.file import LOG_LEVELS, MQTT, SECTIONS, WRITE_LEVELS, WRITES, Options, WriteOptions, parse
 
 ROOT = Path(__file__).parent.parent
@@ -199,7 +200,13 @@ def test_the_checker_refuses(change: dict[str, Any]) -> None:
 
 
 def test_every_top_level_option_has_a_default() -> None:
-    assert CONFIG["options"].keys() == CONFIG["schema"].keys()
+    """Only what is pasted from another app has none, so that it is hidden."""
+    assert CONFIG["options"].keys() == CONFIG["schema"].keys() - FLAT
+
+
+# options of the SmartPhoton app, which are pasted as they are
+FLAT = {key for key in CONFIG["schema"] if key.lower() in SYNONYMS}
+OWN = {key: kind for key, kind in CONFIG["schema"].items() if key not in FLAT | GROUPS}
 
 
 # --- the form and the program --------------------------------------------------------------------------
@@ -220,7 +227,11 @@ def built_in() -> dict[str, Plugin]:
 
 
 def test_the_form_has_the_options_of_the_program() -> None:
-    assert names(CONFIG["schema"]) == set(SECTIONS) == set(Options.__dataclass_fields__) - {"unusable", "moved"}
+    assert (
+        names(CONFIG["schema"]) - FLAT - GROUPS
+        == set(SECTIONS)
+        == set(Options.__dataclass_fields__) - {"unusable", "moved"}
+    )
     assert names(CONFIG["schema"]["mqtt"]) == names(MQTT.schema) == fields(MqttOptions)
     assert CONFIG["schema"]["log_level"] == f"list({'|'.join(LOG_LEVELS)})"
     assert names(CONFIG["schema"]["writes"]) == names(WRITES.schema) == fields(WriteOptions)

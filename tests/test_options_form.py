@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
-from jkbms_addon import app
+from jkbms_addon import heartbeat
 from jkbms_addon.acquisition import contract as acquisition
 from jkbms_addon.app import App
 from jkbms_addon.options.file import Options, parse
 from tests.conftest import Mosquitto, until
 from tests.options_form import GOOD, SECRET, TEXTS, WEIRD, files, paths
-from tests.test_manifest import CONFIG, faults
+from tests.test_manifest import CONFIG, OWN, faults
 
-PATHS = dict(paths(CONFIG["schema"]))
+PATHS = dict(paths(OWN))
 OF_BUS = {path.removeprefix("buses[]."): kind for path, kind in PATHS.items() if path.startswith("buses[].")}
 # what the form can hand over wrongly; of all others the form takes care
 REFUSABLE = {
@@ -152,7 +152,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         return ask(host, port, *rest, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", nowhere)
-    monkeypatch.setattr(app, "HEARTBEAT", tmp_path / "heartbeat")
+    monkeypatch.setattr(heartbeat, "HEARTBEAT", tmp_path / "heartbeat")
 
 
 async def moment(running: App, seconds: float, *, publishing: bool = False) -> None:

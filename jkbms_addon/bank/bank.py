@@ -14,7 +14,7 @@ from typing import Final
 
 from jkbms_addon.bank.candidate import Candidate, Extreme, Judged, Key, View, judged, silent
 from jkbms_addon.battery.alarms import Direction
-from jkbms_addon.battery.quantities import Pack, Scalar
+from jkbms_addon.battery.quantities import Pack
 
 TOLD: Final = ("alarms", "charging", "discharging")  # what a battery that said it once must go on saying
 
@@ -284,37 +284,3 @@ class BatteryBank:
 def _telling(pack: Pack) -> frozenset[str]:
     told = {"alarms": pack.alarms, "charging": pack.charging, "discharging": pack.discharging}
     return frozenset(key for key, value in told.items() if value is not None)
-
-
-def published(state: BankState) -> dict[str, Scalar]:
-    """Values of the device "Battery bank" by key."""
-    low, high, cold, warm = state.min_cell, state.max_cell, state.min_temperature, state.max_temperature
-    numbers = {
-        "total_voltage": (state.total_voltage, 2),
-        "current": (state.current, 2),
-        "power": (state.power, 1),
-        "state_of_charge": (state.state_of_charge, 1),
-        "state_of_health": (state.state_of_health, 1),
-        "capacity_remaining": (state.capacity_remaining, 1),
-        "full_charge_capacity": (state.full_charge_capacity, 1),
-        "delta_cell_voltage": (state.delta_cell_voltage, 3),
-        "voltage_spread": (state.voltage_spread, 2),
-        "sharing_error": (state.sharing_error, 1),
-    }
-    return {
-        **{key: None if value is None else round(value, digits) for key, (value, digits) in numbers.items()},
-        **_located("min_cell_voltage", low),
-        **_located("max_cell_voltage", high),
-        **_located("min_temperature", cold),
-        **_located("max_temperature", warm),
-        "packs_online": state.packs_online,
-        "packs_expected": state.expected,
-        "packs_blocking_charge": state.blocking("charge"),
-        "packs_blocking_discharge": state.blocking("discharge"),
-        "packs_excluded": "; ".join(one.text for one in state.excluded)[:255],
-        **{f"sharing_{label.replace('/', '_')}": round(share, 1) for label, share in state.sharing.items()},
-    }
-
-
-def _located(key: str, extreme: Extreme | None) -> dict[str, Scalar]:
-    return {key: extreme.value if extreme else None, f"{key}_at": extreme.label if extreme else None}

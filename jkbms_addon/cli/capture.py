@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         raise OptionsError("--seconds: must be more than 0")
     tape = Tape(args.file)
     with suppress(KeyboardInterrupt):
-        asyncio.run(_capture(bus, tape, args.seconds, wanted))
+        asyncio.run(record(bus, tape, args.seconds, wanted))
     print(f"{args.file}: {tape.received} bytes received, {tape.sent} sent; PINs and passwords blanked", file=sys.stderr)
     return 0
 
@@ -123,7 +123,8 @@ class Tape:
         return OptionsError(f"{self._path} cannot be written: {error.strerror or error}")
 
 
-async def _capture(bus: Target, tape: Tape, seconds: float, wanted: frozenset[int]) -> None:
+async def record(bus: Target, tape: Tape, seconds: float, wanted: frozenset[int]) -> None:
+    """Record a bus, asking the ``wanted`` addresses; ``LinkError`` or ``OptionsError`` when that cannot be."""
     async with bus.open() as link:
         with tape.start(bus, link):
             end = time.monotonic() + seconds

@@ -5,6 +5,8 @@ import asyncio
 import logging
 import signal
 import sys
+from contextlib import suppress
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from jkbms_addon import __version__
@@ -12,6 +14,9 @@ from jkbms_addon.app import App
 from jkbms_addon.options.file import DEFAULT_FILE, read
 
 _LOGGER = logging.getLogger(__name__)
+FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+LOG = Path("/dev/shm/jkbms.log")  # noqa: S108 - in memory
+LOG_SIZE = 200_000  # bytes
 LEVELS = {
     "trace": 5,
     "debug": logging.DEBUG,
@@ -31,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT; 0. ``OptionsError`` when the options file cannot be used."""
     options = read(args.options)
     log_to_stderr(options.log_level)
+    remember_log()
     _LOGGER.info("JK BMS %s: %s", __version__, ", ".join(f"{b.name} ({b.strategy})" for b in options.buses) or "no bus")
     asyncio.run(until_signal(App(options, args.options.resolve().parent)))
     _LOGGER.info("stopped")
@@ -41,10 +47,16 @@ def log_to_stderr(level: str) -> None:
     """One line per event; libraries only when something is wrong with them."""
     logging.addLevelName(5, "TRACE")
     logging.addLevelName(logging.CRITICAL, "FATAL")
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr, force=True
-    )
+    logging.basicConfig(level=logging.WARNING, format=FORMAT, stream=sys.stderr, force=True)
     logging.getLogger("jkbms_addon").setLevel(LEVELS[level])
+
+
+def remember_log() -> None:
+    """Keep the newest lines in memory, too, for a bug report; without shared memory there are none."""
+    with suppress(OSError):
+        kept = RotatingFileHandler(LOG, maxBytes=LOG_SIZE, backupCount=0, encoding="utf-8", errors="replace")
+        kept.setFormatter(logging.Formatter(FORMAT))
+        logging.getLogger().addHandler(kept)
 
 
 async def until_signal(app: App) -> None:

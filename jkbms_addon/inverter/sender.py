@@ -17,9 +17,9 @@ from jkbms_addon.charging.control import Control
 from jkbms_addon.charging.decide import GOODBYES
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.errors import LinkError
+from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.inverter.profiles import PROFILES, frames, ids
-from jkbms_addon.inverter.report import Emission
 from jkbms_addon.inverter.state import said
 from jkbms_addon.inverter.watch import OtherSenders
 from jkbms_addon.link.can import Channel, can_channel

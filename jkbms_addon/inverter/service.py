@@ -10,9 +10,9 @@ from jkbms_addon.bank.membership import Membership
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.control import Control
+from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import BankOptions, InverterOptions
 from jkbms_addon.inverter.profiles import PROFILES
-from jkbms_addon.inverter.report import Emission, Report
 from jkbms_addon.kept import JsonFile
 
 if TYPE_CHECKING:
@@ -87,11 +87,6 @@ class InverterService:
     def always(self) -> bool:
         """Whether the bank is shown even for a single battery."""
         return self._bank_options.enabled
-
-    def report(self) -> Report:
-        """What the inverter is told now, and how its link is."""
-        control = self.control
-        return Report(control.decision(control.clock()), self.emission, self.link, control.owner, control.options)
 
     def news(self) -> object:
         """Something that differs when there is something new to show."""

@@ -1,10 +1,13 @@
-"""The list of announced devices, kept over restarts so that what ceases can be removed."""
+"""What MQTT keeps over restarts: the announced devices, so that what ceases can be removed, and our client id."""
 
 import logging
+import re
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from jkbms_addon.kept import JsonFile
+from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Announced, Outbox
 
 _LOGGER = logging.getLogger(__name__)
@@ -14,12 +17,19 @@ NAME = "announced.json"
 class Published:
     """A small file beside the options; losing it loses nothing but tidiness."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, topics: Topics) -> None:
         self._file = JsonFile(folder / NAME)
+        self._start = f"jkbms-{topics.space}-" if topics.space else "jkbms-"
+        # the same in every run: a connection that nobody ended dies, with its will, as the next one begins
+        self.client_id = f"{self._start}{token_hex(8)}"
 
     def load(self) -> dict[str, Announced]:
         """What an earlier run announced; entries that make no sense are left out."""
-        devices = self._file.load().get("devices")
+        content = self._file.load()
+        known_id = content.get("client_id")
+        if isinstance(known_id, str) and re.fullmatch(f"{re.escape(self._start)}[0-9a-f]{{16}}", known_id):
+            self.client_id = known_id
+        devices = content.get("devices")
         known = devices if isinstance(devices, dict) else {}
         return {device: read for device, entry in known.items() if (read := _announced(entry))}
 
@@ -33,7 +43,7 @@ class Published:
             }
             for device, known in outbox.announced.items()
         }
-        self._file.save({"version": 1, "devices": devices})
+        self._file.save({"version": 1, "client_id": self.client_id, "devices": devices})
 
 
 def _announced(entry: Any) -> Announced | None:  # noqa: ANN401

@@ -14,6 +14,7 @@ from jkbms_addon.commands.rules import LEVELS
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_options, clash, inverter_options
 from jkbms_addon.mqtt.broker import MqttOptions
+from jkbms_addon.options.coming_from import carried_over
 from jkbms_addon.options.migration import MOVES, Move, migrated
 from jkbms_addon.validators import explained, given, named
 
@@ -141,7 +142,8 @@ def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
     """Options of decoded JSON, of this version or an earlier one; ``OptionsError`` when they are none at all."""
     if not isinstance(raw, dict):
         raise OptionsError("options: must be a JSON object")
-    today, moved = migrated(raw, moves)
+    ours, carried = carried_over(raw)
+    today, moved = migrated(ours, moves)
     buses = today.get("buses", [])
     if not isinstance(buses, list):
         raise OptionsError("buses: must be a list")
@@ -149,7 +151,7 @@ def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
     bank = bank_options(today.get("bank", {}), {bus.name for bus in found})
     inverter = _undisturbed(inverter_options(today.get("inverter", {}), bank), found)
     level, unusable = _level(today)
-    return Options(level, found, _mqtt(today), _writes(today), bank, inverter, unusable, moved)
+    return Options(level, found, _mqtt(today), _writes(today), bank, inverter, unusable, (*carried, *moved))
 
 
 def _level(raw: Mapping[str, Any]) -> tuple[Level, tuple[str, ...]]:

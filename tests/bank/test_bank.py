@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jkbms_addon.bank.bank import BankState, BatteryBank, published
+from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.bank.candidate import Candidate
+from jkbms_addon.views.bank import values as published
 from tests.bank.packs import candidate, values, with_cell
 
 BIG = values(3.32, full_charge_capacity=300.0, capacity_remaining=240.0, state_of_charge=80, current=30.0)

@@ -8,7 +8,7 @@ import pytest
 
 from jkbms_addon.battery import status as statuses
 from jkbms_addon.battery.status import BusStatus, WallClock
-from jkbms_addon.mqtt.outbox import bus_health
+from jkbms_addon.views.health import bus_health
 
 DAY = 86400.0
 
@@ -30,7 +30,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clocks]:
     monkeypatch.setattr(time, "time", lambda: both.wall)
     monkeypatch.setattr(time, "monotonic", lambda: both.run)
     monkeypatch.setattr(statuses, "WALL", WallClock())
-    monkeypatch.setattr("jkbms_addon.mqtt.outbox.WALL", statuses.WALL)
+    monkeypatch.setattr("jkbms_addon.views.health.WALL", statuses.WALL)
     yield both
     monkeypatch.undo()
 

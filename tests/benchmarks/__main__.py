@@ -22,7 +22,7 @@ from jkbms_addon.link.stream import serial_link
 from jkbms_addon.simulator.far_end import BYTE_TIME, SerialBus, serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.frames import Frame, decode
-from tests.benchmarks import can, costs, decoding, inverter
+from tests.benchmarks import can, costs, decoding, inverter, publishing
 from tests.benchmarks.corruption import corrupted
 from tests.benchmarks.figures import microseconds, record, show
 from tests.conftest import mosquitto, until
@@ -135,6 +135,7 @@ def main() -> None:
     parts: dict[str, Callable[[], object]] = {
         "decoding": decoding.measure,
         "plausibility": plausibility,
+        "publishing": publishing.measure,
         "round": lambda: asyncio.run(round_time()),
         "program": lambda: asyncio.run(whole_program(3, 5, args.seconds)),
         "costs": lambda: kept["costs"].extend(costs.sizes(args.seconds)),

@@ -8,9 +8,8 @@ from typing import Any
 
 import aiomqtt
 
-from jkbms_addon.mqtt.discovery import BRIDGE
 from tests.end_to_end.batteries import Battery
-from tests.end_to_end.expected import everything
+from tests.end_to_end.expected import BRIDGE, everything
 from tests.end_to_end.stage import POLLED, Stage
 
 

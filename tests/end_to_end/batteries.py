@@ -11,10 +11,10 @@ from typing import Any
 
 from jkbms_addon.battery.alarms import ALARMS, LEGACY_NAMES, WORD_NAMES, alarm_key
 from jkbms_addon.battery.quantities import ERRORS, PROBLEM, Spec, alarm_spec, specs
-from jkbms_addon.mqtt.discovery import BATTERY_DIAGNOSTICS
 from jkbms_addon.simulator.can import CanBms
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.simulator.ttl import IDENTITY, SimulatedFirst
+from jkbms_addon.views.battery import DIAGNOSTICS
 from jkbms_addon.wire.jkcan.frames import V1_ALARMS, V2_ALARMS
 from jkbms_addon.wire.jkcan.kinds import ADDRESSED, V1
 from jkbms_addon.wire.pb import frames as jk02
@@ -176,7 +176,7 @@ class Battery:
 
     def entities(self) -> dict[str, Spec]:
         """All of its entities by key."""
-        return {**self.value_specs(), **BATTERY_DIAGNOSTICS}
+        return {**self.value_specs(), **DIAGNOSTICS}
 
     def limits(self, key: str) -> tuple[float, float, float]:
         """Smallest, largest value and step of a number of this battery, all of which are LFP."""

@@ -7,20 +7,16 @@ from typing import Any
 import pytest
 
 from jkbms_addon.battery.quantities import Spec
-from jkbms_addon.mqtt.bank_discovery import BANK, BANK_ENTITIES, INVERTER, INVERTER_ENTITIES
-from jkbms_addon.mqtt.discovery import (
-    BATTERY_DIAGNOSTICS,
-    BRIDGE,
-    BRIDGE_DIAGNOSTICS,
-    BUS_DIAGNOSTICS,
-    WRITING,
-    platform,
-)
 from jkbms_addon.simulator.can import Adapter
+from jkbms_addon.views import bank, inverter
+from jkbms_addon.views.battery import DIAGNOSTICS
+from jkbms_addon.views.entities import shown_as
+from jkbms_addon.views.health import BRIDGE_DIAGNOSTICS, BUS_DIAGNOSTICS, WRITING
 from tests.end_to_end.batteries import Battery
 from tests.end_to_end.stage import BUSES, CAN, CAN_V1, FIRST, FOLLOWED, GATE, POLLED, TAP, Stage, agrees
 from tests.inverter.test_dbc import ALARMS, DATABASES, PROTECTIONS, SIGNALS
 
+BRIDGE, BANK, INVERTER = "jkbms_bridge", "jkbms_bank", "jkbms_inverter"
 MODES = {POLLED: "master", FOLLOWED: "listen", GATE: "gateway", TAP: "gateway", FIRST: "ttl"}
 MODES |= dict.fromkeys((CAN, CAN_V1), "can_broadcast")
 ASKED = (POLLED, GATE, FIRST)  # buses on which an answer's time is known
@@ -74,7 +70,7 @@ class Entity:
 def shown(spec: Spec, device: str, shows: Callable[[str], bool], name: str = "") -> Entity:
     """An entity that only shows."""
     category = "diagnostic" if spec.diagnostic else None
-    return Entity(device, spec, shows, platform(spec), category, name or spec.name)
+    return Entity(device, spec, shows, shown_as(spec), category, name or spec.name)
 
 
 def within(low: float, high: float) -> Callable[[str], bool]:
@@ -117,7 +113,7 @@ def of_battery(battery: Battery) -> dict[str, Entity]:
         "frames": within(3, 1e5),
         "failures": within(0, 20),
     }
-    found |= {key: shown(spec, battery.device, checks[key]) for key, spec in BATTERY_DIAGNOSTICS.items()}
+    found |= {key: shown(spec, battery.device, checks[key]) for key, spec in DIAGNOSTICS.items()}
     if battery.writable:
         last = Spec("Last write", kind="text", diagnostic=True, icon="mdi:pencil-lock")
         found["last_write"] = Entity(battery.device, last, among("unknown"), "event", "diagnostic", last.name)
@@ -208,7 +204,7 @@ def of_bank(packs: list[Battery]) -> dict[str, Entity]:
     }.items():
         values[key] = value
         values[f"{key}_at"] = f"{address}-{'T' if 'temperature' in key else ''}{number}"
-    specs = dict(BANK_ENTITIES)
+    specs = dict(bank.ENTITIES)
     for pack, share in zip(packs, shares, strict=True):
         key = f"sharing_{pack.address}"  # the bus belongs to the name only where addresses repeat
         specs[key] = Spec(f"Share of pack {pack.address}", unit="%", state_class="measurement", digits=1)
@@ -254,7 +250,7 @@ def of_inverter(stage: Stage) -> dict[str, Entity]:
         NOT_IN_GOODWE: among("on", "off"),
     }
     found = {}
-    for key, spec in INVERTER_ENTITIES.items():
+    for key, spec in inverter.ENTITIES.items():
         check = checks.get(key) or _sent(spec, sent.get(key))
         found[key] = shown(spec, INVERTER, check)
     enable, stop = (

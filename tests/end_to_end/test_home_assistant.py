@@ -12,7 +12,6 @@ from functools import partial
 import pytest
 import pytest_asyncio
 
-from jkbms_addon.mqtt.discovery import BRIDGE
 from tests.conftest import mosquitto
 from tests.end_to_end.acts import (
     batched,
@@ -33,7 +32,7 @@ from tests.end_to_end.acts import (
     untouched,
 )
 from tests.end_to_end.batteries import SteadyBms
-from tests.end_to_end.expected import devices, everything
+from tests.end_to_end.expected import BRIDGE, devices, everything
 from tests.end_to_end.home_assistant import home_assistant, needs_home_assistant
 from tests.end_to_end.stage import CAN_V1, FIRST, GATE, POLLED, Stage, staged
 

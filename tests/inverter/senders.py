@@ -11,8 +11,8 @@ from typing import Any
 from jkbms_addon.bank.candidate import Candidate
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.charging.control import Control
+from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, inverter_options
-from jkbms_addon.inverter.report import Emission
 from jkbms_addon.inverter.sender import Sender
 from jkbms_addon.simulator.can import Adapter, slcan_adapter
 from jkbms_addon.supervise import Supervisor

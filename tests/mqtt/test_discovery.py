@@ -5,14 +5,10 @@ import pytest
 from jkbms_addon.battery.quantities import specs
 from jkbms_addon.battery.reading import flat
 from jkbms_addon.battery.store import Store
-from jkbms_addon.mqtt.discovery import (
-    BATTERY_DIAGNOSTICS,
-    Identity,
-    Topics,
-    battery_payload,
-    bridge_payload,
-    entity_specs,
-)
+from jkbms_addon.mqtt.discovery import Topics, payload
+from jkbms_addon.views.battery import DIAGNOSTICS, battery, entity_specs
+from jkbms_addon.views.entities import Identity
+from jkbms_addon.views.health import bridge
 from jkbms_addon.wire.pb.frames import Frame, decode
 from tests.conftest import captures
 
@@ -41,18 +37,19 @@ def everything() -> frozenset[str]:
     return frozenset(keys)
 
 
-PAYLOAD = battery_payload(
-    Topics(), ("rs485", 1), everything(), Identity("JK_PB", "4711", "15A", "15.41"), single_bus=True
+PAYLOAD = payload(
+    Topics(),
+    battery(("rs485", 1), everything(), Identity("Jikong", "JK_PB", "4711", "15A", "15.41"), single_bus=True),
 )
-BRIDGE = bridge_payload(Topics(), ["rs485", "garage"])
+BRIDGE = payload(Topics(), bridge(["rs485", "garage"]))
 COMPONENTS = [*PAYLOAD["components"].items(), *BRIDGE["components"].items()]
 
 
-@pytest.mark.parametrize("payload", [PAYLOAD, BRIDGE], ids=["battery", "bridge"])
-def test_the_device_level_has_no_key_that_would_refuse_it(payload: dict[str, Any]) -> None:
-    assert set(payload) <= TOP
-    assert set(payload["device"]) <= DEVICE
-    assert set(payload["origin"]) <= {"name", "sw_version", "support_url"}
+@pytest.mark.parametrize("told", [PAYLOAD, BRIDGE], ids=["battery", "bridge"])
+def test_the_device_level_has_no_key_that_would_refuse_it(told: dict[str, Any]) -> None:
+    assert set(told) <= TOP
+    assert set(told["device"]) <= DEVICE
+    assert set(told["origin"]) <= {"name", "sw_version", "support_url"}
 
 
 @pytest.mark.parametrize(("key", "part"), COMPONENTS, ids=lambda v: v if isinstance(v, str) else "")
@@ -81,7 +78,7 @@ def test_unique_ids_are_unique_and_entity_ids_as_promised() -> None:
     assert len(ids) == len(set(ids))
     assert PAYLOAD["components"]["total_voltage"]["unique_id"] == "jkbms_rs485_1_total_voltage"
     assert PAYLOAD["components"]["total_voltage"]["default_entity_id"] == "sensor.jk_bms_1_total_voltage"
-    several = battery_payload(Topics(), ("rs485", 1), frozenset({"current"}), Identity(), single_bus=False)
+    several = payload(Topics(), battery(("rs485", 1), frozenset({"current"}), Identity(), single_bus=False))
     assert several["components"]["current"]["default_entity_id"] == "sensor.jk_bms_rs485_1_current"
     assert several["device"]["identifiers"] == ["jkbms_rs485_1"]
 
@@ -91,7 +88,7 @@ def test_every_row_of_the_table_becomes_an_entity_on_its_topic() -> None:
     for key, spec in specs().items():
         name = f"{key}_1" if spec.listed else key
         assert components[name]["state_topic"] == f"jkbms/rs485/1/{spec.topic}"
-    assert set(components) - set(BATTERY_DIAGNOSTICS) == set(entity_specs(everything()))
+    assert set(components) - set(DIAGNOSTICS) == set(entity_specs(everything()))
 
 
 def test_the_battery_class_is_given_once_per_device() -> None:

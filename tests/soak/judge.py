@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jkbms_addon.battery.reading import flat
-from jkbms_addon.mqtt.discovery import entity_specs
-from jkbms_addon.mqtt.outbox import encoded
+from jkbms_addon.mqtt.sheet import encoded
 from jkbms_addon.simulator.can import CanBms
 from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.views.battery import entity_specs
 from jkbms_addon.wire.pb import modbus
 from jkbms_addon.wire.pb.frames import REGISTERS, Frame, decode
 

@@ -1,44 +1,42 @@
 """The devices "Battery bank" and "Inverter": what Home Assistant is told of them, and when."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jkbms_addon.bank.bank import published
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
+from jkbms_addon.charging.control import Control
+from jkbms_addon.charging.memory import Memory
 from jkbms_addon.charging.owner import NUMBERS, Owner
 from jkbms_addon.charging.setpoints import Setpoints
-from jkbms_addon.inverter.report import Emission, Report, sent_keys
-from jkbms_addon.inverter.state import Targets, said
-from jkbms_addon.mqtt.bank_discovery import (
-    BANK_ENTITIES,
-    CHARGING_ENTITIES,
-    EXTREMES,
-    INVERTER_ENTITIES,
-    LIMIT_ENTITIES,
-    bank_extra,
-    bank_payload,
-    inverter_extra,
-    inverter_payload,
-)
-from jkbms_addon.mqtt.discovery import Topics
-from jkbms_addon.mqtt.outbox import Announced, Extra, Message, Outbox
-from tests.bank.packs import Bench, candidate, running
+from jkbms_addon.inverter.emission import Emission
+from jkbms_addon.mqtt.discovery import Topics, payload
+from jkbms_addon.mqtt.outbox import Announced, Message, Outbox
+from jkbms_addon.views import bank, charging, inverter
+from jkbms_addon.views.charging import Charge
+from jkbms_addon.views.inverter import EXTREMES, Report, sent_keys
+from tests.bank.packs import WALL, Bench, candidate, running
 from tests.mqtt.test_discovery import DEVICE, TOP
+
+if TYPE_CHECKING:
+    from jkbms_addon.views.entities import Shown
 
 TOPICS = Topics()
 
 
-def reported(bench: Bench | None = None, emission: Emission | None = None, **options: Any) -> Report:
-    decision = bench.decision if bench else None
-    return Report(decision, emission or Emission(), BusStatus("inverter"), Owner(), Setpoints(**options))
+def charge(bench: Bench | None = None, *, owner: Owner | None = None, **options: Any) -> Charge:
+    return Charge(bench.decision if bench else None, owner or Owner(), Setpoints(**options))
 
 
-BANK = bank_payload(TOPICS, ["1", "a/2"])
-STEERED = bank_payload(TOPICS, ["1", "a/2"], reported())
-INVERTER = inverter_payload(TOPICS, "Pylontech", reported(), extremes=True)
+def reported(bench: Bench | None = None, emission: Emission | None = None) -> Report:
+    return Report(charge(bench), emission or Emission(), BusStatus("inverter"))
+
+
+BANK = payload(TOPICS, bank.device(["1", "a/2"]))
+STEERED = payload(TOPICS, bank.device(["1", "a/2"], charge()))
+INVERTER = payload(TOPICS, inverter.device("Pylontech", charge(), extremes=True))
 BOTH = [
     pytest.param(BANK, "bank", id="bank"),
     pytest.param(STEERED, "bank", id="bank with limits"),
@@ -46,19 +44,19 @@ BOTH = [
 ]
 
 
-@pytest.mark.parametrize(("payload", "name"), BOTH)
-def test_home_assistant_takes_the_device_and_every_entity(payload: dict[str, Any], name: str) -> None:
-    assert set(payload) <= TOP
-    assert set(payload["device"]) <= DEVICE
-    assert payload["device"]["identifiers"] == [f"jkbms_{name}"]
-    for key, part in payload["components"].items():
+@pytest.mark.parametrize(("told", "name"), BOTH)
+def test_home_assistant_takes_the_device_and_every_entity(told: dict[str, Any], name: str) -> None:
+    assert set(told) <= TOP
+    assert set(told["device"]) <= DEVICE
+    assert told["device"]["identifiers"] == [f"jkbms_{name}"]
+    for key, part in told["components"].items():
         assert part["unique_id"] == f"jkbms_{name}_{key}"
         assert part["default_entity_id"] == f"{part['p']}.jk_bms_{name}_{key}"
         assert part["name"]
         assert part["p"] == "button" or part["state_topic"] == f"jkbms/{name}/state"
         if part["p"] == "binary_sensor":
             assert not {"unit_of_measurement", "state_class"} & set(part)
-    classes = [part.get("device_class") for part in payload["components"].values()]
+    classes = [part.get("device_class") for part in told["components"].values()]
     assert classes.count("battery") == 1
 
 
@@ -70,45 +68,61 @@ def test_switch_and_button_have_their_topics() -> None:
 
 def test_what_is_published_is_what_is_announced() -> None:
     bench = running(packs=2)
-    told = published(bench.state)
-    assert {key for key in told if not key.startswith("sharing_") or key == "sharing_error"} == set(BANK_ENTITIES)
-    owner = {f"set_{key}" for key in (*NUMBERS, "grid_charge")} | {"charging", "discharging"}
-    report = reported(bench).published(0.0)
-    assert set(report) == set(INVERTER_ENTITIES) | {"enable"} | owner
-    assert set(reported(bench).limits()) == {*LIMIT_ENTITIES, *CHARGING_ENTITIES, *owner}
+    told = bank.values(bench.state)
+    assert {key for key in told if not key.startswith("sharing_") or key == "sharing_error"} == set(bank.ENTITIES)
+    report = reported(bench).values(0.0)
+    assert set(report) == {*inverter.ENTITIES, "enable", *charging.EVERY}
+    assert set(charging.limits(charge(bench))) == set(charging.LIMITS)
+    assert set(charging.values(charge(bench))) == {*charging.CHARGING, *charging.EVERY}
     assert {*sent_keys(extremes=False)} < set(report)
     assert len(EXTREMES) == 8
 
 
+def steered(*args: Any, **options: Any) -> dict[str, Any]:
+    device = inverter.device("Pylontech", charge(*args, **options), extremes=False)
+    parts: dict[str, Any] = payload(TOPICS, device)["components"]
+    return parts
+
+
 def test_the_owner_steers_within_the_options() -> None:
-    parts = inverter_payload(TOPICS, "Pylontech", reported(max_charge_current=120.0), extremes=False)["components"]
+    parts = steered(max_charge_current=120.0)
     amperes, cells = parts["set_max_charge_current"], parts["set_charge_voltage"]
     assert (amperes["p"], amperes["min"], amperes["max"]) == ("number", 0, 120)
-    assert (cells["min"], cells["max"], cells["step"]) == (3.40, 3.60, 0.01)
+    assert (cells["min"], cells["max"], cells["step"], cells["device_class"]) == (3.40, 3.60, 0.01, "voltage")
     assert cells["command_topic"] == "jkbms/inverter/set_charge_voltage/set"
     assert parts["set_grid_charge"]["options"] == ["never", "emergency", "full"]
-    assert parts["discharging"]["p"] == "switch"
-    assert parts["balance"]["p"] == "button"
-    never = inverter_payload(TOPICS, "Pylontech", reported(grid_charge="never"), extremes=False)["components"]
-    assert never["set_grid_charge"]["options"] == ["never"]
+    assert (parts["discharging"]["p"], parts["balance"]["p"]) == ("switch", "button")
+    assert steered(grid_charge="never")["set_grid_charge"]["options"] == ["never"]
+    assert len(NUMBERS) == len([key for key in parts if key.startswith("set_")]) - 1
 
 
 def test_numbers_fit_the_cells() -> None:
-    bench = running(Setpoints(chemistry="LTO"))
-    parts = inverter_payload(TOPICS, "Pylontech", reported(bench), extremes=False)["components"]
+    parts = steered(running(Setpoints(chemistry="LTO")))
     assert (parts["set_charge_voltage"]["min"], parts["set_charge_voltage"]["max"]) == (2.50, 2.80)
 
 
-def test_a_pack_alone_and_an_inverter_that_is_not_there() -> None:
-    """Limits and numbers on the bank, where there is no inverter to be told them."""
-    told = reported(running(packs=2)).limits()
+def test_everything_that_takes_commands_does_something() -> None:
+    taking = {key for key, part in INVERTER["components"].items() if "command_topic" in part}
+    control = Control(lambda _now: [], lambda: 0.0, setpoints=Setpoints())
+    assert taking == {*charging.takes(control), *inverter.CONTROLS}
+    assert {key for key, part in STEERED["components"].items() if "command_topic" in part} == set(
+        charging.takes(control)
+    )
+
+
+def test_limits_and_numbers_without_an_inverter() -> None:
+    now = charge(running(packs=2), owner=Owner(soc_limit=80))
+    told = {**charging.limits(now), **charging.values(now)}
     assert (told["charge_voltage"], told["charge_current"], told["phase"]) == (55.2, 180, "bulk")
     assert told["charge_voltage_reason"] == "charge up to 55.2 V: requested voltage of pack 1"
-    assert (told["set_charge_voltage"], told["set_max_charge_current"], told["set_grid_charge"]) == (
-        3.45,
-        None,
-        "never",
-    )
+    assert (told["set_charge_voltage"], told["set_max_charge_current"], told["set_soc_limit"]) == (3.45, None, 80)
+    assert (told["last_full"], told["packs_empty"], told["findings"]) == (None, "none", "none")
+
+
+def test_the_last_full_charge_is_a_time() -> None:
+    bench = Bench(memory=Memory(last_full=WALL))
+    bench.step(candidate())
+    assert charging.values(charge(bench))["last_full"] == "2025-06-15T15:06:40+00:00"
 
 
 def test_every_value_that_is_sent_is_shown_with_its_reason() -> None:
@@ -117,11 +131,10 @@ def test_every_value_that_is_sent_is_shown_with_its_reason() -> None:
     emission.note(0x123, 101.0)
     emission.sent()
     bench = running(packs=2)
+    told = reported(bench, emission).values(103.2)
     assert bench.decision
-    targets: Targets = said(bench.decision)
-    told = reported(bench, emission).published(103.2)
-    assert told["charge_current"] == round(targets.charge_current, 1)
-    assert told["charge_current_reason"] == targets.reasons["charge_current"]
+    assert told["charge_current"] == round(bench.decision.charge_current, 1)
+    assert told["charge_current_reason"] == bench.decision.reasons["charge_current"]
     assert (told["heartbeat_age"], told["heartbeats"], told["heartbeat_ids"]) == (3, 1, "305")
     assert (told["emitting"], told["reason"], told["phase"]) == (True, "ok", "bulk")
     assert (told["protections"], told["alarms"]) == ("none", "none")
@@ -130,7 +143,7 @@ def test_every_value_that_is_sent_is_shown_with_its_reason() -> None:
 def test_without_a_decision_everything_is_unknown_and_the_reason_says_why() -> None:
     emission = Emission()
     emission.silent("waiting")
-    told = Report(None, emission, BusStatus("inverter"), Owner(enabled=False), Setpoints()).published(0.0)
+    told = Report(charge(owner=Owner(enabled=False)), emission, BusStatus("inverter")).values(0.0)
     assert told["charge_current"] is None
     assert told["heartbeat_age"] is None
     assert (told["emitting"], told["enable"], told["reason"]) == (False, False, "waiting")
@@ -143,11 +156,11 @@ class Told:
     def __init__(self, *, always: bool = False, announced: dict[str, Announced] | None = None) -> None:
         self.bench, self.count = Bench(), 0
         self.emission = Emission()
-        extras: list[Extra] = [
-            bank_extra(TOPICS, lambda: self.bench.state, lambda: self.count, always=always),
-            inverter_extra(TOPICS, self.report, lambda: self.count, "Pylontech", extremes=False),
+        others: list[Shown] = [
+            bank.view(lambda: self.bench.state, lambda: self.count, always=always),
+            inverter.view(self.report, lambda: self.count, "Pylontech", extremes=False),
         ]
-        self.outbox = Outbox(TOPICS, Store(lambda: 0.0), {}, {}, announced, extras=extras)
+        self.outbox = Outbox(TOPICS, Store(lambda: 0.0), {}, {}, announced, others=others)
 
     def report(self) -> Report:
         return reported(self.bench, self.emission)

@@ -1,0 +1,218 @@
+"""Options of the SmartPhoton app in our words, so that what its users paste runs. Pure.
+
+Every name that its versions 1.0.3 to 4.1.10 had is known, flat or under ``jkbms`` and ``mqtt``, in any case, with
+blanks, hyphens or underscores. Source: the option files of its whole public history. What was its placeholder is
+never taken for a value. Nothing is taken over that would allow writing.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+# their spellings, in lower case with underscores -> the one used below
+SYNONYMS: Final[Mapping[str, str]] = {
+    "jkbms_path": "path",
+    "path": "path",
+    "chemin": "path",
+    "jkbms_count": "count",
+    "nb_jkbms": "count",
+    "nbslave": "count",
+    "use_gateway": "gateway",
+    "gateway_ip": "host",
+    "gateway_port": "port",
+    "gateway_ip_port": "place",
+    "bms_broadcasting": "broadcasting",
+    "non_broadcasting_data_interval_s": "pause",
+    "can_bus_usage": "can",
+    "canbus_usage": "can",
+    "mqttadresse": "broker",
+    "mqttaddress": "broker",
+    "mqttport": "broker_port",
+    "mqttadresse_port": "broker_place",
+    "mqttuser": "user",
+    "mqttpass": "password",
+}
+# their options that have no counterpart here, or none that may be set for somebody
+WITHOUT: Final = frozenset(
+    (
+        *("gateway_debug", "communication_debug", "ssl", "certfile", "keyfile", "send_bip", "type", "batterie"),
+        *("auth_username", "auth_password", "premium_section", "premium_key", "dashboard_section", "dashboard_mode"),
+        *("dashboard_custom_cards_installed", "dashboard_language", "theme", "not_need", "leave_front_door_open"),
+        *("safe_mode", "max_old_space_size", "cloud_broker", "cloud_broker_adress_port", "cloud_broker_user"),
+        *("cloud_broker_pass", "cloud_ha_long_term_access_tokens", "batteries"),
+    )
+)
+GROUPS: Final = frozenset(("jkbms", "list_jkbms", "nbre_batterie", "listbatterie"))  # a dictionary, or a list of one
+PLACEHOLDERS: Final[Mapping[str, Callable[[str], bool]]] = {
+    "path": lambda text: "ttyUSBx" in text or "usb-xxxx_USB_Serial" in text,
+    "user": lambda text: text == "username",
+    "password": lambda text: text == "password",
+}
+# the broker of Home Assistant's own app, which is found without any option
+OWN_BROKER: Final = frozenset(
+    ("core-mosquitto", "core-mosquitto.local.hass.io", "homeassistant.local", "localhost", "127.0.0.1")
+)
+EXAMPLE_HOST: Final = "192.168.1.100"  # what their form holds before anybody types
+SECRETS: Final = frozenset(("password",))
+DEFAULT_INTERVAL: Final = 2.0  # s
+CAN_BUS: Final[Mapping[str, Any]] = {
+    "name": "can",
+    "strategy": "can_broadcast",
+    "channel": "can0",
+    "bitrate": 500000,
+    "set_up_link": True,
+}
+# the bus that our own form holds before anybody types; it is no wish of the user
+UNTOUCHED: Final = (
+    [{"name": "rs485", "strategy": "master", "port": "/dev/ttyUSB0", "addresses": "1-15", "interval": 2.0}],
+    [{"name": "rs485", "strategy": "auto", "port": "/dev/ttyUSB0", "addresses": "1-15", "interval": 2.0}],
+)
+
+
+def carried_over(raw: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Our options with theirs taken over, and lines for the log: what was read, and the form to save."""
+    theirs, rest = _theirs(raw)
+    if not theirs:
+        return rest, ()
+    if rest.get("buses") and rest["buses"] not in UNTOUCHED:
+        names = ", ".join(sorted(str(key) for key in raw if key not in rest))
+        return rest, (f"options of the SmartPhoton app are ignored, as buses is given; delete them: {names:.200}",)
+    options, lines = dict(rest), []
+    bus, missing = _bus(theirs)
+    if missing:
+        lines.append(f"options of the SmartPhoton app: {missing}")
+    elif bus is not None:
+        options["buses"] = [bus]
+    broker = _broker(theirs)
+    if broker:
+        options["mqtt"] = {**_dictionary(options.get("mqtt")), **broker}
+    lines.append(
+        "options of the SmartPhoton app are understood; save this form instead: "
+        + json.dumps(_shown({key: options[key] for key in ("buses", "mqtt") if key in options}), ensure_ascii=False)
+    )
+    return options, tuple(lines)
+
+
+def _theirs(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Their options under one spelling each, and everything that is not theirs."""
+    theirs: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    for key, value in raw.items():
+        name = _plain(key)
+        if name in GROUPS:
+            theirs.update(_known(_first(value)))
+        elif name == "mqtt" and isinstance(value, dict):
+            found = {inner: one for inner, one in value.items() if _plain(inner) in SYNONYMS}
+            theirs.update(_known(found))
+            rest[key] = {inner: one for inner, one in value.items() if inner not in found}
+        elif name in SYNONYMS:
+            theirs.update(_known({key: value}))
+        elif name not in WITHOUT:
+            rest[key] = value
+    return theirs, rest
+
+
+def _known(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with a value that somebody has given."""
+    found = {SYNONYMS[name]: value for key, value in options.items() if (name := _plain(key)) in SYNONYMS}
+    return {key: value for key, value in found.items() if value not in (None, "") and not _placeholder(key, value)}
+
+
+def _placeholder(key: str, value: object) -> bool:
+    test = PLACEHOLDERS.get(key)
+    return test is not None and isinstance(value, str) and test(value)
+
+
+def _plain(key: object) -> str:
+    return str(key).lower().replace(" ", "_").replace("-", "_")
+
+
+def _first(value: object) -> dict[str, Any]:
+    first = value[0] if isinstance(value, list) and value else value
+    return _dictionary(first)
+
+
+def _dictionary(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _true(value: object) -> bool:
+    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
+
+
+def _bus(theirs: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """Their one bus, in the order of their program: CAN, gateway, serial port; or what is missing for it."""
+    polls = not _true(theirs.get("broadcasting"))
+    count = _count(theirs.get("count"))
+    asked = {"addresses": "1" if count == 1 else f"1-{count}", "interval": _interval(theirs.get("pause"), count)}
+    if _true(theirs.get("can")):
+        return {
+            "name": "can",
+            "strategy": "can_broadcast",
+            "channel": "can0",
+            "bitrate": 500000,
+            "set_up_link": True,
+        }, ""
+    if _true(theirs.get("gateway")):
+        host, port = _gateway(theirs)
+        if not host or port is None:
+            return None, "gateway_ip_port: is missing, or still the example; give host and tcp_port of the gateway"
+        bus = {"name": "rs485", "strategy": "gateway", "host": host, "tcp_port": port}
+        return {**bus, "mode": "poll", **asked} if polls else {**bus, "mode": "listen"}, ""
+    if "path" not in theirs:
+        known = theirs.keys() & {"count", "gateway", "broadcasting", "can", "host", "place", "pause"}
+        return None, "jkbms_path: is missing, or still the example; give the serial port" if known else ""
+    bus = {"name": "rs485", "strategy": "master" if polls else "listen", "port": theirs["path"]}
+    return {**bus, **asked} if polls else bus, ""
+
+
+def _count(value: object) -> int:
+    """How many batteries they had; one where that was not said."""
+    digits = str(value).strip()
+    return min(15, max(1, int(digits))) if digits.isascii() and digits.isdigit() and len(digits) <= 3 else 1
+
+
+def _interval(pause: object, count: int) -> float:
+    """Seconds from round to round; theirs are from one battery to the next. 10 at most, which an inverter can bear."""
+    if isinstance(pause, bool) or not isinstance(pause, (int, float)) or not 0 < pause <= 3600:
+        return DEFAULT_INTERVAL
+    return min(10.0, float(pause * count))
+
+
+def _gateway(theirs: Mapping[str, Any]) -> tuple[str, int | None]:
+    host, port = _place(theirs.get("place"))
+    host = str(theirs.get("host", host)).strip()
+    given = theirs.get("port")
+    port = _port(given) if given is not None else port
+    return ("", None) if host == EXAMPLE_HOST and port in (None, 5000) else (host, port)
+
+
+def _place(value: object) -> tuple[str, int | None]:
+    """Host and port of ``host:port``, split at the last colon."""
+    text = str(value or "").strip()
+    host, colon, port = text.rpartition(":")
+    return (host, _port(port)) if colon else (text, None)
+
+
+def _port(value: object) -> int | None:
+    digits = str(value).strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and 1 <= len(digits) <= 5 else None
+
+
+def _broker(theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """The section ``mqtt``; nothing where their broker is Home Assistant's own, which is found by itself."""
+    host, port = _place(theirs.get("broker_place"))
+    host = str(theirs.get("broker", host)).strip()
+    port = _port(theirs["broker_port"]) if "broker_port" in theirs else port
+    if not host or host.lower() in OWN_BROKER:
+        return {}
+    access = {"username": theirs.get("user", ""), "password": theirs.get("password", "")}
+    return {"host": host, "port": port or 1883, **{key: str(value) for key, value in access.items()}}
+
+
+def _shown(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What may stand in a log."""
+    return {
+        key: _shown(value) if isinstance(value, dict) else "(your password)" if key in SECRETS and value else value
+        for key, value in options.items()
+    }

@@ -1,0 +1,117 @@
+"""The command ``bundle``: everything for a bug report in one file, and no secret in it."""
+
+import json
+import logging
+import os
+import pty
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jkbms_addon import heartbeat
+from jkbms_addon.__main__ import main
+from jkbms_addon.cli import bundle, run
+from tests.cli.test_decode import STREAM
+
+SECRET = "geheim-4711"
+
+
+def bundled(tmp_path: Path, options: object, *more: str) -> dict[str, str]:
+    path = tmp_path / "options.json"
+    path.write_text(options if isinstance(options, str) else json.dumps(options))
+    target = tmp_path / "bundle.zip"
+    assert main(["bundle", "--options", str(path), *more, str(target)]) == 0
+    with zipfile.ZipFile(target) as file:
+        return {name: file.read(name).decode() for name in file.namelist()}
+
+
+def test_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "HEARTBEAT", tmp_path / "heartbeat")
+    monkeypatch.setattr(bundle, "LOG", tmp_path / "log")
+    (tmp_path / "heartbeat").write_text('{"buses": {}}')
+    (tmp_path / "log").write_text("x" * 300_000 + "the end")
+    (tmp_path / "writes.jsonl").write_text('{"key": "charging_switch"}\n')
+    parts = bundled(
+        tmp_path,
+        {
+            "buses": [{"name": "can", "strategy": "can_broadcast", "channel": "can0"}],
+            "mqtt": {"host": "broker", "username": SECRET, "password": SECRET},
+            "mqttpass": SECRET,
+            "deep": [{"token": SECRET}],
+        },
+        "--seconds",
+        "1",
+    )
+    assert SECRET not in "".join(parts.values())
+    assert json.loads(parts["options.json"])["mqtt"] == {"host": "broker", "username": "***", "password": "***"}
+    assert json.loads(parts["versions.json"])["python"]
+    assert "bus can: can_broadcast on can0" in parts["words.txt"]
+    assert parts["health.json"] == '{"buses": {}}'
+    assert parts["log.txt"].endswith("the end")
+    assert len(parts["log.txt"]) == bundle.LONGEST
+    assert "charging_switch" in parts["kept/writes.jsonl"]
+    assert parts["capture-can.jsonl"] == "only serial ports and gateways can be captured"
+    told = capsys.readouterr().out
+    assert all(name in told for name in parts)
+
+
+def test_bytes_of_a_bus_without_passwords(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    try:
+        name = os.ttyname(slave)
+        timer = threading.Timer(0.4, lambda: os.write(master, STREAM))
+        timer.start()
+        parts = bundled(tmp_path, {"buses": [{"name": "a", "strategy": "listen", "port": name}]}, "--seconds", "1.5")
+        timer.join()
+    finally:
+        os.close(master)
+        os.close(slave)
+    lines = [json.loads(line) for line in parts["capture-a.jsonl"].splitlines()]
+    assert len(lines) > 1
+
+
+def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+    parts = bundled(
+        tmp_path, {"buses": [{"name": "a", "strategy": "master", "port": "/dev/nowhere"}]}, "--seconds", "1"
+    )
+    assert parts["capture-a.jsonl"].startswith("not captured: ")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, '{"mqtt": {"password": "geheim-4711"'])
+def test_a_damaged_options_file_costs_only_itself(tmp_path: Path, text: str) -> None:
+    parts = bundled(tmp_path, text, "--seconds", "0")
+    assert SECRET not in "".join(parts.values())
+    assert parts["options.json"].startswith("is no JSON")
+
+
+def test_it_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = tmp_path / "options.json"
+    options.write_text("{}")
+    assert main(["bundle", "--options", str(options), "--seconds", "0", "/nowhere/x.zip"]) == 1
+    assert "/nowhere/x.zip" in capsys.readouterr().err
+
+
+def test_the_log_is_remembered_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "LOG", tmp_path / "log")
+    root = logging.getLogger()
+    before = list(root.handlers)
+    run.remember_log()
+    (added,) = [handler for handler in root.handlers if handler not in before]
+    try:
+        logging.getLogger("jkbms_addon.test").warning("something happened")
+        assert "something happened" in (tmp_path / "log").read_text()
+    finally:
+        root.removeHandler(added)
+        added.close()
+
+
+def test_the_heartbeat_holds_the_counters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "HEARTBEAT", tmp_path / "beat")
+    told: dict[str, Any] = {"buses": {"a": {"frames": 7}}}
+    heartbeat.write(lambda: told)
+    assert json.loads((tmp_path / "beat").read_text()) == told
+    monkeypatch.setattr(heartbeat, "HEARTBEAT", tmp_path / "nowhere" / "beat")
+    heartbeat.write(lambda: told)

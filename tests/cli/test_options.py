@@ -1,0 +1,86 @@
+"""The command ``options``: an options file in words."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jkbms_addon.__main__ import main
+from tests.test_manifest import CONFIG, ROOT
+
+BUS = {"name": "rs485", "strategy": "master", "port": "/dev/null", "addresses": "1-3", "interval": 2.0}
+
+
+def checked(tmp_path: Path, capsys: pytest.CaptureFixture[str], options: Any) -> tuple[int, list[str]]:
+    path = tmp_path / "options.json"
+    path.write_text(json.dumps(options))
+    status = main(["options", str(path)])
+    return status, capsys.readouterr().out.splitlines()
+
+
+def test_what_would_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = {
+        "buses": [BUS, {"name": "can", "strategy": "can_broadcast", "channel": "can0", "bitrate": 250000}],
+        "mqtt": {"host": "10.0.0.9", "username": "me", "password": "geheim"},
+        "writes": {"level": "switches"},
+        "inverter": {"protocol": "pylontech", "channel": "can1"},
+    }
+    status, lines = checked(tmp_path, capsys, options)
+    assert (status, lines) == (
+        0,
+        [
+            "bus rs485: master on /dev/null, addresses 1, 2, 3, every 2 s",
+            "bus can: can_broadcast on can0",
+            "MQTT: the broker at 10.0.0.9:1883, topics below jkbms",
+            "writes: charging, discharging, balancing and the like may be switched",
+            "inverter: pylontech on can1 at 500000 bit/s; nothing is sent before confirmed is true",
+        ],
+    )
+
+
+def test_what_would_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = {
+        "buses": [{**BUS, "strategy": "mastr"}, {**BUS, "name": "b", "port": "/dev/nowhere"}],
+        "mqtt": {"port": 0},
+        "colour": "red",
+    }
+    status, lines = checked(tmp_path, capsys, options)
+    assert status == 1
+    assert lines[0].startswith("bus rs485: WRONG strategy: 'mastr' is not one of")
+    assert lines[1].startswith("bus b: master on /dev/nowhere, which is not plugged in now")
+    assert "WRONG colour: is not an option here" in lines
+    assert any(line.startswith("WRONG mqtt: port: ") for line in lines)
+
+
+def test_the_defaults_are_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, lines = checked(tmp_path, capsys, CONFIG["options"])
+    assert status == 0
+    assert "MQTT: the broker that Home Assistant names, topics below jkbms" in lines
+    assert "writes: nothing is changed on any battery" in lines
+    assert "inverter: none" in lines
+
+
+def test_no_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["options", "/nowhere/options.json"]) == 1
+    assert "/nowhere/options.json" in capsys.readouterr().err
+
+
+def test_from_the_script(tmp_path: Path) -> None:
+    path = tmp_path / "options.json"
+    path.write_text(json.dumps({"buses": [BUS]}))
+    here = Path(sys.executable).parent
+    done = subprocess.run(
+        [str(ROOT / "run.sh"), "options", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={"PATH": f"{here}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stdout.splitlines()[0]) == (
+        0,
+        "bus rs485: master on /dev/null, addresses 1, 2, 3, every 2 s",
+    )

@@ -1,0 +1,151 @@
+"""Options of the SmartPhoton app: every shape that its versions had becomes a bus of ours."""
+
+import json
+from typing import Any
+
+import pytest
+
+from jkbms_addon.options.coming_from import SYNONYMS, UNTOUCHED, WITHOUT, carried_over
+from jkbms_addon.options.file import parse
+from tests.test_manifest import CONFIG
+
+PATH = "/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0"
+MASTER = {"name": "rs485", "strategy": "master", "port": PATH, "addresses": "1-3", "interval": 2.0}
+CAN = {"name": "can", "strategy": "can_broadcast", "channel": "can0", "bitrate": 500000, "set_up_link": True}
+GATEWAY = {"name": "rs485", "strategy": "gateway", "host": "10.0.0.5", "tcp_port": 4196, "mode": "listen"}
+
+SHAPES: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
+    ("1.0.3", {"listbatterie": [{"chemin": PATH, "type": "serial", "batterie": "jkbms", "nbSlave": 3}]}, MASTER),
+    ("1.0.4", {"list-jkbms": {"path": PATH, "nb-jkbms": 3}}, MASTER),
+    ("1.0.5", {"jkbms": [{"path": PATH, "nb-jkbms": 3}], "mqtt": {"mqttport": 1883}}, MASTER),
+    ("1.1.2", {"jkbms": [{"path": PATH, "nb_jkbms": 3, "use_gateway": False, "gateway_ip": ""}]}, MASTER),
+    ("1.2.0", {"jkbms_path": PATH, "jkbms_count": 3, "use_gateway": False, "gateway_port": 5000}, MASTER),
+    ("2.0.0", {"jkbms": {"jkbms_path": PATH, "jkbms_count": 3, "CAN bus usage": False}}, MASTER),
+    ("3.0.13", {"jkbms_path": PATH, "jkbms_count": "3", "mqttadresse": "core-mosquitto", "mqttport": 1883}, MASTER),
+    (
+        "4.1.10",
+        {
+            "jkbms_path": PATH,
+            "jkbms_count": 3,
+            "use_gateway": False,
+            "gateway_ip_port": "192.168.1.100:5000",
+            "bms_broadcasting": False,
+            "CAN_bus_usage": False,
+            "mqttadresse_port": "core-mosquitto.local.hass.io:1883",
+            "mqttuser": "username",
+            "mqttpass": "password",
+            "premium_section": True,
+            "dashboard_language": "fr",
+            "Send_bip": True,
+        },
+        MASTER,
+    ),
+    (
+        "pauses",
+        {"jkbms_path": PATH, "jkbms_count": 3, "non_broadcasting_data_interval_s": 3},
+        {**MASTER, "interval": 9.0},
+    ),
+    (
+        "long pauses",
+        {"jkbms_path": PATH, "jkbms_count": 3, "non_broadcasting_data_interval_s": 30},
+        {**MASTER, "interval": 10.0},
+    ),
+    ("one", {"jkbms_path": PATH}, {**MASTER, "addresses": "1"}),
+    ("broadcasting", {"jkbms_path": PATH, "bms_broadcasting": "true"}, {**MASTER, "strategy": "listen"}),
+    ("CAN before all", {"CANbus_usage": True, "use_gateway": True, "jkbms_path": PATH, "bms_broadcasting": True}, CAN),
+    ("gateway", {"use_gateway": True, "gateway_ip_port": "10.0.0.5:4196", "bms_broadcasting": True}, GATEWAY),
+    (
+        "gateway in two",
+        {
+            "use_gateway": True,
+            "gateway_ip": "10.0.0.5",
+            "gateway_port": 4196,
+            "bms_broadcasting": True,
+            "jkbms_path": "/dev/ttyUSBx",
+        },
+        GATEWAY,
+    ),
+    (
+        "gateway polled",
+        {"use_gateway": True, "gateway_ip_port": "rs485-jkbms.lv:4196", "jkbms_count": 2},
+        {**GATEWAY, "host": "rs485-jkbms.lv", "mode": "poll", "addresses": "1-2", "interval": 2.0},
+    ),
+)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [row[1:] for row in SHAPES], ids=[row[0] for row in SHAPES])
+def test_a_set_of_theirs_runs(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    wanted = {key: value for key, value in ours.items() if not (ours["strategy"] == "listen" and key in ASKED)}
+    options = parse(theirs)
+    (bus,) = options.buses
+    assert carried_over(theirs)[0]["buses"] == [wanted]
+    assert bus.problem == ""
+    assert not options.unusable
+    assert options.writes.level == "off"
+
+
+ASKED = ("addresses", "interval")
+
+
+@pytest.mark.parametrize("theirs", [row[1] for row in SHAPES], ids=[row[0] for row in SHAPES])
+def test_the_form_in_the_log_is_the_one_that_runs(theirs: dict[str, Any]) -> None:
+    (line,) = carried_over(theirs)[1]
+    printed = json.loads(line[line.index("{") :])
+    assert parse(printed).buses == parse(theirs).buses
+
+
+def test_pasted_beside_the_defaults_of_our_form() -> None:
+    """As the Supervisor hands it over: its defaults filled in."""
+    pasted = {**CONFIG["options"], "jkbms_path": PATH, "jkbms_count": 3, "mqttadresse_port": "10.0.0.9:1884"}
+    options = parse({**pasted, "mqttuser": "me", "mqttpass": "geheim"})
+    assert [bus.values["port"] for bus in options.buses] == [PATH]
+    assert (options.mqtt.host, options.mqtt.port, options.mqtt.username) == ("10.0.0.9", 1884, "me")
+    assert options.mqtt.password == "geheim"
+    assert "geheim" not in "".join(options.moved)
+
+
+def test_our_form_knows_what_is_pasted_into_it() -> None:
+    current = SHAPES[7][1].keys() - {"premium_section", "dashboard_language", "Send_bip"}
+    assert current <= CONFIG["schema"].keys()
+    assert CONFIG["options"]["buses"] in UNTOUCHED
+
+
+def test_a_bus_that_the_user_gave_is_kept() -> None:
+    mine = {"name": "x", "strategy": "listen", "port": "/dev/ttyUSB7"}
+    options = parse({"buses": [mine], "jkbms_path": PATH, "CAN bus usage": True})
+    assert [bus.name for bus in options.buses] == ["x"]
+    (line,) = options.moved
+    assert "CAN bus usage" in line
+    assert "jkbms_path" in line
+    assert not options.unusable
+
+
+@pytest.mark.parametrize(
+    ("theirs", "named"),
+    [
+        ({"jkbms_path": "/dev/serial/by-id/usb-xxxx_USB_Serial-abcdefghij", "jkbms_count": 1}, "jkbms_path"),
+        ({"jkbms_count": 2}, "jkbms_path"),
+        ({"use_gateway": True, "gateway_ip_port": "192.168.1.100:5000", "jkbms_path": PATH}, "gateway_ip_port"),
+        ({"use_gateway": True, "gateway_ip": "10.0.0.5"}, "gateway_ip_port"),
+    ],
+)
+def test_an_example_is_no_value(theirs: dict[str, Any], named: str) -> None:
+    options = parse(theirs)
+    assert options.buses == ()
+    assert named in options.moved[0]
+
+
+def test_nothing_of_theirs_changes_nothing() -> None:
+    ours = {key: value for key, value in CONFIG["options"].items() if key != "jkbms"}
+    assert carried_over(CONFIG["options"]) == (ours, ())
+
+
+@pytest.mark.parametrize("odd", [None, [], {}, 7, "x" * 5000, [{}], {"path": {}}, [[]], "٣", True])
+@pytest.mark.parametrize("key", [*sorted(SYNONYMS), "jkbms", "list-jkbms", "mqtt"])
+def test_whatever_they_hold_is_survived(key: str, odd: object) -> None:
+    parse({"jkbms_path": PATH, "use_gateway": True, "gateway_ip_port": "h:1", key: odd})
+
+
+def test_names_are_plain() -> None:
+    assert SYNONYMS.keys().isdisjoint(WITHOUT)
+    assert all(name == name.lower().replace(" ", "_").replace("-", "_") for name in [*SYNONYMS, *WITHOUT])
