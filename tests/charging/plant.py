@@ -15,6 +15,7 @@ from random import Random
 from typing import Literal
 
 from jkbms_addon.bank.candidate import Candidate
+from jkbms_addon.battery.alarms import BOTH, alarm_of
 from jkbms_addon.battery.quantities import Value, typed
 from jkbms_addon.charging.decision import Decision
 
@@ -74,6 +75,7 @@ class Pack:
     counter_gain: float = 1.0
     counted: float = 50.0  # %
     alarms: tuple[str, ...] = ()
+    raised: tuple[str, ...] = ()  # by a test; the BMS opens as they say
     heard: bool = True
     current: float = 0.0
     charge_open: bool = False
@@ -152,8 +154,10 @@ class Pack:
             self.shut += 1
         over = self.over_for >= 3 or (self.charge_open and not cold and high > self.ovp_back)
         under = self.under_for >= 3 or (self.discharge_open and low < self.uvp_back)
-        self.charge_open, self.discharge_open = over or cold, under
-        found = []
+        forced = {direction for name in self.raised for direction in BOTH if alarm_of(name).halts(direction)}
+        self.charge_open = over or cold or "charge" in forced
+        self.discharge_open = under or "discharge" in forced
+        found = list(self.raised)
         if over:
             found.append("cell_over_voltage_fully_charged")
         if cold:

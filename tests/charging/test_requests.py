@@ -115,7 +115,9 @@ def test_an_empty_battery_has_one_percent_at_most() -> None:
     one = rested()
     assert one.step(30, 3.3, (3.2, 3.1, 3.0), 15, 70, resting=True, empty=True) == (1, "all packs are empty")
     assert one.step(0.5, 3.3, (3.2, 3.1, 3.0), 15, 71, resting=True, empty=True) == (0.5, "")
+    assert one.step(1, 3.3, (3.2, 3.1, 3.0), 15, 71, resting=True, empty=True) == (1, "")
     assert one.step(5, 3.3, (3.2, 3.1, 3.0), 15, 72, resting=True, empty=False) == (15, "no cell is below 3.30 V")
+    assert one.step(15, 3.3, (3.2, 3.1, 3.0), 15, 73, resting=True, empty=False) == (15, "")
 
 
 def test_the_charge_is_told_as_it_is_unless_it_decides() -> None:

@@ -16,6 +16,10 @@ def test_falls_at_once_and_rises_slowly() -> None:
     assert slew.step(Limit(100, "why"), 1000, 5, frozen=False).amps == 17  # a clock that goes back
 
 
+def test_there_is_nothing_to_rise_to() -> None:
+    assert Slew(5.0).step(Limit(5, "why"), 0, 5, frozen=True) == Limit(5, "why")
+
+
 def test_aging_data_lets_nothing_rise() -> None:
     slew = Slew(20.0)
     slew.step(Limit(20, "why"), 0, 5, frozen=False)
@@ -47,7 +51,7 @@ class TestDeparted:
         assert departed.step(Limit(90, "strong"), frozenset({A, C}), 2).amps == 18
         assert departed.step(Limit(90, "strong"), frozenset({A, B, C}), 3).amps == 90
 
-    @pytest.mark.parametrize(("before", "after"), [(0.0, 90.0), (0.04, 90.0), (0.06, 0.06)])
+    @pytest.mark.parametrize(("before", "after"), [(0.0, 90.0), (0.0499, 90.0), (0.05, 0.05), (0.0505, 0.0505)])
     def test_nothing_is_never_held(self, before: float, after: float) -> None:
         departed = Departed(300)
         departed.step(Limit(before, "stopped"), frozenset({A, B}), 0)
@@ -57,6 +61,7 @@ class TestDeparted:
         departed = Departed(300)
         departed.step(Limit(30, "all"), frozenset({A, B, C}), 0)
         departed.step(Limit(50, "two"), frozenset({A, B}), 100)
-        assert departed.step(Limit(90, "one"), frozenset({A}), 200).amps == 30
+        held = departed.step(Limit(90, "one"), frozenset({A}), 200)
+        assert (held.amps, held.why.count("fell out")) == (30, 1)
         assert departed.step(Limit(90, "one"), frozenset({A}), 450).amps == 30
         assert departed.step(Limit(90, "one"), frozenset({A}), 501).amps == 90
