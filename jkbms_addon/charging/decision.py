@@ -4,8 +4,9 @@
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from math import inf
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,6 +23,12 @@ Protection = Literal[
     "discharge_over_current",
     "charge_over_current",
     "system_error",
+    # finer ones, which some dialects can say; the others say the nearest of those above, or nothing
+    "charge_over_temperature",
+    "charge_under_temperature",
+    "contactor",
+    "short_circuit",
+    "cell_imbalance",
 ]
 Warn = Literal[
     "over_voltage",
@@ -32,12 +39,25 @@ Warn = Literal[
     "charge_over_current",
     "internal_comm_fail",
     "cell_failure",
+    "system_error",
+    "charge_over_temperature",
+    "charge_under_temperature",
+    "contactor",
+    "short_circuit",
+    "cell_imbalance",
 ]
 PROTECTIONS: Final[tuple[Protection, ...]] = get_args(Protection)
 ALARMS: Final[tuple[Warn, ...]] = get_args(Warn)
 
 Count = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(max_length=8, pattern=r"^[!-~][ -~]*$")]
+Text = Annotated[str, Field(max_length=32, pattern=r"^[!-~][ -~]*$")]
+Version = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){0,2}$")]
+
+
+def _as_told(values: dict[str, Any]) -> float | None:
+    """The charge itself, where nobody says that it is known in whole percent only."""
+    return values.get("state_of_charge")
 
 
 class State(BaseModel):
@@ -68,14 +88,38 @@ class State(BaseModel):
     module_addresses: tuple[Count, ...] = ()
     manufacturer: Name | None = None
 
+    # what only some dialects have a frame for; V, °C, Ah, kWh
+    state_of_charge_precise: float | None = Field(default_factory=_as_told)  # None: known in whole percent only
+    min_cell_voltage: float | None = None
+    max_cell_voltage: float | None = None
+    min_temperature: float | None = None
+    max_temperature: float | None = None
+    # where these four are, as text such as ``2-11``: number 11 of battery 2
+    min_cell_voltage_at: Text | None = None
+    max_cell_voltage_at: Text | None = None
+    min_temperature_at: Text | None = None
+    max_temperature_at: Text | None = None
+    charging_cycles: Annotated[float, Field(ge=0)] | None = None
+    full_charge_capacity: float | None = None
+    capacity_remaining: float | None = None
+    charged_energy: float | None = None
+    discharged_energy: float | None = None
+    modules_blocking_charge: Count = 0
+    modules_blocking_discharge: Count = 0
+    modules_offline: Count = 0
+    faulty_module: Count = 0  # number of the one with a fault, 0 for none
+    cell_count: Count = 0  # cells in series, 0 where it is not known
+    model: Text | None = None
+    serial_number: Text | None = None
+    hardware_version: Version | None = None
+    software_version: Version | None = None
+    product: Count | None = None
+    date: datetime | None = None  # the clock of the battery
+
 
 class Targets(State):
     """A decision: the state to send, until when, and the reason of every limit."""
 
-    max_temperature: float | None = None
-    min_temperature: float | None = None
-    max_cell_voltage: float | None = None
-    min_cell_voltage: float | None = None
     # where the four extremes are: address x 100 + number of the sensor or cell
     max_temperature_number: int | None = None
     min_temperature_number: int | None = None

@@ -10,11 +10,11 @@ import voluptuous as vol
 from jkbms_addon.charging.chemistry import CHEMISTRIES
 from jkbms_addon.charging.setpoints import Policy
 from jkbms_addon.errors import OptionsError
-from jkbms_addon.inverter.profiles import EXTREMES, LENGTHS, PROFILES, Extremes, Length
+from jkbms_addon.inverter.dialects import DIALECTS, EXTREMES, LENGTHS, Extremes, Length
 from jkbms_addon.validators import addresses, bitrate, channel, explained, given, yes_no
 
 NONE: Final = "none"
-PROTOCOLS: Final = (NONE, *PROFILES)
+PROTOCOLS: Final = (NONE, *DIALECTS)
 # what the limits are made with; the policy itself says which numbers are allowed
 POLICY: Final = (
     "charge_voltage",
@@ -160,7 +160,7 @@ def inverter_options(raw: object, bank: BankOptions) -> InverterOptions:
     if options.protocol != NONE and bank.problem:
         return options.refused(f"inverter: nothing is sent, as the bank is wrong: {bank.problem}")
     extremes = options.protocol != NONE and (options.cell_extremes != "off" or options.cell_numbers)
-    if extremes and not PROFILES[options.protocol].extremes:
+    if extremes and not DIALECTS[options.protocol].extremes:
         return options.refused(f"inverter: cell_extremes: {options.protocol} has no such frames")
     return options
 

@@ -17,9 +17,9 @@ from jkbms_addon.charging.control import Control
 from jkbms_addon.charging.decide import GOODBYES
 from jkbms_addon.charging.decision import Targets
 from jkbms_addon.errors import LinkError
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import InverterOptions
-from jkbms_addon.inverter.profiles import PROFILES, frames, ids
 from jkbms_addon.inverter.watch import OtherSenders
 from jkbms_addon.link.can import Channel, can_channel
 from jkbms_addon.wire.can import Frame
@@ -39,8 +39,8 @@ class Sender:
 
     def __init__(self, options: InverterOptions, control: Control, emission: Emission, link: BusStatus) -> None:
         self._options, self._control, self._emission, self._link = options, control, emission, link
-        self._profile = PROFILES[options.protocol]
-        self._others = OtherSenders(ids(self._profile))
+        self._dialect = DIALECTS[options.protocol]
+        self._others = OtherSenders(self._dialect.ids)
         self._remind_at = 0.0
         self._said = True
 
@@ -90,7 +90,9 @@ class Sender:
     async def _send(self, channel: Channel, targets: Targets) -> bool:
         """One set; whether it went out whole before the decision expired."""
         options = self._options
-        built = frames(self._profile, targets, options.dlc, options.cell_extremes, cell_numbers=options.cell_numbers)
+        built = self._dialect.frames(
+            targets, options.dlc, options.cell_extremes, cell_numbers=options.cell_numbers, adapted=True
+        )
         for can_id, data in built:
             # the loop may have stood still since the last frame
             if self._control.decision(self._control.clock()) is None:

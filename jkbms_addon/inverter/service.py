@@ -9,9 +9,9 @@ from jkbms_addon.bank.membership import Membership
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.control import Control
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import BankOptions, InverterOptions
-from jkbms_addon.inverter.profiles import PROFILES
 from jkbms_addon.kept import JsonFile
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class InverterService:
     @property
     def title(self) -> str:
         """Of the dialect."""
-        return PROFILES[self._options.protocol].title
+        return DIALECTS[self._options.protocol].title
 
     @property
     def extremes(self) -> bool:

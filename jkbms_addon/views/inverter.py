@@ -7,14 +7,24 @@ from typing import Final
 
 from jkbms_addon.battery.quantities import Scalar, Spec
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.charging.decision import State, Targets
+from jkbms_addon.charging.decision import Targets
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.service import InverterService
 from jkbms_addon.views.bank import TEMPERATURE
 from jkbms_addon.views.entities import Device, Entity, Identity, Shown, Takes, flag, measured, shown, text
 
 INVERTER: Final = "inverter"
-UNSAID: Final = ("module_addresses", "manufacturer")  # lists and constants, which are no news
+EXTREMES: Final = frozenset(
+    f"{key}{number}" for key in ("max_temperature", "min_temperature") for number in ("", "_number")
+) | frozenset(f"{key}_cell_{what}" for key in ("max", "min") for what in ("voltage", "number"))
+# lists and constants, which are no news, and what the device "Battery bank" tells
+UNSAID: Final = (
+    *("module_addresses", "manufacturer", "state_of_charge_precise"),
+    *(f"{key}_at" for key in EXTREMES),
+    *("charging_cycles", "full_charge_capacity", "capacity_remaining", "charged_energy", "discharged_energy"),
+    *("modules_blocking_charge", "modules_blocking_discharge", "modules_offline", "faulty_module", "cell_count"),
+    *("model", "serial_number", "hardware_version", "software_version", "product", "date"),
+)
 REASONS: Final = ("charge_voltage", "charge_current", "discharge_current", "discharge_voltage")
 LONGEST: Final = 255  # characters of a state in Home Assistant
 DIGITS: Final = {"state_of_charge": 0, "state_of_health": 0, "max_cell_voltage": 3, "min_cell_voltage": 3, "voltage": 2}
@@ -76,12 +86,8 @@ def takes(service: InverterService) -> Mapping[str, Callable[[str], None]]:
 
 def sent_keys(*, extremes: bool) -> tuple[str, ...]:
     """Keys of what is sent; the extremes only where the options ask for them."""
-    model = Targets if extremes else State
-    left_out = (*UNSAID, "valid_until", "phase", "reasons")
-    return tuple(key for key in model.model_fields if key not in left_out)
-
-
-EXTREMES: Final = frozenset(sent_keys(extremes=True)) - frozenset(sent_keys(extremes=False))
+    left_out = {*UNSAID, "valid_until", "phase", "reasons", *(() if extremes else EXTREMES)}
+    return tuple(key for key in Targets.model_fields if key not in left_out)
 
 
 def device(title: str, *, extremes: bool) -> Device:

@@ -7,7 +7,7 @@ from typing import Any
 from jkbms_addon.battery.plausibility import Gate
 from jkbms_addon.charging.control import Control
 from jkbms_addon.charging.setpoints import Policy
-from jkbms_addon.inverter.profiles import PYLONTECH, frames
+from jkbms_addon.inverter.dialects.pylontech import PYLONTECH
 from jkbms_addon.simulator.can import can_bms
 from jkbms_addon.wire.jkcan import frames as jkcan
 from jkbms_addon.wire.jkcan.kinds import BATT_ST1
@@ -120,7 +120,7 @@ def told() -> Action:
     def action() -> Any:
         targets = control.step(float(next(clock)))
         assert targets
-        return frames(PYLONTECH, targets)
+        return PYLONTECH.frames(targets)
 
     return action
 
@@ -129,5 +129,5 @@ def inverter(times: int) -> None:
     """Decision and encoding of the inverter's path."""
     targets = bank().step(1.0)
     assert targets
-    show("encode of one set of six frames", microseconds(lambda: frames(PYLONTECH, targets), times // 2), "us")
+    show("encode of one set of six frames", microseconds(lambda: PYLONTECH.frames(targets), times // 2), "us")
     show("decision for 15 packs and its frames", microseconds(told(), times // 20 + 1), "us")

@@ -55,7 +55,7 @@ def test_values_arrive() -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"protocol": "victron"}, "protocol: must be one of none, pylontech, goodwe"),
+        ({"protocol": "fronius"}, "protocol: must be one of none, pylontech, goodwe"),
         ({"protocol": []}, "protocol: must be one of"),
         ({"channel": ""}, "channel: is missing"),
         ({"channel": "a b"}, "channel: must be a CAN interface"),
