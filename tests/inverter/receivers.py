@@ -211,6 +211,7 @@ def pylontech_v2(frames: Frames) -> Told:
         **requests(found[0x35C]),
         **pairs(found[0x35A]),
         **modules(found[0x372]),
+        "module_count": found[0x359][4],
         "manufacturer": text(found[0x35E]),
     }
     if len(found[0x355]) == 8:
