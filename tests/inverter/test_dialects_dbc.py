@@ -1,4 +1,4 @@
-"""A DBC for each newer dialect, written from its paper and read by cantools: a second pair of eyes on the same bytes."""
+"""A DBC for each newer dialect, written from its paper and read by cantools: a second pair of eyes."""
 
 import random
 from pathlib import Path
