@@ -15,7 +15,7 @@ from jkbms_addon.inverter.dialects.pylontech import PYLONTECH
 
 FILES = {PYLONTECH.name: "pylontech_1_2.dbc", GOODWE.name: "goodwe_1_5.dbc"}
 DATABASES: dict[str, Any] = {
-    name: cantools.database.load_string((Path(__file__).parent / file).read_text("utf-8"), "dbc")
+    name: cantools.database.load_string((Path(__file__).parent / "dbc" / file).read_text("utf-8"), "dbc")
     for name, file in FILES.items()
 }
 SIGNALS = {

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from jkbms_addon.charging.decision import ALARMS, PROTECTIONS, State, Targets
 from jkbms_addon.inverter.dialects import DIALECTS, LENGTHS, Dialect
 from jkbms_addon.inverter.dialects.goodwe import GOODWE
 from jkbms_addon.inverter.dialects.pylontech import PYLONTECH
