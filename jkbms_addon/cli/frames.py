@@ -7,10 +7,12 @@ from pathlib import Path
 from jkbms_addon.charging.decision import ALARMS, PROTECTIONS, read_state
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.dialects import DIALECTS, LENGTHS, Frame
+from jkbms_addon.inverter.dialects.pylontech_rs485 import OWN, QUERIES, Query, answer
 
 HELP = "print the CAN frames that tell an inverter a given state"
 DESCRIPTION = f"""\
 Prints in candump notation the CAN frames that tell an inverter a given state. Nothing is sent.
+On RS485 the inverter asks: what would be answered to each of its queries.
 
 STATE.json is one object. V, A, % and °C; current is positive while charging:
   charge_voltage, charge_current, discharge_current, discharge_voltage,
@@ -63,6 +65,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.state}: {args.protocol}: {name} is told more mildly while a battery can serve", file=sys.stderr)
     for frame in dialect.frames(state, args.dlc):
         print(line(args.channel, frame))
+    if dialect.port == "serial":
+        for command in QUERIES:
+            print(f"  {command:02X}  {answer(Query(OWN[0], command), state).decode('ascii').rstrip()}")
     return 0
 
 

@@ -11,6 +11,7 @@ from jkbms_addon.inverter.dialects.growatt_lv import GROWATT_LV
 from jkbms_addon.inverter.dialects.luxpower import LUXPOWER
 from jkbms_addon.inverter.dialects.message import LENGTHS, Frame, Length
 from jkbms_addon.inverter.dialects.pylontech import PYLONTECH
+from jkbms_addon.inverter.dialects.pylontech_rs485 import PYLONTECH_RS485
 from jkbms_addon.inverter.dialects.pylontech_v2 import PYLONTECH_V2
 from jkbms_addon.inverter.dialects.sma import SMA
 from jkbms_addon.inverter.dialects.sol_ark import SOL_ARK
@@ -21,7 +22,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
         one.name: one
         for one in (
             *(PYLONTECH, GOODWE, PYLONTECH_V2, VICTRON, SOL_ARK),
-            *(SMA, DEYE_PCS, LUXPOWER, GROWATT_LV),
+            *(SMA, DEYE_PCS, LUXPOWER, GROWATT_LV, PYLONTECH_RS485),
         )
     }
 )
