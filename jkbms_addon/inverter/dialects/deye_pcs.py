@@ -1,8 +1,8 @@
 """Deye's own batteries ("DEYE", PCS): Pylontech V1.2 without its name, and five frames more.
 
-Facts: profiles, section 4; notes of real RW-M6.1 packs (Adminius/esphome-yaml-collection), YamBMS. 0x35E: ``DY``, three
-digits of batteries, a byte for the maker of the cells, the capacity in 0.1 Ah. 0x361 extremes in mV and 0.1 °C. 0x363
-versions. 0x364 counts of batteries. 0x351 holds off the grid, 0x371 on the grid.
+Facts: inverter profiles, section 4; notes of real RW-M6.1 packs (Adminius/esphome-yaml-collection), YamBMS. 0x35E:
+``DY``, three digits of batteries, a byte for the maker of the cells, the capacity in 0.1 Ah. 0x361 extremes in mV and
+0.1 °C. 0x363 versions. 0x364 counts of batteries. 0x351 holds off the grid, 0x371 on the grid.
 """
 
 from collections.abc import Mapping

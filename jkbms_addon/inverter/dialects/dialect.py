@@ -24,8 +24,16 @@ class Stop:
     rests_on: str
 
 
+# nearly all inverters send 0x305, those that speak with several kinds of battery the other two
+HEARTBEATS: Final[Mapping[int, str]] = MappingProxyType({0x305: "heartbeat", 0x306: "state", 0x307: "identity"})
+
+
 def _same(values: Values) -> Mapping[str, Any]:
     return values
+
+
+def _no_wish(_can_id: int, _data: bytes) -> str:
+    return ""
 
 
 def _nothing(_values: Values) -> Mapping[str, Any]:
@@ -55,8 +63,9 @@ class Dialect:
     numbers: Message | None = None
     derived: Callable[[Values], Mapping[str, Any]] = _nothing
     adapted: Callable[[Values], Values] = _same
-    heard: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({0x305: "heartbeat"}))
+    heard: Mapping[int, str] = field(default_factory=lambda: HEARTBEATS)
     query: int | None = None
+    wish: Callable[[int, bytes], str] = _no_wish  # what a frame of the inverter asks of the battery, in words
     period: float = 1.0
     gap: float = 0.012  # between two frames; inverters want 10 to 20 ms
     soc_decides: bool = False  # the inverter goes by the charge told, whatever the limits are

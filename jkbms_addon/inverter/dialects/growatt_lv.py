@@ -1,6 +1,6 @@
 """Growatt low voltage CAN, V1.04 (2019-02-22); "Rev_05" in the JK app. Big endian; answers a query.
 
-Facts: profiles, section 7, and the older specification's section 8. The inverter asks with 0x301
+Facts: inverter profiles, section 7, and the older specification's section 8. The inverter asks with 0x301
 (``11 22 33 44 55 66 77 88``) each second: the set goes out at each query, at most once a second, and by itself each
 second while none comes, as an inverter that waits for its battery would wait for ever. 0x311 bits 0-1 and 10-11:
 01 standby, 10 charging, 11 discharging; bit 7 is 0 while connected. 0x314 counts 10 mAh, so more than 655.35 Ah are

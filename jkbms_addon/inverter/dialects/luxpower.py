@@ -1,8 +1,8 @@
 """LuxPower and EG4 (V04, 2023-09-05): Pylontech V1.2 whose spare bytes have a meaning.
 
-Facts: profiles, section 6, and the older specification's section 7; no capture is known, only the paper and YamBMS,
-whose 16-bit capacity and whose warmest cell 0.1 °C above the coldest are kept. 0x355 bytes 4 to 7 are the extreme
-cells: where they are not known the frame ends before them, as a zero there would be a cell without voltage.
+Facts: inverter profiles, section 6, and the older specification, section 7; no capture is known, only the paper and
+YamBMS, whose 16-bit capacity and whose warmest cell 0.1 °C above the coldest are kept. 0x355 bytes 4 to 7 are the
+extreme cells: where they are not known the frame ends before them, as a zero there would be a cell without voltage.
 """
 
 from collections.abc import Mapping
@@ -28,6 +28,7 @@ from jkbms_addon.inverter.dialects.message import (
 from jkbms_addon.inverter.dialects.pylontech import ALARMS, LIMITS, PROTECTIONS, RENAMED, errors
 
 STEP: Final = 0.1  # °C
+SHUT_DOWN: Final = 0x300
 
 
 def _derived(values: Values) -> Mapping[str, Any]:
@@ -35,6 +36,12 @@ def _derived(values: Values) -> Mapping[str, Any]:
     coldest = mean if values["min_temperature"] is None else values["min_temperature"]
     warmest = mean if values["max_temperature"] is None else values["max_temperature"]
     return {"_coldest": coldest, "_warmest": max(warmest, round(coldest, 1) + STEP)}
+
+
+def _wish(can_id: int, data: bytes) -> str:
+    if can_id == SHUT_DOWN and data[:1] and data[0] & 1:
+        return "the inverter asks to shut the battery down (0x300), which is shown and not obeyed"
+    return ""
 
 
 LUXPOWER: Final = Dialect(
@@ -72,7 +79,8 @@ LUXPOWER: Final = Dialect(
     stop_discharging=Stop("not known", "the current limit of 0 and the enable bit are sent", "paper only"),
     derived=_derived,
     adapted=renamed_requests,
-    heard=MappingProxyType({0x300: "asks to shut the battery down: shown, never obeyed", 0x305: "heartbeat"}),
+    wish=_wish,
+    heard=MappingProxyType({SHUT_DOWN: "asks to shut the battery down: shown, never obeyed", 0x305: "heartbeat"}),
     never=(
         "a zero for a cell voltage that is not known",
         "a request to charge that nobody asked for: the inverter charges from the mains and cannot be told not to",

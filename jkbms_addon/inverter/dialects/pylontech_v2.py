@@ -1,8 +1,8 @@
 """Pylontech "V2": the set of V1.2 with the pairs of flags, the modules and the extremes of the Victron family.
 
-Facts: profiles, section 9. Two things go under this name: the set of YamBMS, which users of GoodWe, Solis, SRNE,
-Studer and Schneider run, and the firmware 1.3 of US3000 batteries (captured), whose shorter 0x355 and 0x356 are the
-exact lengths here. 0x355: charge also in 0.01 %, and what remains in 0.1 Ah (captured from YamBMS). 0x370 is left
+Facts: inverter profiles, section 9. Two things go under this name: the set of YamBMS, which users of GoodWe, Solis,
+SRNE, Studer and Schneider run, and the firmware 1.3 of US3000 batteries (captured), whose shorter 0x355 and 0x356 are
+the exact lengths here. 0x355: charge also in 0.01 %, and what remains in 0.1 Ah (captured from YamBMS). 0x370 is left
 out: sources differ about its order.
 """
 

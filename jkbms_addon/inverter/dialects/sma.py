@@ -1,10 +1,11 @@
 """SMA Sunny Island (FSS-ConnectingBat-TI-en-10): few frames, narrow ranges, and no patience.
 
-Facts: profiles, section 3. A value out of its range is dropped without a word and the last good one stays, so it is
-clamped: voltage limits 41.0 to 63.0 V and 41.0 to 48.0 V, currents up to 1200 A. Any alarm pair of 0x35A is standby
-until it says "cleared"; off the grid the limit of discharge is ignored, only charge, lowest voltage and alarms count.
-Without 0x355 or 0x351 for 60 s everything goes off and stays off until somebody presses start. Unknown is 0xFFFF, in
-signed fields 0x8000; frames are never filled up. 0x305 of the inverter counts its current the other way round.
+Facts: inverter profiles, section 3. A value out of its range is dropped without a word and the last good one stays, so
+it is clamped: voltage limits 41.0 to 63.0 V and 41.0 to 48.0 V, currents up to 1200 A. Any alarm pair of 0x35A is
+standby until it says "cleared"; off the grid the limit of discharge is ignored, only charge, lowest voltage and alarms
+count. Without 0x355 or 0x351 for 60 s everything goes off and stays off until somebody presses start. Unknown is
+0xFFFF, in signed fields 0x8000; frames are never filled up. 0x305 of the inverter counts its current the other way
+round.
 """
 
 from types import MappingProxyType

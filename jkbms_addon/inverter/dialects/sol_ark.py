@@ -1,7 +1,7 @@
 """Sol-Ark CAN V1.3 (2023-01-20): Pylontech V1.2 and the capacity, always eight bytes, battery voltage in 0.1 V.
 
-Facts: profiles, section 5. A Sol-Ark in its Pylontech mode wants 0.01 V: then the protocol is ``pylontech``. 0x359
-byte 3 bit 3 means "critical system error" here. Force charge: bit 4 is "1" (low charge), bit 5 "2" (immediately).
+Facts: inverter profiles, section 5. A Sol-Ark in its Pylontech mode wants 0.01 V: then the protocol is ``pylontech``.
+0x359 byte 3 bit 3 means "critical system error" here. Force charge: bit 4 is "1" (low charge), bit 5 "2" (immediately).
 """
 
 from dataclasses import replace

@@ -1,10 +1,10 @@
 """Victron GX ("CAN-bus BMS LV"): the set of a BYD Battery-Box Premium, in its order.
 
-Facts: profiles, section 2; captures of BYD LVS, Pytes V5a, Seplos and Discover batteries. Two bits for each flag in
-0x35A: 01 raised, 10 cleared, 00 no change; a pair without a source stays 10. 0x35F: product, firmware as digits,
-the ampere-hours that are left. 0x373 in mV and whole kelvins (°C + 273). 0x374 to 0x377 name the places as text.
-0x378 in 0.1 kWh. Frames may be as short as their content, which is how something unknown is left out; frames of which
-nothing is known are not sent. The GX sends 0x305 (zeros), 0x306 and 0x307 (``12 34 56 78 56 49 43 00``).
+Facts: inverter profiles, section 2; captures of BYD LVS, Pytes V5a, Seplos and Discover batteries. Two bits for each
+flag in 0x35A: 01 raised, 10 cleared, 00 no change; a pair without a source stays 10. 0x35F: product, firmware as
+digits, the ampere-hours that are left. 0x373 in mV and whole kelvins (°C + 273). 0x374 to 0x377 name the places as
+text. 0x378 in 0.1 kWh. Frames may be as short as their content, which is how something unknown is left out; frames of
+which nothing is known are not sent. The GX sends 0x305 (zeros), 0x306 and 0x307 (``12 34 56 78 56 49 43 00``).
 """
 
 from collections.abc import Mapping
