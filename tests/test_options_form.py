@@ -117,7 +117,7 @@ def test_both_outcomes_come_for_every_option() -> None:
     """In one long run that is the same every time; without it the tests above could be about nothing."""
     used, wrong = Counter[str](), Counter[str]()
     calm = settings(
-        max_examples=700, derandomize=True, database=None, deadline=None, suppress_health_check=[*HealthCheck]
+        max_examples=1000, derandomize=True, database=None, deadline=None, suppress_health_check=[*HealthCheck]
     )
 
     @example(FULL)

@@ -15,6 +15,7 @@ from jkbms_addon.inverter.options import BankOptions, InverterOptions
 from jkbms_addon.kept import JsonFile
 
 if TYPE_CHECKING:
+    from jkbms_addon.inverter.responder import Responder
     from jkbms_addon.inverter.sender import Sender
 
 _LOGGER = logging.getLogger(__name__)
@@ -49,12 +50,9 @@ class InverterService:
             kept=JsonFile(data / NAME) if options.wanted else None,
             told=store.changed.set,
         )
-        self.sender: Sender | None = None
+        self.sender: Sender | Responder | None = None
         if options.emits:
-            # brings python-can along, which costs memory that most installations need not pay
-            from jkbms_addon.inverter import sender  # noqa: PLC0415
-
-            self.sender = sender.Sender(options, self.control, self.emission, self.link)
+            self.sender = _sender(options, self.control, self.emission, self.link)
 
     @property
     def wanted(self) -> bool:
@@ -92,3 +90,14 @@ class InverterService:
     def stop(self, _payload: str) -> None:
         """The button *Stop*."""
         self.control.enable(on=False)
+
+
+def _sender(options: InverterOptions, control: Control, emission: Emission, link: BusStatus) -> "Sender | Responder":
+    """Whoever tells the inverter; only the one for CAN brings python-can along, which costs memory."""
+    if DIALECTS[options.protocol].port == "serial":
+        from jkbms_addon.inverter.responder import Responder  # noqa: PLC0415
+
+        return Responder(options, control, emission, link)
+    from jkbms_addon.inverter.sender import Sender  # noqa: PLC0415
+
+    return Sender(options, control, emission, link)

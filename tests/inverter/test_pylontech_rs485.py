@@ -208,7 +208,7 @@ def test_identity() -> None:
     assert ask(0x4F) == b"~200246000000FDB2\r"
 
 
-@pytest.mark.parametrize("command", [0x94, 0x95, 0x64, 0x00, 0x99])
+@pytest.mark.parametrize("command", [0x94, 0x95, 0x64, 0x41, 0x99])
 def test_what_is_not_obeyed(command: int) -> None:
     assert opened(ask(command, bytes(9)))[1] == 4
 
@@ -218,6 +218,13 @@ def test_other_batteries_are_not_answered() -> None:
     assert opened(ask(0x42, b"\x03"))[1] == 6
     assert opened(ask(0x42, b"\x02\x02"))[1] == 5
     assert opened(ask(0x92, b"\xff"))[1] == 6
+
+
+def test_an_echo_is_no_query() -> None:
+    """An adapter that hears itself must not make us answer our own answers for ever."""
+    for command in QUERIES:
+        assert QueryFramer().feed(ask(command)) == []
+    assert QueryFramer().feed(ask(0x94, bytes(9))) == []
 
 
 def test_the_whole_system_is_one_battery() -> None:

@@ -37,6 +37,8 @@ LONGEST: Final = 64  # letters of a query; more is noise
 BAUDRATES: Final = (9600, 115200)
 
 NORMAL, BAD_LENGTH, BAD_COMMAND, BAD_FORMAT, BAD_DATA = 0x00, 0x03, 0x04, 0x05, 0x06
+# what an answer has in the place of a command: our own, when an adapter echoes, or another battery's
+RETURN_CODES: Final = frozenset({NORMAL, 0x01, 0x02, BAD_LENGTH, BAD_COMMAND, BAD_FORMAT, BAD_DATA, 0x90, 0x91})
 SEVERAL: Final = 0x11  # data flag of real batteries: there may be news
 SMALL: Final = 65.0  # Ah; more needs three bytes
 SUPPOSED: Final = 100.0  # Ah where the capacity is not known: only the ratio counts
@@ -74,7 +76,7 @@ def framed(address: int, code: int, info: bytes = b"") -> bytes:
 
 
 def parsed(frame: bytes) -> Query | None:
-    """A query from what stands between ``~`` and CR; None for noise and for what is not about batteries."""
+    """A query from what stands between ``~`` and CR; None for noise, for answers, and for what is about no battery."""
     body, told = frame[:-4], frame[-4:]
     try:
         if int(told, 16) != checksum(body):
@@ -84,7 +86,7 @@ def parsed(frame: bytes) -> Query | None:
         info = bytes.fromhex(body[12:].decode("ascii"))
     except (ValueError, struct.error):
         return None
-    if kind != BATTERY:
+    if kind != BATTERY or command in RETURN_CODES:
         return None
     letters = len(body) - 12
     return Query(address, command, info, NORMAL if length == length_field(letters) else BAD_LENGTH)
