@@ -105,6 +105,8 @@ def _derived(values: Values) -> Mapping[str, Any]:
 
 def _adapted(values: Values) -> Values:
     """An empty battery that shall be charged: an under-voltage alarm would stop just that (diyBMSv4Code 126)."""
+    if values["charge_voltage"] <= 0:
+        values = {**values, "charge_voltage": values["voltage"]}
     if values["charge_enabled"] and set(values["protections"]) == {"under_voltage"}:
         return as_alarms(values)
     return values
