@@ -307,7 +307,7 @@ def _sent(dialect: Dialect) -> str:
 
 
 def _listed(texts: Iterable[str]) -> str:
-    return "; ".join(texts) or "–"
+    return "; ".join(texts) or "none"
 
 
 def dialects() -> str:
@@ -318,7 +318,7 @@ def dialects() -> str:
             one.title,
             one.proof,
             _sent(one),
-            "–" if one.port == "serial" else " ".join(f"{can_id:03X}" for can_id in sorted(one.heard)),
+            "its queries" if one.port == "serial" else " ".join(f"{can_id:03X}" for can_id in sorted(one.heard)),
             _listed(one.lacks),
             _listed(one.never),
         )

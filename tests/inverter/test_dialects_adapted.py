@@ -9,7 +9,7 @@ from jkbms_addon.inverter.dialects.dialect import Dialect
 from tests.inverter.receivers import RECEIVERS, SunnyIsland, Told
 from tests.inverter.test_first_dialects import state
 
-SERVING = {"discharge_enabled": True, "discharge_current": 100.0, "modules": 3}
+SERVING: dict[str, Any] = {"discharge_enabled": True, "discharge_current": 100.0, "modules": 3}
 
 
 def told(name: str, *, adapted: bool = True, **changes: Any) -> Told:
@@ -26,7 +26,7 @@ def test_a_sunny_island_hears_of_no_alarm_while_a_battery_can_serve() -> None:
 
 
 def test_an_empty_battery_on_a_victron_may_still_be_charged() -> None:
-    empty = {"protections": ("under_voltage",), "charge_enabled": True}
+    empty: dict[str, Any] = {"protections": ("under_voltage",), "charge_enabled": True}
     assert told("victron", **empty)["alarm_pairs"] == set()
     assert told("victron", **empty)["warning_pairs"] == {"under_voltage"}
     assert told("victron", protections=("under_voltage",))["alarm_pairs"] == {"under_voltage"}
@@ -39,7 +39,7 @@ def test_a_victron_never_hears_of_a_charge_voltage_of_zero() -> None:
 
 
 def test_one_lost_battery_is_no_critical_error_of_a_sol_ark() -> None:
-    lost = {"alarms": ("internal_comm_fail", "under_voltage"), "modules_offline": 1}
+    lost: dict[str, Any] = {"alarms": ("internal_comm_fail", "under_voltage"), "modules_offline": 1}
     assert told("sol_ark", **SERVING, **lost)["alarms"] == {"under_voltage"}
     assert told("sol_ark", **lost)["alarms"] == {"under_voltage", "system"}
 
@@ -55,7 +55,7 @@ def test_the_urgent_request_is_the_one_that_means_at_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, one in DIALECTS.items() if one.port == "can"])
 def test_a_decision_without_trouble_is_told_word_for_word(name: str) -> None:
-    calm = {**SERVING, "charge_enabled": True, "charge_current": 50.0}
+    calm: dict[str, Any] = {**SERVING, "charge_enabled": True, "charge_current": 50.0}
     assert told(name, **calm) == told(name, adapted=False, **calm)
 
 
