@@ -54,6 +54,7 @@ class InverterOptions:
     cell_numbers: bool = False
     confirmed: bool = False
     policy: Policy = field(default_factory=Policy)
+    share: float = 1.0  # of the current limits of the bank
     problem: str = ""
 
     @property
@@ -168,11 +169,11 @@ def inverter_options(raw: object, bank: BankOptions) -> InverterOptions:
         return InverterOptions().refused(f"inverter: {explained(error)}")
     except OptionsError as error:
         return InverterOptions().refused(f"inverter: {error}")
-    wrong = _mistaken(options, bank) if options.protocol != NONE else ""
+    wrong = mistaken(options, bank) if options.protocol != NONE else ""
     return options.refused(f"inverter: {wrong}") if wrong else options
 
 
-def _mistaken(options: InverterOptions, bank: BankOptions) -> str:
+def mistaken(options: InverterOptions, bank: BankOptions) -> str:
     """What does not fit together; empty if all does."""
     dialect = DIALECTS[options.protocol]
     if not options.channel:
