@@ -30,13 +30,15 @@ REFUSABLE = {
     *(f"mqtt.{key}" for key in ("host", "username", "password", "ca_file", "discovery_prefix", "base_topic")),
     "bank.members",
     *(f"inverter.{key}" for key in ("channel", "bitrate", "manufacturer", "float_voltage", "cell_extremes")),
+    *(f"inverters[].{key}" for key in ("protocol", "channel", "share", "cell_extremes")),
 }
 
 
 def lines(options: Options) -> list[str]:
     """Every problem, as it would be logged."""
     found = [*options.problems, *(f"bus {bus.name}: {bus.problem}" for bus in options.buses if bus.problem)]
-    return [*found, *filter(None, (options.bank.problem, options.inverter.problem))]
+    told = [options.bank.problem, options.inverter.problem, *(one.problem for one in options.inverters)]
+    return [*found, *dict.fromkeys(filter(None, told))]
 
 
 def refused(options: Options) -> set[str]:
@@ -48,6 +50,9 @@ def refused(options: Options) -> set[str]:
     paths_named |= {
         f"{words[0]}.{words[1]}" for words in texts if "nothing is sent, as the bank is wrong" not in words[1]
     }
+    for words in (one.problem.split(": ") for one in options.inverters if one.problem.startswith("inverters")):
+        if "nothing is sent, as the bank is wrong" not in words[1]:
+            paths_named.add(f"inverters[].{words[1]}")
     return paths_named
 
 
@@ -56,6 +61,8 @@ def accepted(raw: dict[str, Any], options: Options) -> set[str]:
     found = {"log_level", *(f"writes.{key}" for key in raw["writes"])}
     for row, bus in zip(raw["buses"], options.buses, strict=True):
         found |= {f"buses[].{key}" for key in row} if bus.plugin else set()
+    for row, one in zip(reversed(raw.get("inverters", [])), reversed(options.inverters), strict=False):
+        found |= {f"inverters[].{key}" for key, value in row.items() if value != ""} if not one.problem else set()
     for name in ("mqtt", "bank", "inverter"):
         if not getattr(options, name).problem:
             found |= {f"{name}.{key}" for key, value in raw[name].items() if value != ""}
@@ -111,6 +118,24 @@ CLASH = {
     "buses": [{"name": "can", "strategy": "can_broadcast", "channel": "nocan7", "bitrate": "250000"}],
     "inverter": {"protocol": "pylontech", "confirmed": True, "channel": "nocan7", "bitrate": "500000"},
 }
+SEVERAL = {
+    **CONFIG["options"],
+    "inverters": [
+        {
+            "protocol": "goodwe",
+            "channel": "can7",
+            "bitrate": "500000",
+            "set_up_link": True,
+            "confirmed": True,
+            "manufacturer": "GOODWE",
+            "dlc": "exact",
+            "cell_extremes": "0x370",
+            "cell_numbers": True,
+            "share": 40.0,
+        },
+        {"protocol": "pylontech_rs485", "channel": "/dev/ttyUSB7", "baudrate": "9600", "confirmed": True},
+    ],
+}
 
 
 def test_both_outcomes_come_for_every_option() -> None:
@@ -122,6 +147,7 @@ def test_both_outcomes_come_for_every_option() -> None:
 
     @example(FULL)
     @example(CLASH)
+    @example(SEVERAL)
     @calm
     @given(raw=files())
     def collect(raw: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from math import inf
 
 from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.bank.candidate import Member
-from jkbms_addon.charging.cadence import Cadence
+from jkbms_addon.charging.cadence import PERIOD, Cadence
 from jkbms_addon.charging.decide import Limiter
 from jkbms_addon.charging.decision import Targets
 from jkbms_addon.charging.setpoints import Policy
@@ -43,7 +43,7 @@ class Control:
         self.state = BankState()
         self.count = 0
         self._targets: Targets | None = None
-        self._fed = -inf
+        self._fed = self._goodbye_at = -inf
         self._absent: frozenset[str] = frozenset()
         self._present: frozenset[str] = frozenset()
 
@@ -62,6 +62,13 @@ class Control:
             self._targets = self._limiter.step(self.state, now, enabled=self.enabled and not stopping)
         self._fed, self.count = now, self.count + 1
         self._tell_absence()
+        return self._targets
+
+    def goodbye(self, now: float) -> Targets | None:
+        """What is told last, for a few seconds, then None. Several inverters hear the same."""
+        if now - self._goodbye_at >= PERIOD / 2:
+            self._goodbye_at = now
+            self.step(now, stopping=True)
         return self._targets
 
     def decision(self, now: float) -> Targets | None:

@@ -20,6 +20,7 @@ from jkbms_addon.errors import LinkError
 from jkbms_addon.inverter.dialects.pylontech_rs485 import BAUDRATES, OWN, Query, QueryFramer, answer
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import InverterOptions
+from jkbms_addon.inverter.several import portion
 from jkbms_addon.link.stream import Link, serial_link
 
 _LOGGER = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class Responder:
         if targets is None:
             self._emission.silent(self._control.silence(now))
         else:
-            link.write(answer(query, targets))
+            link.write(answer(query, portion(targets, self._options.share)))
             self._emission.sent()
         return True
 
@@ -103,7 +104,7 @@ class Responder:
     async def _take_leave(self, link: Link, framer: QueryFramer) -> None:
         """Answer the next queries without a charge current, a second apart, then fall silent."""
         for _ in range(GOODBYES):
-            targets = self._control.step(self._control.clock(), stopping=True)
+            targets = self._control.goodbye(self._control.clock())
             if targets is None:
                 break
             async with asyncio.timeout(FAREWELL / GOODBYES):

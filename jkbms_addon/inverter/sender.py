@@ -20,6 +20,7 @@ from jkbms_addon.errors import LinkError
 from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import InverterOptions
+from jkbms_addon.inverter.several import portion
 from jkbms_addon.inverter.turns import Turns
 from jkbms_addon.inverter.watch import OtherSenders, Wish
 from jkbms_addon.link.can import Channel, can_channel
@@ -94,8 +95,9 @@ class Sender:
     async def _send(self, channel: Channel, targets: Targets) -> bool:
         """One set; whether it went out whole before the decision expired."""
         options = self._options
+        told = portion(targets, options.share)
         built = self._dialect.frames(
-            targets, options.dlc, options.cell_extremes, cell_numbers=options.cell_numbers, adapted=True
+            told, options.dlc, options.cell_extremes, cell_numbers=options.cell_numbers, adapted=True
         )
         for can_id, data in built:
             # the loop may have stood still since the last frame
@@ -165,7 +167,7 @@ class Sender:
         began = self._control.clock()
         for cycle in range(GOODBYES):
             await self._hear_until(channel, began + cycle * PERIOD)
-            targets = self._control.step(self._control.clock(), stopping=True)
+            targets = self._control.goodbye(self._control.clock())
             if targets is None:
                 break
             await self._send(channel, targets)

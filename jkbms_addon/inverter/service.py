@@ -1,7 +1,8 @@
 """The way from the batteries to the inverter, built from the options: decisions, sender, and what is shown of them."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,61 +24,75 @@ NAME = "inverter.json"
 UNCONFIRMED = "nothing is sent: the option confirmed is not set"
 
 
+@dataclass(slots=True)
+class Outlet:
+    """One inverter: its number from 1 on, how it is told, its link, what was sent and heard.
+
+    ``sender`` is None where nothing may be sent.
+    """
+
+    number: int
+    options: InverterOptions
+    link: BusStatus
+    emission: Emission
+    sender: "Sender | Responder | None" = None
+
+    @property
+    def title(self) -> str:
+        """Of the dialect."""
+        return DIALECTS[self.options.protocol].title
+
+    @property
+    def extremes(self) -> bool:
+        """Whether the places of the highest and the lowest cell are told, too."""
+        return self.options.cell_extremes != "off" or self.options.cell_numbers
+
+
 class InverterService:
-    """Everything about the inverter; ``sender`` is None where nothing may be sent."""
+    """Everything about the inverters: one bank, one decision, an outlet for each that is told its part of it."""
 
     def __init__(
         self,
         bank_options: BankOptions,
         options: InverterOptions,
+        inverters: Sequence[InverterOptions],
         store: Store,
         buses: Mapping[str, BusStatus],
         asked: frozenset[str],
         data: Path,
     ) -> None:
         self._bank_options, self._options = bank_options, options
-        self.problems = [text for text in (bank_options.problem, options.problem) if text]
+        found = (bank_options.problem, options.problem, *(one.problem for one in inverters))
+        self.problems = list(dict.fromkeys(text for text in found if text))
         for problem in self.problems:
             _LOGGER.error("%s", problem)
-        self.link = BusStatus("inverter", options.protocol, options.channel)
-        self.emission = Emission() if options.emits else Emission(why=UNCONFIRMED)
+        self.outlets = [_outlet(number, one) for number, one in enumerate(inverters, 1) if one.wanted]
         membership = Membership(buses, () if bank_options.problem else bank_options.members, asked)
         self.control = Control(
             lambda now: membership.members(store, now),
             store.clock,
             expected=membership.expected,
-            policy=options.policy if options.wanted else None,
-            kept=JsonFile(data / NAME) if options.wanted else None,
+            policy=options.policy if self.wanted else None,
+            kept=JsonFile(data / NAME) if self.wanted else None,
             told=store.changed.set,
         )
-        self.sender: Sender | Responder | None = None
-        if options.emits:
-            self.sender = _sender(options, self.control, self.emission, self.link)
+        for outlet in self.outlets:
+            if outlet.options.emits:
+                outlet.sender = _sender(outlet.options, self.control, outlet.emission, outlet.link)
 
     @property
     def wanted(self) -> bool:
         """Whether there is an inverter to make limits for."""
-        return self._options.wanted
-
-    @property
-    def title(self) -> str:
-        """Of the dialect."""
-        return DIALECTS[self._options.protocol].title
-
-    @property
-    def extremes(self) -> bool:
-        """Whether the places of the highest and the lowest cell are told, too."""
-        return self._options.cell_extremes != "off" or self._options.cell_numbers
+        return bool(self.outlets)
 
     @property
     def always(self) -> bool:
         """Whether the bank is shown even for a single battery."""
         return self._bank_options.enabled
 
-    def news(self) -> object:
-        """Something that differs when there is something new to show."""
-        control, emission = self.control, self.emission
-        link = self.link
+    def news(self, outlet: Outlet) -> object:
+        """Something that differs when there is something new to show of one inverter."""
+        control, emission, link = self.control, outlet.emission, outlet.link
         return control.count, control.enabled, emission.emitting, emission.why, link.connected, link.problem
 
     def enable(self, payload: str) -> None:
@@ -90,6 +105,12 @@ class InverterService:
     def stop(self, _payload: str) -> None:
         """The button *Stop*."""
         self.control.enable(on=False)
+
+
+def _outlet(number: int, options: InverterOptions) -> Outlet:
+    name = "inverter" if number == 1 else f"inverter_{number}"
+    emission = Emission() if options.emits else Emission(why=UNCONFIRMED)
+    return Outlet(number, options, BusStatus(name, options.protocol, options.channel), emission)
 
 
 def _sender(options: InverterOptions, control: Control, emission: Emission, link: BusStatus) -> "Sender | Responder":

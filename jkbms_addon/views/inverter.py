@@ -9,7 +9,8 @@ from jkbms_addon.battery.quantities import Scalar, Spec
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.charging.decision import Targets
 from jkbms_addon.inverter.emission import Emission
-from jkbms_addon.inverter.service import InverterService
+from jkbms_addon.inverter.service import InverterService, Outlet
+from jkbms_addon.inverter.several import portion
 from jkbms_addon.views.bank import TEMPERATURE
 from jkbms_addon.views.entities import Device, Entity, Identity, Shown, Takes, flag, measured, shown, text
 
@@ -90,19 +91,35 @@ def sent_keys(*, extremes: bool) -> tuple[str, ...]:
     return tuple(key for key in Targets.model_fields if key not in left_out)
 
 
-def device(title: str, *, extremes: bool) -> Device:
-    """The inverter with what may be done; ``title`` is the dialect's."""
+def word(number: int) -> str:
+    """In topics and identities, by the number of the inverter."""
+    return INVERTER if number == 1 else f"{INVERTER}_{number}"
+
+
+def device(title: str, *, extremes: bool, number: int = 1, controls: bool = True) -> Device:
+    """An inverter; ``title`` is the dialect's. What may be done concerns the bank and stands at one of several."""
     wanted = {key: spec for key, spec in ENTITIES.items() if extremes or key not in EXTREMES}
-    controls = tuple(Entity(key, spec, takes=takes) for key, (spec, takes) in CONTROLS.items())
-    return Device(INVERTER, "jk_bms_inverter", "Inverter", INVERTER, (*shown(wanted), *controls), Identity(model=title))
+    does = tuple(Entity(key, spec, takes=takes) for key, (spec, takes) in CONTROLS.items() if controls)
+    name = "Inverter" if number == 1 else f"Inverter {number}"
+    return Device(
+        word(number), f"jk_bms_{word(number)}", name, word(number), (*shown(wanted), *does), Identity(model=title)
+    )
 
 
 def devices(service: InverterService) -> list[Shown]:
-    """The inverter of a service, where there is one."""
-    if not service.wanted:
-        return []
-    extremes, title = service.extremes, service.title
-    return [view(lambda: report(service), service.news, title, extremes=extremes, takes=takes(service))]
+    """The inverters of a service."""
+    return [_shown(service, outlet) for outlet in service.outlets]
+
+
+def _shown(service: InverterService, outlet: Outlet) -> Shown:
+    return view(
+        lambda: report(service, outlet),
+        lambda: service.news(outlet),
+        outlet.title,
+        extremes=outlet.extremes,
+        takes=takes(service) if outlet is service.outlets[0] else None,
+        number=outlet.number,
+    )
 
 
 def view(
@@ -111,16 +128,17 @@ def view(
     title: str,
     *,
     extremes: bool,
-    takes: Mapping[str, Callable[[str], None]] = MappingProxyType({}),
+    takes: Mapping[str, Callable[[str], None]] | None = MappingProxyType({}),
+    number: int = 1,
 ) -> Shown:
-    """The inverter as ``report`` tells it."""
-    announced = device(title, extremes=extremes)
+    """An inverter as ``report`` tells it; with None nothing may be done there."""
+    announced = device(title, extremes=extremes, number=number, controls=takes is not None)
 
     def told(now: float) -> Mapping[str, Scalar]:
         found = report().values(now)
         return found if extremes else {key: value for key, value in found.items() if key not in EXTREMES}
 
-    return Shown(INVERTER, news, lambda: announced, told, takes)
+    return Shown(word(number), news, lambda: announced, told, takes or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +169,12 @@ class Report:
         }
 
 
-def report(service: InverterService) -> Report:
-    """What the inverter is told now, and how its link is."""
-    now = service.control.clock()
-    return Report(service.control.decision(now), service.emission, service.link, service.control.enabled)
+def report(service: InverterService, outlet: Outlet) -> Report:
+    """What one inverter is told now, and how its link is."""
+    control = service.control
+    targets = control.decision(control.clock())
+    told = portion(targets, outlet.options.share) if targets else None
+    return Report(told, outlet.emission, outlet.link, control.enabled)
 
 
 def _values(targets: Targets | None) -> Mapping[str, Scalar]:

@@ -141,7 +141,7 @@ def test_a_wrong_section_is_shown_on_the_bridge_device(tmp_path: Path, caplog: p
     health = app.outbox.health(0.0)
     assert health["configuration_problem"] == "ON"
     assert health["configuration_reason"].startswith("inverter: charge_voltage: 55 is not")
-    assert app.inverter.sender is None
+    assert app.inverter.outlets == []
     assert [line for line in caplog.messages if "charge_voltage" in line] == [health["configuration_reason"]]
 
 
