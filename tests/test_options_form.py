@@ -111,13 +111,15 @@ def test_a_wrong_bus_changes_nothing_for_the_others(raw: dict[str, Any]) -> None
     assert [(bus.name, bus.values, bus.problem) for bus in alone.buses] == [(b.name, b.values, "") for _, b in good]
 
 
-# two that chance brings together too seldom: everything at once, and one channel at two bit rates
+# four that chance brings together too seldom: everything at once, one channel at two bit rates, a float voltage
+# above the charge voltage, several inverters
 FULL = json.loads((Path(__file__).parent / "options" / "0.1.0-full.json").read_text(encoding="utf-8"))
 CLASH = {
     **CONFIG["options"],
     "buses": [{"name": "can", "strategy": "can_broadcast", "channel": "nocan7", "bitrate": "250000"}],
     "inverter": {"protocol": "pylontech", "confirmed": True, "channel": "nocan7", "bitrate": "500000"},
 }
+FLOAT = {**CONFIG["options"], "inverter": {"protocol": "none", "charge_voltage": 3.4, "float_voltage": 3.5}}
 SEVERAL = {
     **CONFIG["options"],
     "inverters": [
@@ -142,12 +144,13 @@ def test_both_outcomes_come_for_every_option() -> None:
     """In one long run that is the same every time; without it the tests above could be about nothing."""
     used, wrong = Counter[str](), Counter[str]()
     calm = settings(
-        max_examples=1000, derandomize=True, database=None, deadline=None, suppress_health_check=[*HealthCheck]
+        max_examples=700, derandomize=True, database=None, deadline=None, suppress_health_check=[*HealthCheck]
     )
 
     @example(FULL)
     @example(CLASH)
     @example(SEVERAL)
+    @example(FLOAT)
     @calm
     @given(raw=files())
     def collect(raw: dict[str, Any]) -> None:

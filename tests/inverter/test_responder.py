@@ -111,7 +111,7 @@ async def test_an_inverter_that_looks_for_several_groups_finds_one_battery() -> 
 
 
 async def test_the_rate_is_found_by_listening(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responder, "UNASKED", 0.3)
+    monkeypatch.setattr(responder, "UNASKED", 1.0)
     monkeypatch.setattr(responder, "LOOK", 0.1)
     opened_at: list[int] = []
 

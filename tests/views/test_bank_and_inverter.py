@@ -12,7 +12,7 @@ from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.mqtt.discovery import Topics, payload
 from jkbms_addon.mqtt.outbox import Announced, Message, Outbox
 from jkbms_addon.views import bank, inverter
-from jkbms_addon.views.inverter import EXTREMES, Report, sent_keys
+from jkbms_addon.views.inverter import EXTREMES, UNSAID, Report, sent_keys
 from tests.bank.packs import Bench, member, running
 from tests.mqtt.test_discovery import DEVICE, TOP
 
@@ -53,14 +53,13 @@ def test_what_is_published_is_what_is_announced() -> None:
     assert {key for key in told if not key.startswith("sharing_") or key == "sharing_error"} == set(bank.ENTITIES)
     report = Report(bench.targets, Emission(), BusStatus("inverter"), enabled=True).values(0.0)
     assert set(report) == set(inverter.ENTITIES) | {"enable"}
-    assert set(sent_keys(extremes=False)) == set(State.model_fields) - {"module_addresses", "manufacturer"}
+    assert set(sent_keys(extremes=False)) == set(State.model_fields) - EXTREMES - {*UNSAID}
     assert len(EXTREMES) == 8
 
 
 def test_every_value_that_is_sent_is_shown_with_its_reason() -> None:
     emission = Emission()
     emission.note(0x305, 100.0)
-    emission.note(0x123, 101.0)
     emission.sent()
     targets = running(packs=2).targets
     told = Report(targets, emission, BusStatus("inverter"), enabled=True).values(103.2)
