@@ -20,6 +20,7 @@ from jkbms_addon.battery.quantities import ERRORS, PROBLEM, Spec, alarm_spec, sp
 from jkbms_addon.commands.rules import CELL_RANGES, LEVELS, RULES
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.options import BANK, INVERTER
+from jkbms_addon.inverter.several import LISTED
 from jkbms_addon.views import bank, battery, inverter
 from jkbms_addon.views.entities import shown_as
 from jkbms_addon.views.health import BRIDGE_DIAGNOSTICS, BUS_DIAGNOSTICS
@@ -351,7 +352,22 @@ def dialect_stops() -> str:
     return table(head, rows)
 
 
-OF_INVERTERS: Mapping[str, Callable[[], str]] = {"dialects": dialects, "dialect_stops": dialect_stops}
+def inverters_options() -> str:
+    """The options of one inverter of the list."""
+    return table(
+        ("option", "default", "what it is"),
+        (
+            (_code(str(marker)), _default(marker), _meaning(marker, validator))
+            for marker, validator in LISTED.schema.items()
+        ),
+    )
+
+
+OF_INVERTERS: Mapping[str, Callable[[], str]] = {
+    "dialects": dialects,
+    "dialect_stops": dialect_stops,
+    "inverters_options": inverters_options,
+}
 TABLES: Mapping[str, Callable[[], str]] = {
     "options": options,
     "inverter_options": inverter_options,
