@@ -56,10 +56,11 @@ class App:
         writes = options.writes
         self.commands = CommandQueue(writes.level, self.store, writable, Audit(data), unlocked=writes.unlocked_at_start)
         asked = frozenset(bus.name for bus in self._running if _asks(bus))
+        batteries = sum(map(len, served.values()))
         self.inverter = InverterService(
-            options.bank, options.inverter, options.inverters, self.store, self.buses, asked, data
+            options.bank, options.inverter, options.inverters, self.store, self.buses, asked, data, batteries
         )
-        shown = [*bank.devices(self.inverter, sum(map(len, served.values()))), *inverter.devices(self.inverter)]
+        shown = [*bank.devices(self.inverter), *inverter.devices(self.inverter)]
         self._routes = {topics.command(one.word, key): act for one in shown for key, act in one.takes.items()}
         known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
         self.outbox = Outbox(topics, self.store, self.buses, served, known, self.commands, shown, problems)

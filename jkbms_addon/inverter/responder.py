@@ -15,12 +15,13 @@ from typing import Final
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.charging.control import Control
 from jkbms_addon.charging.decide import GOODBYES
-from jkbms_addon.charging.decision import Targets
+from jkbms_addon.charging.decision import Decision
 from jkbms_addon.errors import LinkError
 from jkbms_addon.inverter.dialects.pylontech_rs485 import BAUDRATES, OWN, Query, QueryFramer, answer
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.inverter.several import portion
+from jkbms_addon.inverter.state import said
 from jkbms_addon.link.stream import Link, serial_link
 
 _LOGGER = logging.getLogger(__name__)
@@ -71,18 +72,18 @@ class Responder:
         finally:
             self._emission.emitting = False
 
-    def _answered(self, link: Link, query: Query, targets: Targets | None) -> bool:
+    def _answered(self, link: Link, query: Query, decision: Decision | None) -> bool:
         """Answer a query that is for us; whether it was."""
-        now = self._control.clock()
+        now, options = self._control.clock(), self._options
         self._link.frames += 1
         if query.address not in OWN or self._address not in (None, query.address):
             return False  # an inverter that looks for several groups must not find the same battery twice
         self._address = query.address
         self._emission.note(query.command, now)
-        if targets is None:
+        if decision is None:
             self._emission.silent(self._control.silence(now))
         else:
-            link.write(answer(query, portion(targets, self._options.share)))
+            link.write(answer(query, portion(said(decision, options.manufacturer), options.share)))
             self._emission.sent()
         return True
 
@@ -104,9 +105,9 @@ class Responder:
     async def _take_leave(self, link: Link, framer: QueryFramer) -> None:
         """Answer the next queries without a charge current, a second apart, then fall silent."""
         for _ in range(GOODBYES):
-            targets = self._control.goodbye(self._control.clock())
-            if targets is None:
+            decision = self._control.goodbye(self._control.clock())
+            if decision is None:
                 break
             async with asyncio.timeout(FAREWELL / GOODBYES):
                 for query in framer.feed(await link.read(FAREWELL / GOODBYES)):
-                    self._answered(link, query, targets)
+                    self._answered(link, query, decision)

@@ -15,12 +15,13 @@ from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.charging.cadence import PERIOD
 from jkbms_addon.charging.control import Control
 from jkbms_addon.charging.decide import GOODBYES
-from jkbms_addon.charging.decision import Targets
+from jkbms_addon.charging.decision import Decision
 from jkbms_addon.errors import LinkError
 from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.inverter.several import portion
+from jkbms_addon.inverter.state import said
 from jkbms_addon.inverter.turns import Turns
 from jkbms_addon.inverter.watch import OtherSenders, Wish
 from jkbms_addon.link.can import Channel, can_channel
@@ -85,17 +86,17 @@ class Sender:
 
     async def _cycle(self, channel: Channel) -> None:
         now = self._control.clock()
-        targets = self._control.decision(now)
-        if targets and await self._send(channel, targets):
+        decision = self._control.decision(now)
+        if decision and await self._send(channel, decision):
             self._emission.sent()
         else:
             self._emission.silent(self._control.silence(self._control.clock()))
         self._tell()
 
-    async def _send(self, channel: Channel, targets: Targets) -> bool:
+    async def _send(self, channel: Channel, decision: Decision) -> bool:
         """One set; whether it went out whole before the decision expired."""
         options = self._options
-        told = portion(targets, options.share)
+        told = portion(said(decision, options.manufacturer), options.share)
         built = self._dialect.frames(
             told, options.dlc, options.cell_extremes, cell_numbers=options.cell_numbers, adapted=True
         )
@@ -167,10 +168,10 @@ class Sender:
         began = self._control.clock()
         for cycle in range(GOODBYES):
             await self._hear_until(channel, began + cycle * PERIOD)
-            targets = self._control.goodbye(self._control.clock())
-            if targets is None:
+            decision = self._control.goodbye(self._control.clock())
+            if decision is None:
                 break
-            await self._send(channel, targets)
+            await self._send(channel, decision)
 
     def _tell(self) -> None:
         if self._emission.emitting is self._said:

@@ -1,6 +1,7 @@
 """The way from the batteries to the inverter, built from the options: decisions, sender, and what is shown of them."""
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from jkbms_addon.inverter.sender import Sender
 
 _LOGGER = logging.getLogger(__name__)
-NAME = "inverter.json"
+NAME = "inverter.json"  # what the owner set
+MEMORY = "charging.json"  # what the charge control remembers
 UNCONFIRMED = "nothing is sent: the option confirmed is not set"
 
 
@@ -49,7 +51,11 @@ class Outlet:
 
 
 class InverterService:
-    """Everything about the inverters: one bank, one decision, an outlet for each that is told its part of it."""
+    """Everything about the inverters: one bank, one decision, an outlet for each that is told its part of it.
+
+    ``batteries`` is how many there can be. Where there are several, or the owner wants it, the bank's limits are worked
+    out without an inverter, too, and only shown.
+    """
 
     def __init__(
         self,
@@ -60,20 +66,26 @@ class InverterService:
         buses: Mapping[str, BusStatus],
         asked: frozenset[str],
         data: Path,
+        batteries: int = 0,
     ) -> None:
-        self._bank_options, self._options = bank_options, options
+        self._bank_options = bank_options
         found = (bank_options.problem, options.problem, *(one.problem for one in inverters))
         self.problems = list(dict.fromkeys(text for text in found if text))
         for problem in self.problems:
             _LOGGER.error("%s", problem)
         self.outlets = [_outlet(number, one) for number, one in enumerate(inverters, 1) if one.wanted]
         membership = Membership(buses, () if bank_options.problem else bank_options.members, asked)
+        self.shows_bank = bank_options.enabled or batteries > 1
+        self.decides = decides = self.wanted or (self.shows_bank and not self.problems)
         self.control = Control(
-            lambda now: membership.members(store, now),
+            lambda now: membership.candidates(store, now),
             store.clock,
+            wall=time.time,
             expected=membership.expected,
-            policy=options.policy if self.wanted else None,
-            kept=JsonFile(data / NAME) if self.wanted else None,
+            named=membership.named,
+            setpoints=options.setpoints if decides else None,
+            kept=JsonFile(data / NAME) if decides else None,
+            memory=JsonFile(data / MEMORY) if decides else None,
             told=store.changed.set,
         )
         for outlet in self.outlets:
@@ -93,18 +105,7 @@ class InverterService:
     def news(self, outlet: Outlet) -> object:
         """Something that differs when there is something new to show of one inverter."""
         control, emission, link = self.control, outlet.emission, outlet.link
-        return control.count, control.enabled, emission.emitting, emission.why, link.connected, link.problem
-
-    def enable(self, payload: str) -> None:
-        """The switch *Enable*: ``ON`` or ``OFF``."""
-        if payload in ("ON", "OFF"):
-            self.control.enable(on=payload == "ON")
-        else:
-            _LOGGER.warning("inverter: the switch takes ON and OFF, not %.20r", payload)
-
-    def stop(self, _payload: str) -> None:
-        """The button *Stop*."""
-        self.control.enable(on=False)
+        return control.count, control.owner, emission.emitting, emission.why, link.connected, link.problem
 
 
 def _outlet(number: int, options: InverterOptions) -> Outlet:

@@ -10,8 +10,9 @@ from typing import Final
 
 import voluptuous as vol
 
-from jkbms_addon.charging.decision import Targets
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.options import INVERTER, NONE, BankOptions, InverterOptions, mistaken
+from jkbms_addon.inverter.state import Targets
 from jkbms_addon.validators import explained, given
 
 WHOLE: Final = 100.0  # %
@@ -50,6 +51,17 @@ def listed(raw: object, first: InverterOptions, bank: BankOptions) -> tuple[Inve
         found.append(one)
         told.append(part)
     return _divided(_apart(found), told)
+
+
+def following(raw: object, first: InverterOptions, inverters: Iterable[InverterOptions]) -> InverterOptions:
+    """The section ``inverter`` with a charge that follows the cells where any of the inverters obeys only that.
+
+    What the owner wrote in the section, ``raw``, comes first.
+    """
+    if isinstance(raw, dict) and raw.get("soc_follows") not in (None, ""):
+        return first
+    follows = any(DIALECTS[one.protocol].soc_decides for one in inverters if one.wanted)
+    return replace(first, setpoints=replace(first.setpoints, soc_follows=follows))
 
 
 def _alone(first: InverterOptions) -> tuple[InverterOptions, ...]:

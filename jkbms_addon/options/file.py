@@ -13,7 +13,7 @@ from jkbms_addon.acquisition.contract import BusOptions, load
 from jkbms_addon.commands.rules import LEVELS
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_options, clash, inverter_options
-from jkbms_addon.inverter.several import listed
+from jkbms_addon.inverter.several import following, listed
 from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.coming_from import carried_over
 from jkbms_addon.options.migration import MOVES, Move, migrated
@@ -153,6 +153,7 @@ def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
     bank = bank_options(today.get("bank", {}), {bus.name for bus in found})
     inverter = _undisturbed(inverter_options(today.get("inverter", {}), bank), found)
     inverters = tuple(_undisturbed(one, found) for one in listed(today.get("inverters"), inverter, bank))
+    inverter = following(today.get("inverter"), inverter, inverters)
     level, unusable = _level(today)
     return Options(level, found, _mqtt(today), _writes(today), bank, inverter, inverters, unusable, (*carried, *moved))
 

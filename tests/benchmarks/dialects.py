@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from jkbms_addon.charging.decision import Targets
 from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.dialects.pylontech_rs485 import OWN, QUERIES, Query, answer
+from jkbms_addon.inverter.state import Targets
 from tests.benchmarks.figures import Action, microseconds, show
 
 GOAL = 60.0  # us

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jkbms_addon.charging.decision import Targets
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.dialects.goodwe import GOODWE
 from jkbms_addon.inverter.dialects.pylontech import PYLONTECH
+from jkbms_addon.inverter.state import Targets
 
 FILES = {PYLONTECH.name: "pylontech_1_2.dbc", GOODWE.name: "goodwe_1_5.dbc"}
 DATABASES: dict[str, Any] = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.charging.decision import ALARMS, PROTECTIONS, State
 from jkbms_addon.inverter.dialects import DIALECTS
+from jkbms_addon.inverter.state import ALARMS, PROTECTIONS, State
 from tests.inverter.receivers import PAIR_ITEMS, RECEIVERS, SunnyIsland, Told
 
 STATES = 20_000

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from jkbms_addon.charging.decision import ALARMS, PROTECTIONS, State, Targets
 from jkbms_addon.inverter.dialects import DIALECTS, LENGTHS, Dialect
 from jkbms_addon.inverter.dialects.goodwe import GOODWE
 from jkbms_addon.inverter.dialects.pylontech import PYLONTECH
+from jkbms_addon.inverter.state import ALARMS, PROTECTIONS, State, Targets
 from tests.conftest import captures
 from tests.inverter.test_dialects_random import ON_CAN
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jkbms_addon.charging.decision import State
 from jkbms_addon.inverter.dialects.pylontech_rs485 import QUERIES, Query, QueryFramer, answer, framed
+from jkbms_addon.inverter.state import State
 from tests.inverter import receiver_rs485 as master
 from tests.inverter.receiver_rs485 import opened
 from tests.inverter.test_dialects_random import SEED, STATES, random_state

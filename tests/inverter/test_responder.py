@@ -16,8 +16,9 @@ from jkbms_addon.inverter import responder
 from jkbms_addon.inverter.dialects.pylontech_rs485 import framed
 from jkbms_addon.inverter.options import BankOptions, inverter_options
 from jkbms_addon.inverter.responder import Responder
+from jkbms_addon.inverter.state import said
 from jkbms_addon.link.stream import serial_link
-from tests.bank.packs import member
+from tests.bank.packs import candidate
 from tests.conftest import until
 from tests.inverter import receiver_rs485 as master
 from tests.inverter.receiver_rs485 import opened
@@ -72,8 +73,9 @@ async def test_an_inverter_asks_and_is_answered_from_the_latest_decision() -> No
     async with answering(baudrate=9600) as (one, far):
         far.ask(0x92, b"\x02")
         told = master.management(opened(await far.answer())[2])
-        targets = one.control.decision(time.monotonic())
-        assert targets is not None
+        decision = one.control.decision(time.monotonic())
+        assert decision is not None
+        targets = said(decision)
         assert told["charge_voltage"] == pytest.approx(targets.charge_voltage, abs=0.001)
         assert -told["discharge_current"] == pytest.approx(targets.discharge_current, abs=0.051)
         far.ask(0x61, address=2)
@@ -91,7 +93,7 @@ async def test_nothing_is_said_unasked_and_nothing_without_a_decision() -> None:
             far.ask(0x92, b"\x02")
             assert await far.answer(1.0) == b""
             await until(lambda: "no battery" in one.emission.why or "waiting" in one.emission.why)
-            one.packs = [member(1)]
+            one.packs = [candidate(1)]
             await until(lambda: one.control.decision(time.monotonic()))
             await asyncio.sleep(1)
             assert far.heard == b""

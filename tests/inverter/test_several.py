@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jkbms_addon.charging.decision import Targets
 from jkbms_addon.inverter.several import portion
+from jkbms_addon.inverter.state import Targets
 from jkbms_addon.options.file import Options, parse
 from tests.inverter.test_first_dialects import NEUTRAL
 
@@ -63,8 +63,24 @@ def test_more_than_the_whole_is_refused_for_all() -> None:
 
 def test_what_concerns_the_bank_holds_for_all() -> None:
     found = options([VICTRON, DEYE], {"max_charge_current": 80, "charge_voltage": 3.4})
-    assert found.inverters[0].policy == found.inverters[1].policy == found.inverter.policy
-    assert found.inverters[0].policy.max_charge_current == 80
+    assert found.inverter.setpoints.max_charge_current == 80
+    assert {one.setpoints.charge_voltage for one in found.inverters} == {3.4}
+
+
+def test_the_charge_follows_the_cells_where_any_inverter_obeys_only_that() -> None:
+    def follows(inverters: Any, **section: Any) -> bool:
+        return options(inverters, section).inverter.setpoints.soc_follows
+
+    assert follows([VICTRON, DEYE])
+    assert not follows([VICTRON])
+    assert not follows([VICTRON, DEYE], soc_follows=False)
+    assert follows([VICTRON], soc_follows=True)
+    assert follows([], protocol="sma", channel="can1")
+
+
+def test_a_name_for_each() -> None:
+    found = options([VICTRON | {"manufacturer": "BYD"}, DEYE], {"manufacturer": "PYLONX"})
+    assert [one.manufacturer for one in found.inverters] == ["BYD", None]
 
 
 @pytest.mark.parametrize(

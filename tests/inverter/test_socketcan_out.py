@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
@@ -11,9 +10,9 @@ from itertools import pairwise
 import can
 import pytest
 
-from jkbms_addon.charging.decision import State
 from jkbms_addon.inverter.dialects import DIALECTS
-from tests.bank.packs import member
+from jkbms_addon.inverter.state import State
+from tests.bank.packs import candidate
 from tests.conftest import until
 from tests.inverter.senders import FIRST, plant
 from tests.inverter.test_sender import IDS
@@ -112,7 +111,7 @@ async def test_a_clean_stop_and_a_sender_without_data() -> None:
         await asyncio.sleep(0.3)
         assert len(far.begun()) - seen == 3
         quiet = len(far.heard)
-        async with plant(NAME, [member(1, fresh=False, age=9.0)]) as one:
+        async with plant(NAME, [candidate(1, fresh=False, age=9.0)]) as one:
             await until(lambda: one.link.connected, 20)
             await asyncio.sleep(2)
         assert len(far.heard) == quiet
@@ -123,8 +122,8 @@ async def test_each_dialect_s_set_on_the_interface_with_its_period(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dialect = DIALECTS[name]
-    async with inverter() as far, plant(NAME, protocol=name) as one:
-        first = dialect.frames(one.control.decision(time.monotonic()) or NEUTRAL)[0][0]
+    async with inverter() as far, plant(NAME, protocol=name):
+        first = dialect.frames(NEUTRAL)[0][0]
 
         def begun() -> list[float]:
             return [at for at, message in far.heard if message.arbitration_id == first]

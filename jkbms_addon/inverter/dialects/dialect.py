@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from jkbms_addon.charging.decision import State
 from jkbms_addon.inverter.dialects.message import Frame, Length, Message, Values
+from jkbms_addon.inverter.state import State
 
 Extremes = Literal["off", "0x070", "0x370"]
 EXTREMES: Final[tuple[Extremes, ...]] = ("off", "0x070", "0x370")

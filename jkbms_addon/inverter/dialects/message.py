@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, Literal
 
-from jkbms_addon.charging.decision import Targets
+from jkbms_addon.inverter.state import Targets
 
 SIZE: Final = 8
 Length = Literal["padded", "exact"]

@@ -24,9 +24,9 @@ from types import MappingProxyType
 from typing import Final
 
 from jkbms_addon import __version__
-from jkbms_addon.charging.decision import State
 from jkbms_addon.inverter.dialects.dialect import Dialect, Stop
 from jkbms_addon.inverter.dialects.message import MILD, Values, amount, flags
+from jkbms_addon.inverter.state import State
 
 START, END = 0x7E, 0x0D
 VERSION: Final = 0x20  # what real batteries put there, whatever paper they follow
