@@ -18,7 +18,7 @@ from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.command import Command
 from jkbms_addon.commands.queue import CommandQueue
-from jkbms_addon.inverter.service import InverterService
+from jkbms_addon.inverter.service import InverterService, Outlet
 from jkbms_addon.kept import JsonFile
 from jkbms_addon.link import stream as link
 from jkbms_addon.mqtt import client
@@ -57,7 +57,9 @@ class App:
         self.commands = CommandQueue(writes.level, self.store, writable, Audit(data), unlocked=writes.unlocked_at_start)
         asked = frozenset(bus.name for bus in self._running if _asks(bus))
         batteries = sum(map(len, served.values()))
-        self.inverter = InverterService(options.bank, options.inverter, self.store, self.buses, asked, data, batteries)
+        self.inverter = InverterService(
+            options.bank, options.inverter, options.inverters, self.store, self.buses, asked, data, batteries
+        )
         shown = [*bank.devices(self.inverter), *inverter.devices(self.inverter)]
         self._routes = {topics.command(one.word, key): act for one in shown for key, act in one.takes.items()}
         known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
@@ -70,7 +72,8 @@ class App:
             for bus in self._running:
                 tasks.create_task(self._bus(bus))
             tasks.create_task(self._supervisor("bank").run(self.inverter.control.run))
-            tasks.create_task(self._inverter())
+            for outlet in self.inverter.outlets:
+                tasks.create_task(self._inverter(outlet))
             if not self.options.mqtt.problem:
                 tasks.create_task(self._broker())
             tasks.create_task(self._beat())
@@ -112,10 +115,10 @@ class App:
         supervisor = self._supervisor(bus.name, self._failed(status))
         await supervisor.run(partial(own_bus, bus, status, self.store, supervisor.healed, self.commands))
 
-    async def _inverter(self) -> None:
-        if self.inverter.sender:
-            supervisor = self._supervisor("inverter", self._failed(self.inverter.link))
-            await supervisor.run(partial(self.inverter.sender.own, supervisor.healed))
+    async def _inverter(self, outlet: Outlet) -> None:
+        if outlet.sender:
+            supervisor = self._supervisor(outlet.link.name, self._failed(outlet.link))
+            await supervisor.run(partial(outlet.sender.own, supervisor.healed))
 
     def _supervisor(self, name: str, failed: Callable[[str], None] | None = None) -> Supervisor:
         return Supervisor(name, failed, lambda: self._ends)

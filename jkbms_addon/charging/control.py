@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.bank.candidate import Candidate, Key
 from jkbms_addon.battery.chemistry import Name
-from jkbms_addon.charging.cadence import Cadence
+from jkbms_addon.charging.cadence import PERIOD, Cadence
 from jkbms_addon.charging.decide import Controller
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.charging.memory import Memory, remembered
@@ -68,7 +68,7 @@ class Control:
         self.state = BankState()
         self.count = 0
         self._decision: Decision | None = None
-        self._fed = -inf
+        self._fed = self._goodbye_at = -inf
         self._absent: frozenset[str] = frozenset()
         self._present: frozenset[str] = frozenset()
         self._saved, self._saved_at, self._saved_as = Memory(), -inf, ("", 0.0)
@@ -102,6 +102,13 @@ class Control:
             for event in self._controller.events():
                 _LOGGER.info("charging: %s", event)
             self.keep()
+        return self._decision
+
+    def goodbye(self, now: float) -> Decision | None:
+        """What is told last, for a few seconds, then None. Several inverters hear the same."""
+        if now - self._goodbye_at >= PERIOD / 2:
+            self._goodbye_at = now
+            self.step(now, stopping=True)
         return self._decision
 
     def decision(self, now: float) -> Decision | None:

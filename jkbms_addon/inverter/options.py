@@ -10,12 +10,11 @@ import voluptuous as vol
 from jkbms_addon.charging.chemistry import CHEMISTRIES
 from jkbms_addon.charging.setpoints import GRID_CHARGE, Setpoints
 from jkbms_addon.errors import OptionsError
-from jkbms_addon.inverter.profiles import EXTREMES, LENGTHS, PROFILES, Extremes, Length
+from jkbms_addon.inverter.dialects import DIALECTS, EXTREMES, LENGTHS, Extremes, Length
 from jkbms_addon.validators import addresses, bitrate, channel, explained, given, yes_no
 
 NONE: Final = "none"
-PROTOCOLS: Final = (NONE, *PROFILES)
-SOC_DECIDES: Final = frozenset({"pylontech", "sma", "deye_pcs"})  # what Deye and SMA are told with
+PROTOCOLS: Final = (NONE, *DIALECTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,7 @@ class InverterOptions:
     protocol: str = NONE
     channel: str = ""
     bitrate: int = 500000
+    baudrate: int | None = None
     set_up_link: bool = False
     dlc: Length = "padded"
     cell_extremes: Extremes = "off"
@@ -41,6 +41,7 @@ class InverterOptions:
     confirmed: bool = False
     manufacturer: str | None = None
     setpoints: Setpoints = field(default_factory=Setpoints)
+    share: float = 1.0  # of the current limits of the bank
     problem: str = ""
 
     @property
@@ -61,6 +62,13 @@ class InverterOptions:
 def one_of(*words: str) -> vol.Any:
     """One of some words."""
     return vol.Any(*words, msg=f"must be one of {', '.join(words)}")
+
+
+def baudrate(value: object) -> int:
+    """Rate of a serial port, 9600 or 115200."""
+    if isinstance(value, bool) or str(value) not in ("9600", "115200"):  # a list of Home Assistant's form gives text
+        raise vol.Invalid("must be 9600 or 115200")
+    return int(str(value))
 
 
 def member(value: object) -> tuple[tuple[str, int | None], ...]:
@@ -99,8 +107,13 @@ BANK: Final = vol.Schema(
 INVERTER: Final = vol.Schema(
     {
         _row("protocol", f"one of {', '.join(PROTOCOLS)}", NONE): one_of(*PROTOCOLS),
-        _row("channel", "a CAN interface such as `can0`, or the path of a serial adapter (slcan)"): channel,
+        _row(
+            "channel",
+            "a CAN interface such as `can0`, or the path of a serial adapter (slcan); for `pylontech_rs485` the path "
+            "of an RS485 adapter",
+        ): channel,
         _row("bitrate", "500000, which nearly all inverters use, or 250000", 500000): bitrate,
+        _row("baudrate", "9600 or 115200 on RS485; left out: the one at which the inverter is heard"): baudrate,
         _row("set_up_link", "bring the CAN interface up at that rate; else it is used as found", False): yes_no,
         _row("confirmed", "nothing is sent before this is `true`", False): yes_no,
         _row("manufacturer", "the name that the inverter is told, 1 to 8 ASCII characters; empty for the usual"): _name,
@@ -163,14 +176,22 @@ def inverter_options(raw: object, bank: BankOptions) -> InverterOptions:
         return InverterOptions().refused(f"inverter: {explained(error)}")
     except OptionsError as error:
         return InverterOptions().refused(f"inverter: {error}")
-    if options.protocol != NONE and not options.channel:
-        return options.refused("inverter: channel: is missing")
-    if options.protocol != NONE and bank.problem:
-        return options.refused(f"inverter: nothing is sent, as the bank is wrong: {bank.problem}")
-    extremes = options.protocol != NONE and (options.cell_extremes != "off" or options.cell_numbers)
-    if extremes and not PROFILES[options.protocol].extremes:
-        return options.refused(f"inverter: cell_extremes: {options.protocol} has no such frames")
-    return options
+    wrong = mistaken(options, bank) if options.protocol != NONE else ""
+    return options.refused(f"inverter: {wrong}") if wrong else options
+
+
+def mistaken(options: InverterOptions, bank: BankOptions) -> str:
+    """What does not fit together; empty if all does."""
+    dialect = DIALECTS[options.protocol]
+    if not options.channel:
+        return "channel: is missing"
+    if bank.problem:
+        return f"nothing is sent, as the bank is wrong: {bank.problem}"
+    if dialect.port == "serial" and not options.channel.startswith("/"):
+        return "channel: must be the path of an RS485 adapter, best in /dev/serial/by-id/"
+    if (options.cell_extremes != "off" or options.cell_numbers) and not dialect.extremes:
+        return f"cell_extremes: {options.protocol} has no such frames"
+    return ""
 
 
 # what the limits are made from; the set points themselves say which numbers are allowed
@@ -180,7 +201,7 @@ NUMBERS_AND_WISHES: Final = tuple(one.name for one in fields(Setpoints))
 def _setpoints(values: Mapping[str, Any]) -> Setpoints:
     """What the owner allows; ``OptionsError`` names what makes no sense."""
     found = {key: value for key, value in values.items() if key in NUMBERS_AND_WISHES}
-    found.setdefault("soc_follows", values["protocol"] in SOC_DECIDES)
+    found.setdefault("soc_follows", values["protocol"] != NONE and DIALECTS[values["protocol"]].soc_decides)
     return Setpoints(**found)
 
 

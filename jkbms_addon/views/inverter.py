@@ -9,19 +9,22 @@ from typing import Final
 from jkbms_addon.battery.quantities import Scalar, Spec
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.inverter.emission import Emission
-from jkbms_addon.inverter.service import InverterService
-from jkbms_addon.inverter.state import State, Targets, said
+from jkbms_addon.inverter.service import InverterService, Outlet
+from jkbms_addon.inverter.several import portion
+from jkbms_addon.inverter.state import Targets, said
 from jkbms_addon.views import charging
 from jkbms_addon.views.bank import TEMPERATURE
 from jkbms_addon.views.charging import LONGEST, Charge
 from jkbms_addon.views.entities import Device, Entity, Identity, Shown, Takes, flag, measured, shown, text
 
 INVERTER: Final = "inverter"
-SINGLE: Final = ("max_temperature", "min_temperature", "max_cell_voltage", "min_cell_voltage")
+EXTREMES: Final = frozenset(
+    f"{key}{number}" for key in ("max_temperature", "min_temperature") for number in ("", "_number")
+) | frozenset(f"{key}_cell_{what}" for key in ("max", "min") for what in ("voltage", "number"))
 # lists and constants, which are no news, and what the device "Battery bank" tells
 UNSAID: Final = (
     *("module_addresses", "manufacturer", "state_of_charge_precise"),
-    *(f"{key}_at" for key in SINGLE),
+    *(f"{key}_at" for key in EXTREMES),
     *("charging_cycles", "full_charge_capacity", "capacity_remaining", "charged_energy", "discharged_energy"),
     *("modules_blocking_charge", "modules_blocking_discharge", "modules_offline", "faulty_module", "cell_count"),
     *("model", "serial_number", "hardware_version", "software_version", "product", "date"),
@@ -73,6 +76,10 @@ CONTROLS: Final[Mapping[str, tuple[Spec, Takes]]] = {
 }
 
 
+# what stands at one inverter only, where there are several
+OF_THE_BANK: Final = frozenset({*charging.CHARGING, *charging.EVERY, "enable"})
+
+
 def takes(service: InverterService) -> Mapping[str, Callable[[str], None]]:
     """What happens with the payload of a command, by key."""
     control = service.control
@@ -82,28 +89,40 @@ def takes(service: InverterService) -> Mapping[str, Callable[[str], None]]:
 
 def sent_keys(*, extremes: bool) -> tuple[str, ...]:
     """Keys of what is sent; the extremes only where the options ask for them."""
-    model = Targets if extremes else State
-    left_out = (*UNSAID, "valid_until", "phase", "reasons", *(() if extremes else SINGLE))
-    return tuple(key for key in model.model_fields if key not in left_out)
+    left_out = {*UNSAID, "valid_until", "phase", "reasons", *(() if extremes else EXTREMES)}
+    return tuple(key for key in Targets.model_fields if key not in left_out)
 
 
-EXTREMES: Final = frozenset(sent_keys(extremes=True)) - frozenset(sent_keys(extremes=False))
+def word(number: int) -> str:
+    """In topics and identities, by the number of the inverter."""
+    return INVERTER if number == 1 else f"{INVERTER}_{number}"
 
 
-def device(title: str, charge: Charge, *, extremes: bool) -> Device:
-    """The inverter with what may be done; ``title`` is the dialect's."""
+def device(title: str, charge: Charge, *, extremes: bool, number: int = 1, steers: bool = True) -> Device:
+    """An inverter; ``title`` is the dialect's. What concerns the whole bank stands at the one that ``steers``."""
     wanted = {key: spec for key, spec in ENTITIES.items() if extremes or key not in EXTREMES}
-    controls = tuple(Entity(key, spec, takes=takes) for key, (spec, takes) in CONTROLS.items())
-    entities = (*shown(wanted), *controls, *charging.controls(charge))
-    return Device(INVERTER, "jk_bms_inverter", "Inverter", INVERTER, entities, Identity(model=title))
+    if not steers:
+        wanted = {key: spec for key, spec in wanted.items() if key not in OF_THE_BANK}
+    own = tuple(Entity(key, spec, takes=takes) for key, (spec, takes) in CONTROLS.items())
+    entities = (*shown(wanted), *own, *charging.controls(charge)) if steers else shown(wanted)
+    name = "Inverter" if number == 1 else f"Inverter {number}"
+    return Device(word(number), f"jk_bms_{word(number)}", name, word(number), entities, Identity(model=title))
 
 
 def devices(service: InverterService) -> list[Shown]:
-    """The inverter of a service, where there is one."""
-    if not service.wanted:
-        return []
-    extremes, title = service.extremes, service.title
-    return [view(lambda: report(service), service.news, title, extremes=extremes, takes=takes(service))]
+    """The inverters of a service."""
+    return [_shown(service, outlet) for outlet in service.outlets]
+
+
+def _shown(service: InverterService, outlet: Outlet) -> Shown:
+    return view(
+        lambda: report(service, outlet),
+        lambda: service.news(outlet),
+        outlet.title,
+        extremes=outlet.extremes,
+        takes=takes(service) if outlet is service.outlets[0] else None,
+        number=outlet.number,
+    )
 
 
 def view(
@@ -112,18 +131,21 @@ def view(
     title: str,
     *,
     extremes: bool,
-    takes: Mapping[str, Callable[[str], None]] = MappingProxyType({}),
+    takes: Mapping[str, Callable[[str], None]] | None = MappingProxyType({}),
+    number: int = 1,
 ) -> Shown:
-    """The inverter as ``report`` tells it."""
+    """An inverter as ``report`` tells it; with None nothing may be done there."""
+    steers = takes is not None
 
     def found() -> Device:
-        return device(title, report().charge, extremes=extremes)
+        return device(title, report().charge, extremes=extremes, number=number, steers=steers)
 
     def told(now: float) -> Mapping[str, Scalar]:
         every = report().values(now)
-        return every if extremes else {key: value for key, value in every.items() if key not in EXTREMES}
+        hidden = {*(() if extremes else EXTREMES), *(() if steers else OF_THE_BANK)}
+        return {key: value for key, value in every.items() if key not in hidden}
 
-    return Shown(INVERTER, news, found, told, takes)
+    return Shown(word(number), news, found, told, takes or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +155,7 @@ class Report:
     charge: Charge
     emission: Emission
     link: BusStatus
+    share: float = 1.0  # of the bank's current limits
 
     def values(self, now: float) -> dict[str, Scalar]:
         """Values by key; ``now`` is monotonic time in s."""
@@ -143,7 +166,7 @@ class Report:
             "enable": self.charge.owner.enabled,
             "connected": self.link.connected,
             "reason": (emission.why or warning or "ok")[:LONGEST],
-            **_values(said(decision) if decision else None),
+            **_values(portion(said(decision), self.share) if decision else None),
             **charging.reasons(self.charge, REASONS),
             **charging.values(self.charge),
             "heartbeat_age": None if emission.heard_at is None else round(now - emission.heard_at),
@@ -153,9 +176,9 @@ class Report:
         }
 
 
-def report(service: InverterService) -> Report:
-    """What the inverter is told now, and how its link is."""
-    return Report(charging.charge(service.control), service.emission, service.link)
+def report(service: InverterService, outlet: Outlet) -> Report:
+    """What one inverter is told now, and how its link is."""
+    return Report(charging.charge(service.control), outlet.emission, outlet.link, outlet.options.share)
 
 
 def _values(targets: Targets | None) -> Mapping[str, Scalar]:

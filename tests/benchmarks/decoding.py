@@ -11,7 +11,7 @@ from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.control import Control
 from jkbms_addon.charging.setpoints import Setpoints
-from jkbms_addon.inverter.profiles import PYLONTECH, frames
+from jkbms_addon.inverter.dialects.pylontech import PYLONTECH
 from jkbms_addon.inverter.state import said
 from jkbms_addon.simulator.can import can_bms
 from jkbms_addon.wire.jkcan import frames as jkcan
@@ -143,7 +143,7 @@ def told() -> Action:
     def action() -> Any:
         decision = control.step(float(next(clock)))
         assert decision
-        return frames(PYLONTECH, said(decision))
+        return PYLONTECH.frames(said(decision))
 
     return action
 
@@ -153,6 +153,6 @@ def inverter(times: int) -> None:
     decision = bank()[0].step(1.0)
     assert decision
     targets = said(decision)
-    show("encode of one set of six frames", microseconds(lambda: frames(PYLONTECH, targets), times // 2), "us")
+    show("encode of one set of six frames", microseconds(lambda: PYLONTECH.frames(targets), times // 2), "us")
     show("decision for 15 packs", microseconds(decided(), times // 20 + 1), "us", 700)
     show("decision for 15 packs and its frames", microseconds(told(), times // 20 + 1), "us")

@@ -11,8 +11,10 @@ from typing import Any
 from jkbms_addon.bank.candidate import Candidate
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.charging.control import Control
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, inverter_options
+from jkbms_addon.inverter.responder import Responder
 from jkbms_addon.inverter.sender import Sender
 from jkbms_addon.simulator.can import Adapter, slcan_adapter
 from jkbms_addon.supervise import Supervisor
@@ -59,7 +61,8 @@ class Plant:
     def __post_init__(self) -> None:
         self.link, self.emission = BusStatus("inverter"), Emission()
         self.control = Control(lambda _now: self.packs, time.monotonic, setpoints=self.options.setpoints)
-        self.sender = Sender(self.options, self.control, self.emission, self.link)
+        serial = DIALECTS[self.options.protocol].port == "serial"
+        self.sender = (Responder if serial else Sender)(self.options, self.control, self.emission, self.link)
         self.deciding: asyncio.Task[None] | None = None
         self.sending: asyncio.Task[None] | None = None
 

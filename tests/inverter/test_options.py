@@ -57,7 +57,7 @@ def test_values_arrive() -> None:
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"protocol": "victron"}, "protocol: must be one of none, pylontech, goodwe"),
+        ({"protocol": "fronius"}, "protocol: must be one of none, pylontech, goodwe"),
         ({"protocol": []}, "protocol: must be one of"),
         ({"channel": ""}, "channel: is missing"),
         ({"channel": "a b"}, "channel: must be a CAN interface"),
@@ -168,7 +168,7 @@ def test_a_wrong_section_is_shown_on_the_bridge_device(tmp_path: Path, caplog: p
     health = app.outbox.health(0.0)
     assert health["configuration_problem"] == "ON"
     assert health["configuration_reason"].startswith("inverter: charge_voltage: 55 is not")
-    assert app.inverter.sender is None
+    assert app.inverter.outlets == []
     assert [line for line in caplog.messages if "charge_voltage" in line] == [health["configuration_reason"]]
 
 

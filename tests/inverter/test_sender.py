@@ -13,6 +13,7 @@ import pytest
 
 from jkbms_addon.errors import LinkError
 from jkbms_addon.inverter import sender as emitter
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.sender import GAP
 from jkbms_addon.link.can import Channel
 from jkbms_addon.simulator.can import slcan_adapter
@@ -249,3 +250,41 @@ async def test_where_nobody_acknowledges_no_permission_is_left_in_the_queue(
         assert not one.emission.emitting
     if full_at == 999:
         assert [[frame.can_id for frame in channel.taken] for channel in opened[:2]] == [[FIRST], [FIRST]]
+
+
+async def test_a_growatt_asks_and_gets_a_set_at_once_and_no_more() -> None:
+    async with sender(protocol="growatt_lv") as (one, adapter):
+        await until(lambda: one.emission.sets >= 2)  # by itself, as an inverter may wait for its battery
+        asked: list[float] = []
+        for _ in range(4):
+            await asyncio.sleep(1.0)
+            asked.append(time.monotonic())
+            adapter.put(Frame(0x301, False, bytes.fromhex("1122334455667788")))
+        await asyncio.sleep(0.5)
+        begun = [at for at, frame in adapter.transmitted if frame.can_id == 0x311 and at > asked[1]]
+        assert len(begun) == 3
+        assert all(at - moment < 0.3 for at, moment in zip(begun, asked[1:], strict=True))
+        assert one.emission.heard == {0x301: 4}
+
+
+async def test_what_an_inverter_asks_for_is_shown_and_not_obeyed(caplog: pytest.LogCaptureFixture) -> None:
+    async with sender(protocol="luxpower") as (one, adapter):
+        await until(lambda: one.emission.sets >= 1)
+        adapter.put(Frame(0x300, False, b"\x01" + bytes(7)))
+        await until(lambda: "shut the battery down" in one.link.problem)
+        sets = one.emission.sets
+        await until(lambda: one.emission.sets > sets)
+    assert caplog.text.count("shut the battery down") == 1
+
+
+@pytest.mark.parametrize("name", [name for name, one in DIALECTS.items() if one.port == "can"])
+async def test_a_set_of_each_dialect_is_on_the_wire_each_second(name: str) -> None:
+    async with sender(protocol=name) as (one, adapter):
+        await until(lambda: one.emission.sets >= 3)
+        sent = list(adapter.transmitted)
+    ids = [frame.can_id for _, frame in sent]
+    size = ids.index(ids[0], 1)
+    assert ids[: 2 * size] == ids[:size] * 2
+    assert set(ids) <= DIALECTS[name].ids
+    begun = [at for at, frame in sent if frame.can_id == ids[0]]
+    assert all(0.7 < later - earlier < 1.3 for earlier, later in pairwise(begun))

@@ -174,3 +174,45 @@ async def test_the_process_takes_leave_of_the_inverter_and_ends_within_five_seco
         assert (process.returncode, took < 5) == (0, True), log.decode()
         assert [charge for charge, _ in limits(far.transmitted)[seen:]] == [0, 0, 0]
         assert b"Traceback" not in log
+
+
+async def test_two_inverters_hear_the_same_bank_and_their_parts_of_the_limits(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        _, buses = await stack.enter_async_context(four_on_can())
+        first = await stack.enter_async_context(slcan_adapter(500000))
+        second = await stack.enter_async_context(slcan_adapter(500000))
+        heard = await stack.enter_async_context(listening(broker.port))
+        inverters = [
+            {"protocol": "pylontech", "channel": first.port, "confirmed": True},
+            {"protocol": "victron", "channel": second.port, "confirmed": True, "share": 30},
+        ]
+        options = parse({"buses": buses, "mqtt": {"host": "127.0.0.1", "port": broker.port}, "inverters": inverters})
+        app = App(options, tmp_path)
+        task = asyncio.create_task(app.run())
+        try:
+            await until(lambda: all(one.emission.sets >= 3 for one in app.inverter.outlets), 30)
+            targets = app.inverter.control.decision(time.monotonic())
+            assert targets is not None
+            assert targets.discharge_current > 0
+            most = targets.discharge_current
+            await until(lambda: abs(limits(first.transmitted)[-1][1] - 0.7 * most) < 0.06)
+            await until(lambda: abs(limits(second.transmitted)[-1][1] - 0.3 * most) < 0.06)
+            await until(lambda: heard.last("jkbms/inverter_2/state") and heard.last(STATE))
+            told = [json.loads(heard.last(topic) or "{}") for topic in (STATE, "jkbms/inverter_2/state")]
+            assert "enable" in told[0]
+            assert abs(told[0]["discharge_current"] - 0.7 * most) < 0.11
+            assert abs(told[1]["discharge_current"] - 0.3 * most) < 0.11
+            config = json.loads(heard.last("homeassistant/device/jkbms_inverter_2/config") or "")
+            assert config["device"]["name"] == "Inverter 2"
+            assert "stop" not in config["components"]
+        finally:
+            marks = [len(limits(adapter.transmitted)) for adapter in (first, second)]
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await asyncio.sleep(0.2)
+        for adapter, mark in zip((first, second), marks, strict=True):
+            last = [charge for charge, _ in limits(adapter.transmitted)[mark:]]
+            assert last[-3:] == [0, 0, 0]

@@ -128,7 +128,6 @@ def test_the_last_full_charge_is_a_time() -> None:
 def test_every_value_that_is_sent_is_shown_with_its_reason() -> None:
     emission = Emission()
     emission.note(0x305, 100.0)
-    emission.note(0x123, 101.0)
     emission.sent()
     bench = running(packs=2)
     told = reported(bench, emission).values(103.2)
