@@ -21,7 +21,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from types import ModuleType
+from types import CodeType, ModuleType
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("charging", "bank")
@@ -150,8 +150,8 @@ def _changer(index: int, number: int) -> Callable[[ast.Module], None]:
             node.value = not node.value
         elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
             node.value = _other(node.value)
-        elif isinstance(node, ast.Constant):
-            node.value = f"{node.value}x"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            node.value += "x"
         elif isinstance(node, ast.Compare):
             node.ops[number] = SWAPS[type(node.ops[number])]()  # type: ignore[call-overload]
         elif isinstance(node, ast.BinOp | ast.BoolOp):
@@ -168,7 +168,7 @@ def _changer(index: int, number: int) -> Callable[[ast.Module], None]:
 class _Loader(importlib.abc.Loader):
     """Compiles one module from a changed tree."""
 
-    def __init__(self, code: object) -> None:
+    def __init__(self, code: CodeType) -> None:
         self._code = code
 
     def exec_module(self, module: ModuleType) -> None:
@@ -176,7 +176,7 @@ class _Loader(importlib.abc.Loader):
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, name: str, code: object, path: Path) -> None:
+    def __init__(self, name: str, code: CodeType, path: Path) -> None:
         self._name, self._code, self._path = name, code, path
 
     def find_spec(
