@@ -16,7 +16,7 @@ from jkbms_addon.acquisition.owner import own_bus
 from jkbms_addon.battery.status import BusStatus, Incident
 from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.audit import Audit
-from jkbms_addon.commands.command import Command
+from jkbms_addon.commands.command import shortened
 from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.inverter.service import InverterService
 from jkbms_addon.kept import JsonFile
@@ -54,7 +54,12 @@ class App:
         self._recall()
         writable = {bus.name: bus.plugin.writable(bus.values) for bus in options.buses if bus.plugin}
         writes = options.writes
-        self.commands = CommandQueue(writes.level, self.store, writable, Audit(data), unlocked=writes.unlocked_at_start)
+        self._audit = Audit(data)
+        self.commands = CommandQueue(
+            *(writes.level, self.store, writable, self._audit),
+            unlocked=writes.unlocked_at_start,
+            chemistry=options.inverter.policy.chemistry,
+        )
         asked = frozenset(bus.name for bus in self._running if _asks(bus))
         self.inverter = InverterService(options.bank, options.inverter, self.store, self.buses, asked, data)
         shown = [*bank.devices(self.inverter, sum(map(len, served.values()))), *inverter.devices(self.inverter)]
@@ -65,6 +70,13 @@ class App:
     async def run(self) -> None:
         """Run until cancelled."""
         asyncio.get_running_loop().set_exception_handler(_complaint)
+        self.commands.recall()
+        try:
+            await self._owners()
+        finally:
+            self._audit.stop()
+
+    async def _owners(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             for bus in self._running:
                 tasks.create_task(self._bus(bus))
@@ -98,6 +110,7 @@ class App:
         told: set[str] = set()
         while True:
             await asyncio.sleep(REMEMBER)
+            self.commands.expire()
             for text in set(self.store.twins()) - told:
                 told.add(text)
                 _LOGGER.warning("%s; both are shown, use one of them", text)
@@ -139,10 +152,9 @@ class App:
             self.commands.lock(payload, retained=retained)
         elif len(parts) == 4 and parts[0] in self.buses and parts[1] in PLACES:
             bus, address, key, _ = parts
-            key = key[:SHOWN]
-            self.commands.take(Command(bus, PLACES[address], key, payload, f"mqtt {topic[:SHOWN]}"), retained=retained)
+            self.commands.ask(bus, PLACES[address], key, payload, f"mqtt {topic}", retained=retained)
         else:
-            _LOGGER.warning("%.*s: nothing here takes commands", SHOWN, topic)
+            _LOGGER.warning("%s: nothing here takes commands", shortened(topic, SHOWN))
 
     async def _broker(self) -> None:
         supervisor = self._supervisor("mqtt")

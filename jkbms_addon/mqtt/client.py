@@ -33,7 +33,6 @@ _LOGGER = logging.getLogger(__name__)
 logging.getLogger("mqtt").setLevel(logging.CRITICAL)  # what the library logs it also raises
 ACK_TIMEOUT = 3.0  # seconds for the broker's acknowledgement; its absence is how a frozen broker is noticed
 KEEPALIVE = 20
-MAX_COMMAND = 256  # characters of a command that are looked at
 TICK = 1.0  # seconds; silence of a battery is noticed without news
 FAREWELL = 1.0  # seconds for the last words
 ECHO = 0.5  # seconds that our own question needs at most to come back
@@ -270,7 +269,7 @@ class Broker:
         elif not topic.endswith("/set"):
             self._heard_own(topic, text, retained)
         elif text and self.connected:  # an empty one only deletes a retained one
-            self._command(topic, text[:MAX_COMMAND], retained)
+            self._command(topic, text, retained)  # whole: what is too long is refused, never cut
             self._store.changed.set()
 
     def _heard_question(self, run: str) -> None:
