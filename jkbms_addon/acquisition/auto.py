@@ -58,9 +58,9 @@ class Auto:
             raise CommandError("another master rules this bus, or it is not yet known whether there is one")
         return await self._master.change(deed)
 
-    async def due(self) -> Sequence[Reading] | None:
+    async def due(self, *, begin: bool) -> Sequence[Reading] | None:
         """As a master."""
-        return await self._master.due() if self._master else None
+        return await self._master.due(begin=begin) if self._master else None
 
     def _consider_asking(self, listener: Listener, now: float) -> None:
         heard = listener.master_heard

@@ -43,8 +43,11 @@ class Changing(Protocol):
 class Interleaving(Protocol):
     """A source that lets others have their turn while one is being changed."""
 
-    async def due(self) -> Sequence[Reading] | None:
-        """Ask the next whose round has come, without waiting; None when there is none. ``LinkError`` as ``poll``."""
+    async def due(self, *, begin: bool) -> Sequence[Reading] | None:
+        """Ask the next whose round has come, without waiting; None when there is none. ``LinkError`` as ``poll``.
+
+        ``begin`` allows the next round to begin, when it is due.
+        """
 
 
 Options = Mapping[str, Any]

@@ -12,9 +12,9 @@ from jkbms_addon.commands.command import Outcome
 from jkbms_addon.commands.deed import Change, Deed
 from jkbms_addon.commands.queue import CommandQueue, Waiting
 from jkbms_addon.errors import CommandError, LinkError
-from jkbms_addon.validators import ADDRESSES
 
 BUSY: Final = 3.0  # seconds of commands after which the owner asks for everything else that is due
+TURN: Final = 0.8  # seconds between two turns of the others, however fast their rounds are
 HARD: Final = 6.0  # seconds after which a change that does not keep its time is given up, and the link with it
 Take = Callable[[Reading], None]
 
@@ -24,29 +24,37 @@ async def carry_out(source: Source, bus: str, commands: CommandQueue, take: Take
 
     ``take`` gets what is read meanwhile. ``LinkError`` when the wire is gone.
     """
-    until = time.monotonic() + BUSY
+    until, others = time.monotonic() + BUSY, Others(source, take)
     while time.monotonic() < until and (waiting := commands.next(bus)):
-        await _Work(source, waiting, commands, take).run()
-        await others(source, take)
+        await _Work(source, waiting, commands, take, others).run()
+        await others.turn()
 
 
-async def others(source: Source, take: Take) -> None:
-    """One turn for everybody whose round has come; ``LinkError`` when the wire is gone."""
-    if not isinstance(source, Interleaving):
-        return
-    for _ in ADDRESSES:
-        readings = await source.due()
-        if readings is None:
+class Others:
+    """The batteries that wait while one is being changed."""
+
+    def __init__(self, source: Source, take: Take) -> None:
+        self._source, self._take = source, take
+        self._last = time.monotonic()
+
+    async def turn(self) -> None:
+        """Ask everybody whose round has come, once; ``LinkError`` when the wire is gone."""
+        if not isinstance(self._source, Interleaving) or time.monotonic() - self._last < TURN:
             return
-        for reading in readings:
-            take(reading)
+        readings = await self._source.due(begin=True)
+        while readings is not None:
+            for reading in readings:
+                self._take(reading)
+            readings = await self._source.due(begin=False)
+        self._last = time.monotonic()
 
 
 class _Work:
     """One command under way."""
 
-    def __init__(self, source: Source, waiting: Waiting, commands: CommandQueue, take: Take) -> None:
+    def __init__(self, source: Source, waiting: Waiting, commands: CommandQueue, take: Take, others: Others) -> None:
         self._source, self._waiting, self._commands, self._take = source, waiting, commands, take
+        self._others = others
         self._intent = ""
         self._limit = asyncio.timeout(HARD)
 
@@ -80,7 +88,7 @@ class _Work:
             self._commands.chemistry,
             self._permit,
             self._begin,
-            lambda: self._paused(others(self._source, self._take)),
+            lambda: self._paused(self._others.turn()),
         )
         async with self._limit:
             return await self._source.change(deed)

@@ -62,9 +62,9 @@ class Watched:
             raise CommandError("this bus is only listened to")
         return await self._source.change(deed)
 
-    async def due(self) -> Sequence[Reading] | None:
+    async def due(self, *, begin: bool) -> Sequence[Reading] | None:
         """As the source."""
-        return await self._source.due() if isinstance(self._source, Interleaving) else None
+        return await self._source.due(begin=begin) if isinstance(self._source, Interleaving) else None
 
 
 @asynccontextmanager

@@ -138,10 +138,10 @@ class Master:
         self._quiet_from, self._clean, self._expecting_echo = now + GAP, answer is not None, None
         return answer, asked, now
 
-    async def due(self) -> Sequence[Reading] | None:
+    async def due(self, *, begin: bool) -> Sequence[Reading] | None:
         """Ask the next whose round has come; None when there is none."""
         now = time.monotonic()
-        job = None if self.yielding(now) else self.schedule.next_live(now)
+        job = None if self.yielding(now) else self.schedule.next_live(now, begin=begin)
         return None if job is None else await self._ask(job)
 
     async def read_page(self, address: int, register: int, seconds: float) -> Sequence[Page]:

@@ -93,13 +93,16 @@ class Schedule:
             return self.next(now)
         return self._pause(now)
 
-    def next_live(self, now: float) -> Job | None:
-        """The next question of a round, for when something else takes its time in between; None without one."""
+    def next_live(self, now: float, *, begin: bool) -> Job | None:
+        """The next question of a round, for when something else takes its time in between; None without one.
+
+        ``begin`` allows the next round to begin, when it is due.
+        """
         confirm = self._confirm
         if confirm and confirm.register == LIVE:
             self._confirm = None
             return confirm
-        if not self._sweep and not self._round and self._anybody() and now >= self._next_round:
+        if begin and not self._sweep and not self._round and self._anybody() and now >= self._next_round:
             self._begin(now)
         return self._job(self._round.pop(0), LIVE) if self._round else None
 

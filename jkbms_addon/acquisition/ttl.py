@@ -118,7 +118,10 @@ class Ttl:
 
     async def change(self, deed: Deed) -> Change:
         """Change one setting; what goes wrong is in the result."""
-        return await change(self, deed)
+        try:
+            return await change(self, deed)
+        finally:
+            self._due = max(self._due, time.monotonic() + REST)
 
     # --- no answer -----------------------------------------------------------------------------------
     def _unanswered(self, now: float) -> None:

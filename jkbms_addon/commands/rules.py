@@ -146,19 +146,13 @@ class Range:
 
 
 def documented(key: str, values: Mapping[str, Value], option: str | None = None) -> Range:
-    """Documented range of a setting, narrowed by chemistry.
-
-    An over-voltage protection stays where it tells the chemistry of now: one that told another would move all other
-    ranges with it, and there would be no way back.
-    """
+    """Documented range of a setting, narrowed by chemistry."""
     control = specs()[key].control
     assert control is not None
     low, high = control.minimum, control.maximum
     cells = cells_of(values, option)
     if cells and is_cell_voltage(key):
         low, high = max(low, cells.lowest), min(high, cells.highest)
-        if key == "cell_voltage_overvoltage_protection":
-            low = max(low, cells.tops[0])
     return Range(low, high, control.step)
 
 
@@ -197,8 +191,19 @@ def checked(key: str, value: Scalar, values: Mapping[str, Value], option: str | 
     steps = number / limits.step
     if not isclose(steps, round(steps), abs_tol=1e-6):
         raise CommandError(f"{key}: {number} is not a multiple of {limits.step}")
+    _same_cells(key, number, values, option)
     on_step = round(round(steps) * limits.step, 6)
     return int(on_step) if limits.step >= 1 else on_step
+
+
+def _same_cells(key: str, number: float, values: Mapping[str, Value], option: str | None) -> None:
+    """Refuse (``CommandError``) a protection that would tell another chemistry.
+
+    It would move all other ranges with it, and there would be no way back.
+    """
+    before, after = cells_of(values, option), cells_of({**values, key: number}, option)
+    if before and after and before is not after:
+        raise CommandError(f"{key}: {number} V is for {after.name} cells, and these are {before.name}")
 
 
 def same(one: Value, other: Value) -> bool:
