@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from jkbms_addon.battery.quantities import Scalar, Value, specs
+from jkbms_addon.battery.quantities import Pack, Scalar, Value, specs
 from jkbms_addon.errors import CommandError
 
 LONGEST: Final = 64  # characters of a payload; more is refused, never cut
@@ -23,7 +23,7 @@ class Identity:
     """What tells a battery from the one that may be put in its place; None where it is not known."""
 
     serial_number: str | None = None
-    cell_count: int | None = None
+    cell_count: float | None = None
 
     def replaced(self, now: "Identity") -> str:
         """How the battery of now differs, in words; empty when nothing known differs."""
@@ -38,8 +38,8 @@ class Identity:
 
 def identity_of(values: Mapping[str, Value]) -> Identity:
     """Who a battery says that it is."""
-    serial, count = values.get("serial_number"), values.get("cell_count")
-    return Identity(serial if isinstance(serial, str) else None, count if isinstance(count, int) else None)
+    pack = Pack.model_construct(None, **values)
+    return Identity(pack.serial_number, pack.cell_count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import isclose, isfinite
 
 from jkbms_addon.battery.chemistry import CELLS, Cells, detected
-from jkbms_addon.battery.quantities import Level, Scalar, Value, specs
+from jkbms_addon.battery.quantities import Level, Pack, Scalar, Value, specs
 from jkbms_addon.errors import CommandError
 
 LEVELS: tuple[Level, ...] = ("switches", "settings", "protections")
@@ -122,12 +122,12 @@ def shown(key: str, value: Value) -> str:
 
 def cells_of(values: Mapping[str, Value], option: str | None = None) -> Cells | None:
     """Between which voltages the cells of a battery are set; ``option`` is the owner's word for their chemistry."""
-    told = values.get("battery_type")
+    pack = Pack.model_construct(None, **values)
     name = detected(
         option,
-        _number(values.get("cell_voltage_overvoltage_protection")),
-        _number(values.get("cell_voltage_undervoltage_protection")),
-        told if isinstance(told, str) else None,
+        pack.cell_voltage_overvoltage_protection,
+        pack.cell_voltage_undervoltage_protection,
+        pack.battery_type,
     )
     return CELLS[name] if name else None
 
