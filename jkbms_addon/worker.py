@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import ContextVar
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from jkbms_addon.errors import LinkError
 
@@ -62,7 +62,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._call: _Call[Any] | None = None
+        self._ended: Future[None] | None = None  # of the latest call
         self._complaint = ""
 
     async def call(
@@ -74,52 +74,54 @@ class Worker:
         """
         await self._free(within)
         call, self._complaint = self._begun(work, late), complaint
-        done = asyncio.wrap_future(call.result)
+        done, taken = asyncio.wrap_future(call.result), False
         try:
             await asyncio.wait([done], timeout=within)
-            if done.done():
-                return done.result()
-            raise LinkError(complaint)
+            taken = done.done()
+            if not taken:
+                raise LinkError(complaint)
+            return done.result()
         finally:
-            if not done.done() and (left := call.give_up()):
+            if not taken and (left := call.give_up()):
                 self._begun(left, None)
-            done.cancel()
+            if not done.cancel() and not taken:
+                done.exception()  # is asked for, so that asyncio does not complain
 
     async def finish(self, work: Callable[[], object], within: float, complaint: str) -> None:
         """Do ``work``, such as closing, in any case: after a call that hangs, if need be. Wait at most ``within`` s."""
-        before, free = self._call, self._call is None or self._call.ended.done()
+        before = self._ended
 
         def afterwards() -> None:
             if before:
-                before.ended.result()
+                before.result()
             work()
 
-        call = self._begun(afterwards, None)
-        if free:
+        if before is None or before.done():
             self._complaint = complaint
-        ended = asyncio.wrap_future(call.ended)
-        try:
-            await asyncio.wait([ended], timeout=within)
-        finally:
-            ended.cancel()
+        await _over(self._begun(afterwards, None).ended, within)
 
     async def _free(self, within: float) -> None:
-        """Wait until an earlier call has ended."""
-        if self._call is None or self._call.ended.done():
-            return
-        ended = asyncio.wrap_future(self._call.ended)
-        try:
-            await asyncio.wait([ended], timeout=within)
-            if not ended.done():
-                raise LinkError(self._complaint)
-        finally:
-            ended.cancel()
+        """Wait until an earlier call has ended; ``LinkError`` with its complaint."""
+        if self._ended and not await _over(self._ended, within):
+            raise LinkError(self._complaint)
 
     def _begun(self, work: Callable[[], T], late: Callable[[T], object] | None) -> _Call[T]:
         call = _Call(work, late)
-        self._call = call
+        self._ended = call.ended
         threading.Thread(target=call.run, name=self._name, daemon=True).start()
         return call
+
+
+async def _over(ended: Future[None], within: float) -> bool:
+    """Wait for the end of a call; whether it came."""
+    if ended.done():
+        return True
+    waiting = asyncio.wrap_future(ended)
+    try:
+        await asyncio.wait([waiting], timeout=within)
+        return waiting.done()
+    finally:
+        waiting.cancel()
 
 
 OWN: ContextVar[Worker | None] = ContextVar("worker", default=None)

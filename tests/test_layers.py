@@ -35,7 +35,7 @@ FENCES = {
     # what comes from the user, section by section
     "voluptuous": ("validators", "options.", "acquisition.", "inverter.options"),
     "pydantic": ("battery.", "wire.codec", "charging.", "inverter."),
-    "aiomqtt": ("mqtt.client", "mqtt.session", "cli.demo"),
+    "aiomqtt": ("mqtt.client", "mqtt.connection", "mqtt.session", "cli.demo"),
     "paho": (),
     "amqtt": ("cli.demo",),
     "can": ("link.can",),

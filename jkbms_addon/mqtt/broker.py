@@ -97,6 +97,7 @@ def _ask(supervisor: str, token: str, ca_file: str) -> Access:
             ca_file,
         )
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == 400:
             raise NoBrokerError("no MQTT broker: install the Mosquitto broker app or set mqtt.host") from error
         raise LinkError(f"the Supervisor refuses to name the MQTT broker (status {error.code})") from error
