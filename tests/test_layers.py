@@ -34,7 +34,7 @@ ROWS = {name: number for number, row in enumerate(ORDER) for name in row}
 FENCES = {
     # what comes from the user, section by section
     "voluptuous": ("validators", "options.", "acquisition.", "inverter.options"),
-    "pydantic": ("battery.", "wire.codec", "charging.", "inverter."),
+    "pydantic": ("kept", "battery.", "wire.codec", "charging.", "inverter.", "mqtt.announced"),
     "aiomqtt": ("mqtt.client", "mqtt.connection", "mqtt.session", "cli.demo"),
     "paho": (),
     "amqtt": ("cli.demo",),

@@ -68,7 +68,7 @@ async def test_a_dead_name_server_is_told_in_time_and_asked_once(names: NameServ
     async with await listening() as server:
         for _ in range(3):
             began = time.monotonic()
-            with pytest.raises(LinkError, match="^the name server does not answer$"):
+            with pytest.raises(LinkError, match=r"^the name server does not answer$"):
                 await connected("gateway.test", port_of(server))
             assert time.monotonic() - began < 2
         assert names.asked == 1  # no second thread hangs there
@@ -96,7 +96,7 @@ async def test_a_name_that_is_gone_is_not_used_any_more(names: NameServer) -> No
 
 async def test_no_answer_at_all_reads_alike_however_it_is_told(names: NameServer) -> None:
     names.error = socket.EAI_AGAIN
-    with pytest.raises(LinkError, match="^the name server does not answer$"):
+    with pytest.raises(LinkError, match=r"^the name server does not answer$"):
         await connected("gateway.test", 1)
 
 
