@@ -17,6 +17,7 @@ from jkbms_addon.worker import own
 
 _LOGGER = logging.getLogger(__name__)
 RESOLVE: Final = 5.0  # s for the name server
+HURRIED: Final = 1.0  # s; the same where the name was found before
 CONNECT: Final = 5.0  # s for all addresses of a host together
 NO_NAME_SERVER: Final = "the name server does not answer"
 _Found = list[tuple[Any, ...]]  # as socket.getaddrinfo gives it
@@ -51,7 +52,7 @@ async def _addresses(host: str, port: int) -> _Found:
     except (socket.gaierror, UnicodeError):
         pass  # it is a name
     try:
-        found = await own().call(look_up, RESOLVE, NO_NAME_SERVER)
+        found = await own().call(look_up, HURRIED if (host, port) in _known else RESOLVE, NO_NAME_SERVER)
     except (LinkError, socket.gaierror, UnicodeError) as error:
         return _as_before(host, port, error)
     _known[host, port] = found

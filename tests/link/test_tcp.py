@@ -41,6 +41,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
     server = NameServer()
     monkeypatch.setattr(socket, "getaddrinfo", server)
     monkeypatch.setattr(tcp, "RESOLVE", 0.2)
+    monkeypatch.setattr(tcp, "HURRIED", 0.1)
     monkeypatch.setattr(tcp, "CONNECT", 0.6)
     monkeypatch.setattr(tcp, "_known", {})
     OWN.set(Worker("test"))
