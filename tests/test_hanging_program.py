@@ -254,10 +254,10 @@ def waits_for_sigterm(pid: int) -> bool:
 
 
 async def test_it_ends_well_while_it_is_being_loaded(tmp_path: Path) -> None:
-    options = tmp_path / "options.json"
-    options.write_text("{}")
+    (tmp_path / "voluptuous.py").write_text("import time\ntime.sleep(60)\n")  # a disk that is very slow
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "jkbms_addon", "run", "--options", str(options)
+        *(sys.executable, "-m", "jkbms_addon", "run"), env={**os.environ, "PYTHONPATH": path}
     )
     await until(lambda: waits_for_sigterm(process.pid))
     process.terminate()
