@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from errno import EBADF
+from functools import partial
 from secrets import token_hex
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ import aiomqtt
 from jkbms_addon.battery.store import Store
 from jkbms_addon.errors import LinkError
 from jkbms_addon.mqtt.broker import Access
+from jkbms_addon.mqtt.connection import connection
 from jkbms_addon.mqtt.instance import ANSWER, Claim, Instance
 from jkbms_addon.mqtt.outbox import Message, Outbox
 from jkbms_addon.mqtt.refusals import Refusals
@@ -83,7 +85,7 @@ class Broker:
         heed = _heeding()
         session: Session | None = None
         try:
-            async with self._session(access) as session:
+            async with connection(access, partial(self._session, access)) as session:
                 self._known = True
                 await self._serve(session, heed)
         # the errors of the inner tasks come as a group
@@ -95,7 +97,7 @@ class Broker:
         finally:
             self.connected = False
 
-    def _session(self, access: Access) -> Session:
+    def _session(self, access: Access, tls: ssl.SSLContext | None) -> Session:
         return Session(
             access.host,
             access.port,
@@ -104,7 +106,7 @@ class Broker:
             identifier=self._identifier,
             username=access.username or None,
             password=access.password or None,
-            tls_context=_tls(access),
+            tls_context=tls,
             will=aiomqtt.Will(self._outbox.topics.bridge_state, "offline", qos=1, retain=True),
             keepalive=KEEPALIVE,
             timeout=ACK_TIMEOUT,
@@ -341,15 +343,6 @@ def _heeding() -> Callable[[], None]:
             raise asyncio.CancelledError
 
     return heed
-
-
-def _tls(access: Access) -> ssl.SSLContext | None:
-    if not access.tls:
-        return None
-    try:
-        return ssl.create_default_context(cafile=access.ca_file or None)
-    except OSError as error:
-        raise LinkError(f"mqtt.ca_file {access.ca_file} cannot be read: {error.strerror or error}") from error
 
 
 def _reason(errors: BaseExceptionGroup[Exception]) -> str:
