@@ -55,11 +55,12 @@ class App:
         self.commands = CommandQueue(
             *(writes.level, self.store, writable, self._audit),
             unlocked=writes.unlocked_at_start,
-            chemistry=options.inverter.policy.chemistry,
+            chemistry=options.inverter.setpoints.chemistry,
         )
         asked = frozenset(bus.name for bus in self._running if _asks(bus))
-        self.inverter = InverterService(options.bank, options.inverter, self.store, self.buses, asked, data)
-        shown = [*bank.devices(self.inverter, sum(map(len, served.values()))), *inverter.devices(self.inverter)]
+        batteries = sum(map(len, served.values()))
+        self.inverter = InverterService(options.bank, options.inverter, self.store, self.buses, asked, data, batteries)
+        shown = [*bank.devices(self.inverter), *inverter.devices(self.inverter)]
         self._routes = {topics.command(one.word, key): act for one in shown for key, act in one.takes.items()}
         known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
         self.outbox = Outbox(topics, self.store, self.buses, served, known, self.commands, shown, problems)
@@ -83,7 +84,7 @@ class App:
                 tasks.create_task(self._broker())
             tasks.create_task(self._beat())
             tasks.create_task(self._remember())
-            for keep in (self._published.run, self._incidents.run, self.inverter.switch.run):
+            for keep in (self._published.run, self._incidents.run, *self.inverter.control.files):
                 tasks.create_task(self._supervisor("files").run(keep))
             try:
                 await asyncio.Event().wait()

@@ -18,9 +18,11 @@ from jkbms_addon.battery.alarms import CAN_ENTRIES, CAN_LEVEL_NAMES, LEGACY, WOR
 from jkbms_addon.battery.chemistry import CELLS as CHEMISTRIES
 from jkbms_addon.battery.plausibility import CELL_JUMP, COARSE, CONTRADICTIONS, JUMPS, RESISTANCE_JUMP, Jump
 from jkbms_addon.battery.quantities import ERRORS, PROBLEM, Spec, alarm_spec, specs
+from jkbms_addon.charging.owner import NUMBERS, Owner
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.commands.rules import LEVELS, RULES
 from jkbms_addon.inverter.options import BANK, INVERTER
-from jkbms_addon.views import bank, battery, inverter
+from jkbms_addon.views import bank, battery, charging, inverter
 from jkbms_addon.views.entities import shown_as
 from jkbms_addon.views.health import BRIDGE_DIAGNOSTICS, BUS_DIAGNOSTICS
 from jkbms_addon.wire.jkcan.frames import V2_LEVELS
@@ -28,6 +30,7 @@ from jkbms_addon.wire.pb.frames import CELLS
 from jkbms_addon.wire.pb.registers import WRITABLE
 from jkbms_addon.wire.ttl.tags import CHANGEABLE, NEVER, WRITABLE_BY_KEY, Tag
 from jkbms_addon.wire.ttl.tags import TABLE as TTL_TABLE
+from tests.charging.fail_safe import ROWS as FAIL_SAFE
 
 FILE = Path(__file__).parent.parent / "DOCS.md"
 Row = tuple[str, ...]
@@ -259,7 +262,24 @@ def inverter_entities() -> str:
                 ("inverter", _code(key), spec.name, spec.unit or "", takes.kind, _yes(spec.enabled))
                 for key, (spec, takes) in inverter.CONTROLS.items()
             ),
+            *(
+                ("inverter", _code(one.key), one.label, one.spec.unit or "", one.kind, _yes(one.spec.enabled))
+                for one in charging.controls(charging.Charge(None, Owner(), Setpoints()))
+            ),
         ),
+    )
+
+
+def fail_safe() -> str:
+    """What an inverter is told when something happens; every row is shown by a test."""
+    return table(("event", "what the inverter is told"), ((row.event, row.told) for row in FAIL_SAFE))
+
+
+def owner_numbers() -> str:
+    """What the owner sets: option, default, range in Home Assistant."""
+    rows = ((_code(key), one.name, f"{one.low:g} to {one.high:g}", one.unit or "") for key, one in NUMBERS.items())
+    return table(
+        ("key", "name", "range for LFP", "unit"), ((_code(f"set_{row[0].strip('`')}"), *row[1:]) for row in rows)
     )
 
 
@@ -303,6 +323,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "options": options,
     "inverter_options": inverter_options,
     "inverter_entities": inverter_entities,
+    "fail_safe": fail_safe,
+    "owner_numbers": owner_numbers,
     "entities": entities,
     "alarms": alarms,
     "alarms_ttl": alarms_ttl,

@@ -123,7 +123,7 @@ async def test_stop_is_acknowledged_when_it_is_kept(broker: Mosquitto, tmp_path:
         def reason() -> str:
             return str(json.loads(one.told("jkbms/inverter/state") or "")["reason"])
 
-        await until(lambda: "a restart may undo that" in reason(), 8)
+        await until(lambda: "a restart may undo what was set" in reason(), 8)
         assert "No space left on device" in reason()
         (tmp_path / "inverter.new").unlink()
         await until(lambda: reason() == "switched off", 8)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from jkbms_addon.battery.quantities import Pack, Value, specs
+from jkbms_addon.battery.quantities import Pack, Value, specs, typed
 from jkbms_addon.battery.reading import Reading
 
 Key = tuple[str, int]  # bus, address
@@ -67,8 +67,8 @@ class Snapshot:
         }
 
     def pack(self, now: float) -> Pack:
-        """Typed view, for whoever decides about hundreds of amperes."""
-        return Pack.model_construct(None, **self.values(now))
+        """Typed and checked, for whoever decides about hundreds of amperes; ``ValueError`` names a wrong key."""
+        return typed(self.values(now))
 
     def with_reading(self, reading: Reading, now: float) -> "Snapshot":
         """The same battery after one more reading."""

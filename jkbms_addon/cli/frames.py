@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from jkbms_addon.charging.decision import ALARMS, PROTECTIONS, read_state
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.profiles import LENGTHS, PROFILES, Frame, frames
+from jkbms_addon.inverter.state import ALARMS, PROTECTIONS, read_state
 
 HELP = "print the CAN frames that tell an inverter a given state"
 DESCRIPTION = f"""\

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from jkbms_addon.charging.decision import State, Targets
+from jkbms_addon.inverter.state import State, Targets
 from jkbms_addon.wire.codec import At, Codec, Layout, bit, text
 
 SIZE: Final = 8

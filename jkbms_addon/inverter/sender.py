@@ -15,11 +15,12 @@ from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.charging.cadence import PERIOD, Cadence
 from jkbms_addon.charging.control import Control
 from jkbms_addon.charging.decide import GOODBYES
-from jkbms_addon.charging.decision import Targets
+from jkbms_addon.charging.decision import Decision
 from jkbms_addon.errors import LinkError
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.inverter.profiles import PROFILES, frames, ids
+from jkbms_addon.inverter.state import said
 from jkbms_addon.inverter.watch import OtherSenders
 from jkbms_addon.link.can import Channel, can_channel
 from jkbms_addon.wire.can import Frame
@@ -80,16 +81,17 @@ class Sender:
 
     async def _cycle(self, channel: Channel) -> None:
         now = self._control.clock()
-        targets = self._control.decision(now)
-        if targets and await self._send(channel, targets):
+        decision = self._control.decision(now)
+        if decision and await self._send(channel, decision):
             self._emission.sent()
         else:
             self._emission.silent(self._control.silence(self._control.clock()))
         self._tell()
 
-    async def _send(self, channel: Channel, targets: Targets) -> bool:
+    async def _send(self, channel: Channel, decision: Decision) -> bool:
         """One set; whether it went out whole before the decision expired."""
         options = self._options
+        targets = said(decision, options.manufacturer)
         built = frames(self._profile, targets, options.dlc, options.cell_extremes, cell_numbers=options.cell_numbers)
         for can_id, data in built:
             # the loop may have stood still since the last frame
@@ -144,10 +146,10 @@ class Sender:
         began = self._control.clock()
         for cycle in range(GOODBYES):
             await self._hear_until(channel, began + cycle * PERIOD)
-            targets = self._control.step(self._control.clock(), stopping=True)
-            if targets is None:
+            decision = self._control.step(self._control.clock(), stopping=True)
+            if decision is None:
                 break
-            await self._send(channel, targets)
+            await self._send(channel, decision)
 
     def _tell(self) -> None:
         if self._emission.emitting is self._said:

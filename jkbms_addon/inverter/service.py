@@ -1,6 +1,7 @@
 """The way from the batteries to the inverter, built from the options: decisions, sender, and what is shown of them."""
 
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,6 @@ from jkbms_addon.bank.membership import Membership
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.control import Control
-from jkbms_addon.charging.switch import NAME, Switch
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import BankOptions, InverterOptions
 from jkbms_addon.inverter.profiles import PROFILES
@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from jkbms_addon.inverter.sender import Sender
 
 _LOGGER = logging.getLogger(__name__)
+NAME = "inverter.json"  # what the owner set
+MEMORY = "charging.json"  # what the charge control remembers
 UNCONFIRMED = "nothing is sent: the option confirmed is not set"
 
 
 class InverterService:
-    """Everything about the inverter; ``sender`` is None where nothing may be sent."""
+    """Everything about the inverter; ``sender`` is None where nothing may be sent.
+
+    ``batteries`` is how many there can be. Where there are several, or the owner wants it, the bank's limits are worked
+    out without an inverter, too, and only shown.
+    """
 
     def __init__(
         self,
@@ -33,6 +39,7 @@ class InverterService:
         buses: Mapping[str, BusStatus],
         asked: frozenset[str],
         data: Path,
+        batteries: int = 0,
     ) -> None:
         self._bank_options, self._options = bank_options, options
         self.problems = [text for text in (bank_options.problem, options.problem) if text]
@@ -40,14 +47,18 @@ class InverterService:
             _LOGGER.error("%s", problem)
         self.link = BusStatus("inverter", options.protocol, options.channel)
         self.emission = Emission() if options.emits else Emission(why=UNCONFIRMED)
-        self.switch = Switch(JsonFile(data / NAME) if options.wanted else None, store.changed.set)
         membership = Membership(buses, () if bank_options.problem else bank_options.members, asked)
+        self.shows_bank = bank_options.enabled or batteries > 1
+        self.decides = decides = options.wanted or (self.shows_bank and not self.problems)
         self.control = Control(
-            lambda now: membership.members(store, now),
+            lambda now: membership.candidates(store, now),
             store.clock,
+            wall=time.time,
             expected=membership.expected,
-            policy=options.policy if options.wanted else None,
-            switch=self.switch,
+            named=membership.named,
+            setpoints=options.setpoints if decides else None,
+            kept=JsonFile(data / NAME) if decides else None,
+            memory=JsonFile(data / MEMORY) if decides else None,
             told=store.changed.set,
         )
         self.sender: Sender | None = None
@@ -79,17 +90,7 @@ class InverterService:
 
     def news(self) -> object:
         """Something that differs when there is something new to show."""
-        emission, link, switch = self.emission, self.link, self.switch
-        shown = switch.shown, switch.problem, emission.emitting, emission.why
-        return self.control.count, *shown, link.connected, link.problem
-
-    def enable(self, payload: str) -> None:
-        """The switch *Enable*: ``ON`` or ``OFF``."""
-        if payload in ("ON", "OFF"):
-            self.control.enable(on=payload == "ON")
-        else:
-            _LOGGER.warning("inverter: the switch takes ON and OFF, not %.20r", payload)
-
-    def stop(self, _payload: str) -> None:
-        """The button *Stop*."""
-        self.control.enable(on=False)
+        control, emission = self.control, self.emission
+        link = self.link
+        kept = control.kept.shown, control.kept.problem
+        return control.count, *kept, emission.emitting, emission.why, link.connected, link.problem

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jkbms_addon.charging.decision import Targets
 from jkbms_addon.inverter.profiles import GOODWE, PROFILES, PYLONTECH, Profile, frames, ids
+from jkbms_addon.inverter.state import Targets
 
 FILES = {PYLONTECH.name: "pylontech_1_2.dbc", GOODWE.name: "goodwe_1_5.dbc"}
 DATABASES: dict[str, Any] = {

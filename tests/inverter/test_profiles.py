@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from jkbms_addon.charging.decision import ALARMS, PROTECTIONS, State, Targets
 from jkbms_addon.inverter.profiles import GOODWE, PROFILES, PYLONTECH, frames, ids
+from jkbms_addon.inverter.state import ALARMS, PROTECTIONS, State, Targets
 from tests.conftest import captures
 
 NEUTRAL: dict[str, Any] = {

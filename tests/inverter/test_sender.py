@@ -17,7 +17,7 @@ from jkbms_addon.inverter.sender import GAP
 from jkbms_addon.link.can import Channel
 from jkbms_addon.simulator.can import slcan_adapter
 from jkbms_addon.wire.can import Frame
-from tests.bank.packs import member
+from tests.bank.packs import candidate
 from tests.conftest import until
 from tests.inverter.senders import FIRST, LAST, LIMITS, gaps, limits, plant, sender, starts
 
@@ -51,13 +51,13 @@ async def test_charging_begins_at_zero_and_rises_discharging_is_there_at_once() 
 
 
 async def test_nothing_before_the_first_complete_data() -> None:
-    async with sender([member(1, {"total_voltage": 52.0, "current": 0.0})]) as (one, adapter):
+    async with sender([candidate(1, {"total_voltage": 52.0, "current": 0.0})]) as (one, adapter):
         await asyncio.sleep(2.2)
         assert adapter.transmitted == []
         assert "unknown" in one.emission.why
         one.packs = []
         await asyncio.sleep(1)
-        one.packs = [member(1)]
+        one.packs = [candidate(1)]
         await until(lambda: adapter.transmitted)
         await until(lambda: one.emission.emitting)
         assert one.emission.why == ""
@@ -93,9 +93,9 @@ async def test_a_process_that_stood_still_sends_nothing_old_afterwards() -> None
 
 
 async def test_silent_packs_take_the_permissions_back() -> None:
-    async with sender() as (one, adapter):
+    async with sender(hold_without_data=0) as (one, adapter):
         await until(lambda: one.emission.sets >= 2)
-        one.packs = [member(1, fresh=False, age=6.0), member(2, fresh=False, age=6.0)]
+        one.packs = [candidate(1, fresh=False, age=6.0), candidate(2, fresh=False, age=6.0)]
         await asyncio.sleep(1.3)
         seen = len(limits(adapter.transmitted))
         await until(lambda: len(limits(adapter.transmitted)) > seen)
@@ -107,7 +107,7 @@ async def test_silent_packs_take_the_permissions_back() -> None:
 async def test_after_stop_after_there_is_silence() -> None:
     async with sender(stop_after=1) as (one, adapter):
         await until(lambda: one.emission.sets >= 1)
-        one.packs = [member(1, fresh=False, age=6.0), member(2, fresh=False, age=6.0)]
+        one.packs = [candidate(1, fresh=False, age=6.0), candidate(2, fresh=False, age=6.0)]
         await until(lambda: not one.emission.emitting, 6)
         assert "no battery is heard" in one.emission.why
         seen = len(adapter.transmitted)
@@ -120,13 +120,13 @@ async def test_switched_off_means_three_sets_of_zeros_and_silence() -> None:
         await until(lambda: one.emission.sets >= 2)
         await asyncio.sleep(0.4)
         seen = len(limits(adapter.transmitted))
-        one.control.enable(on=False)
+        one.control.command("enable", "OFF")
         await until(lambda: not one.emission.emitting, 6)
         last = limits(adapter.transmitted)[seen:]
         assert [charge for charge, _ in last] == [0, 0, 0]
         assert all(discharge > 0 for _, discharge in last)  # a house off the grid keeps its battery
         assert one.emission.why == "switched off"
-        one.control.enable(on=True)
+        one.control.command("enable", "ON")
         await until(lambda: one.emission.emitting, 3)
 
 

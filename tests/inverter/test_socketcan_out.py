@@ -10,7 +10,7 @@ from itertools import pairwise
 import can
 import pytest
 
-from tests.bank.packs import member
+from tests.bank.packs import candidate
 from tests.conftest import until
 from tests.inverter.senders import FIRST, plant
 from tests.inverter.test_sender import IDS
@@ -100,7 +100,7 @@ async def test_a_clean_stop_and_a_sender_without_data() -> None:
         await asyncio.sleep(0.3)
         assert len(far.begun()) - seen == 3
         quiet = len(far.heard)
-        async with plant(NAME, [member(1, fresh=False, age=9.0)]) as one:
+        async with plant(NAME, [candidate(1, fresh=False, age=9.0)]) as one:
             await until(lambda: one.link.connected, 20)
             await asyncio.sleep(2)
         assert len(far.heard) == quiet

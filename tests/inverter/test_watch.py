@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from jkbms_addon.charging.owner import Owner
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.inverter.profiles import PROFILES, ids
 from jkbms_addon.inverter.watch import GONE, OtherSenders
 from jkbms_addon.simulator.can import slcan_adapter
+from jkbms_addon.views.charging import Charge
 from jkbms_addon.views.inverter import Report
 from jkbms_addon.wire import slcan
 from jkbms_addon.wire.can import Frame
@@ -63,7 +66,7 @@ async def test_it_is_said_and_taken_back(caplog: pytest.LogCaptureFixture) -> No
                 await until(lambda: one.emission.sets >= 3)
                 assert one.link.problem == ""
         await until(lambda: one.link.problem == FOREIGN, 3)
-        assert Report(None, one.emission, one.link, enabled=True).values(0)["reason"] == FOREIGN
+        assert Report(Charge(None, Owner(), Setpoints()), one.emission, one.link).values(0)["reason"] == FOREIGN
         sets = one.emission.sets
         await until(lambda: one.link.problem == "", GONE + 3)
         assert one.emission.sets > sets + 3  # it goes on: silence would leave the battery to the other one
