@@ -8,7 +8,7 @@ import sys
 import termios
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -177,13 +177,11 @@ def filled(port: str) -> None:
     attributes = termios.tcgetattr(fd)
     attributes[1] &= ~termios.OPOST
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
-    try:
-        while os.write(fd, bytes(512)):
-            pass
-    except BlockingIOError:
-        pass
-    finally:
-        os.close(fd)
+    for size in (512, 1):  # the last bytes, too
+        with suppress(BlockingIOError):
+            while os.write(fd, bytes(size)):
+                pass
+    os.close(fd)
 
 
 async def test_a_can_adapter_that_hangs_does_not_keep_the_program_alive(broker: Mosquitto, tmp_path: Path) -> None:
@@ -208,7 +206,7 @@ async def test_the_inverters_adapter_hangs_when_the_program_is_to_end(broker: Mo
 
 PLUGIN = """
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import voluptuous as vol
 from jkbms_addon.acquisition.contract import Plugin
 
