@@ -177,10 +177,12 @@ def filled(port: str) -> None:
     attributes = termios.tcgetattr(fd)
     attributes[1] &= ~termios.OPOST
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
-    for size in (512, 1):  # the last bytes, too
-        with suppress(BlockingIOError):
-            while os.write(fd, bytes(size)):
-                pass
+    for _ in range(10):  # the kernel moves some on
+        for size in (512, 1):
+            with suppress(BlockingIOError):
+                while os.write(fd, bytes(size)):
+                    pass
+        time.sleep(0.02)
     os.close(fd)
 
 
