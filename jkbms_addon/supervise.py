@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from jkbms_addon.errors import LinkError
+from jkbms_addon.worker import OWN, Worker
 
 _LOGGER = logging.getLogger(__name__)
 FIRST_DELAY = 0.5
@@ -37,7 +38,8 @@ class Supervisor:
             self._said = ""
 
     async def run(self, owner: Callable[[], Awaitable[None]]) -> None:
-        """Run ``owner`` again and again; only cancellation ends it."""
+        """Run ``owner`` again and again, with a thread of its own for what blocks; only cancellation ends it."""
+        OWN.set(Worker(self._name))
         while True:
             started = time.monotonic()
             try:

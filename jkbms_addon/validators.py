@@ -11,6 +11,7 @@ import voluptuous as vol
 Options = Mapping[str, Any]  # of one bus
 ADDRESSES = range(16)  # of a BMS: its DIP switches
 PATH = 255  # characters of a device's path
+LINE = 300  # characters of what is said of an option
 
 
 def addresses(value: object) -> frozenset[int]:
@@ -147,6 +148,11 @@ WORDS = {
 def explained(error: vol.Invalid) -> str:
     """Which key and what is wrong with it, in one line; the first of several errors."""
     first = error.errors[0] if isinstance(error, vol.MultipleInvalid) else error
-    where = ".".join(str(part) for part in first.path)
+    where = ".".join(plain(str(part)) for part in first.path)
     message = WORDS.get(first.error_message, first.error_message)
-    return " ".join((f"{where:.60}: {message}" if where else str(message)).split())
+    return plain(" ".join((f"{where:.60}: {message}" if where else str(message)).split()), LINE)
+
+
+def plain(text: str, most: int = 60) -> str:
+    """A text that may hold anything, as it can be shown: what is not printable is escaped, what is long is cut."""
+    return text[:most] if text[:most].isprintable() else repr(text[:most])[1:-1][:most]

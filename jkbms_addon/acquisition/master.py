@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -11,22 +12,21 @@ import voluptuous as vol
 from jkbms_addon.acquisition.contract import Options, Plugin
 from jkbms_addon.acquisition.diagnosis import Diagnosis
 from jkbms_addon.acquisition.receiver import Heard, Receiver
-from jkbms_addon.acquisition.schedule import GAP, PAGE_TIMEOUT, Job, Schedule
-from jkbms_addon.battery.quantities import Value
+from jkbms_addon.acquisition.schedule import GAP, Job, Schedule
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.commands.verify import Change, change
-from jkbms_addon.errors import CommandError
+from jkbms_addon.commands.deed import Change, Deed
+from jkbms_addon.commands.verify import Page, change
+from jkbms_addon.errors import CommandError, FrameError
 from jkbms_addon.link.stream import Link, serial_link
 from jkbms_addon.validators import addresses, interval, port
-from jkbms_addon.wire.pb.frames import REGISTERS, Frame, Short, masked
+from jkbms_addon.wire.pb.frames import REGISTERS, Attributed, Short
 from jkbms_addon.wire.pb.modbus import Message, page_request, parse
 from jkbms_addon.wire.pb.registers import WRITABLE
 
 _LOGGER = logging.getLogger(__name__)
 HOLD, HOLD_TCP = 0.1, 0.3  # seconds that a frame waits for its acknowledgement
 YIELD = 60.0  # seconds of silence of another master after which we ask again
-TRIES = 5  # questions for a page that is needed now
 IDLE = 1.0  # longest sleep of one poll
 
 
@@ -58,7 +58,7 @@ class Master:
         self._clean = True  # whether the last question was answered, so that no late answer is under way
         self._expecting_echo: tuple[int, int] | None = None  # address and register of our own question
         self.missed: float | None = None  # since when those who were there do not answer; None while somebody does
-        self._read: Frame | None = None  # the frame that was believed last, for read-modify-write
+        self._frames: deque[Attributed] = deque(maxlen=4)  # what came since the last question
 
     def yielding(self, now: float) -> bool:
         """Whether another master is on this bus, so that we must not send."""
@@ -90,6 +90,7 @@ class Master:
     def _hear(self, data: bytes) -> list[Heard]:
         now = time.monotonic()
         heard = self.receiver.hear(data, now)
+        self._frames += (one for one in heard if isinstance(one, Attributed))
         for one in heard:
             if isinstance(one, Short) and one.message.kind in ("request", "write", "read"):
                 self._question(one, now)
@@ -105,11 +106,28 @@ class Master:
         self.receiver.diagnosis.foreign = now
 
     async def _ask(self, job: Job) -> Sequence[Reading]:
+        found = await self._asked(job)
+        if found is None:
+            return []
+        answer, asked, now = found
+        if answer is None:
+            return self._unanswered(job, now)
+        self.missed = None
+        if isinstance(answer, Short):
+            return self._damaged(job, now)
+        reading, verdict = self.receiver.judge(answer, now, now - asked)
+        if self.schedule.answered(job, now, believed=verdict == "accepted"):
+            _LOGGER.info("%s: BMS %d answers", self._status.name, job.address)
+        return [self._stamped(reading)] if reading else []
+
+    async def _asked(self, job: Job) -> tuple[Heard | None, float, float] | None:
+        """Put one question: its answer, if any, and when it was asked and answered; None where nobody may ask."""
         await self._listen(self._quiet_from - time.monotonic())
         asked = time.monotonic()
         if self.yielding(asked):
-            return []
+            return None
         self.receiver.framer.clear()
+        self._frames.clear()
         # without an acknowledgement an answer is only believed when no other can be under way
         if self._clean:
             self.receiver.attribution.requested(job.address, job.register, asked)
@@ -118,31 +136,34 @@ class Master:
         answer = await self._answer(job, asked)
         now = time.monotonic()
         self._quiet_from, self._clean, self._expecting_echo = now + GAP, answer is not None, None
-        if answer is None:
-            return self._unanswered(job, now)
-        self.missed = None
-        if isinstance(answer, Short):
-            return self._damaged(job, now)
-        reading, verdict = self.receiver.judge(answer, now, now - asked)
-        self._read = masked(answer.frame) if reading else None
-        if self.schedule.answered(job, now, believed=verdict == "accepted"):
-            _LOGGER.info("%s: BMS %d answers", self._status.name, job.address)
-        return [self._stamped(reading)] if reading else []
+        return answer, asked, now
 
-    async def read_page(self, address: int, register: int) -> tuple[Frame, Reading]:
-        """A page as it is now, believed; ``CommandError`` when the BMS does not answer well."""
-        job = Job(address, register, PAGE_TIMEOUT * self._patience, PAGE_TIMEOUT * self._patience)
-        for _ in range(TRIES):
-            if self.yielding(time.monotonic()):
-                raise CommandError("another master is on this bus")
-            readings = await self._ask(job)
-            self.schedule.dismiss()
-            for reading in readings:
-                assert self._read is not None
-                return self._read, reading
-        raise CommandError(f"BMS {address} does not answer")
+    async def due(self, *, begin: bool) -> Sequence[Reading] | None:
+        """Ask the next whose round has come; None when there is none."""
+        now = time.monotonic()
+        job = None if self.yielding(now) else self.schedule.next_live(now, begin=begin)
+        return None if job is None else await self._ask(job)
 
-    async def exchange(self, request: bytes, pause: float) -> int | None:
+    async def read_page(self, address: int, register: int, seconds: float) -> Sequence[Page]:
+        """Ask once for a page; every answer that comes, several when several units have this address."""
+        found = await self._asked(Job(address, register, seconds, seconds))
+        if found is None:
+            raise CommandError("another master is on this bus")
+        answer = found[0]
+        if not isinstance(answer, Attributed):
+            return []
+        # a second unit speaks when the first has ended
+        await self._listen(self._quiet_from - time.monotonic())
+        others = [one for one in self._frames if one is not answer and one.address == address]
+        pages: list[Page] = []
+        for one in (answer, *(other for other in others if REGISTERS.get(other.frame.type) == register)):
+            try:
+                pages.append((one.frame, one.reading()))
+            except FrameError as error:
+                _LOGGER.debug("%s: skipped: %s", self._status.name, error)
+        return pages
+
+    async def send(self, request: bytes, seconds: float, pause: float) -> int | None:
         """Send a write; 0 when it is acknowledged, the code of an exception, None without an answer."""
         await self._listen(self._quiet_from - time.monotonic())
         if self.yielding(time.monotonic()):
@@ -152,7 +173,7 @@ class Master:
         assert sent.register is not None
         self._expecting_echo = (sent.address, sent.register)
         self._link.write(request)
-        answer, limit = None, time.monotonic() + PAGE_TIMEOUT * self._patience
+        answer, limit = None, time.monotonic() + seconds
         while answer is None and (left := limit - time.monotonic()) > 0:
             answer = next(
                 (
@@ -165,9 +186,9 @@ class Master:
         self._quiet_from, self._expecting_echo, self._clean = time.monotonic() + pause, None, answer is not None
         return answer
 
-    async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+    async def change(self, deed: Deed) -> Change:
         """Change one setting; what goes wrong is in the result."""
-        return await change(self, address, key, payload, known)
+        return await change(self, deed, self._patience)
 
     def _stamped(self, reading: Reading) -> Reading:
         if reading.kind != "live" or reading.address is None:

@@ -93,6 +93,19 @@ class Schedule:
             return self.next(now)
         return self._pause(now)
 
+    def next_live(self, now: float, *, begin: bool) -> Job | None:
+        """The next question of a round, for when something else takes its time in between; None without one.
+
+        ``begin`` allows the next round to begin, when it is due.
+        """
+        confirm = self._confirm
+        if confirm and confirm.register == LIVE:
+            self._confirm = None
+            return confirm
+        if begin and not self._sweep and not self._round and self._anybody() and now >= self._next_round:
+            self._begin(now)
+        return self._job(self._round.pop(0), LIVE) if self._round else None
+
     def _begin(self, now: float) -> None:
         self._round = [a for a, member in self.members.items() if member.present and not member.failing]
         self.round_time = now - self._round_start
@@ -150,10 +163,6 @@ class Schedule:
         else:
             member.due[job.register] = now + (SETTINGS_EVERY if job.register == SETTINGS else ABOUT_EVERY)
         return new
-
-    def dismiss(self) -> None:
-        """Whoever asked has asked again by itself: no confirmation is due."""
-        self._confirm = None
 
     def failed(self, job: Job, now: float) -> bool:
         """No answer came; whether this BMS is given up as absent just now."""

@@ -2,17 +2,14 @@
 
 The sender takes the latest one. A decision that is older than ``DEADMAN`` is no decision: should this loop
 hang, the sender falls silent. What the owner set in Home Assistant and what the control has learned is kept in
-``/data``, written in a thread of its own, so that a slow disk does not delay a decision.
+``/data``, each written by a thread of its own (``files``), so that a slow disk does not delay a decision.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Coroutine, Sequence
 from math import inf
 from typing import Any, Final
-
-from pydantic import ValidationError
 
 from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.bank.candidate import Candidate, Key
@@ -20,11 +17,12 @@ from jkbms_addon.battery.chemistry import Name
 from jkbms_addon.charging.cadence import PERIOD, Cadence
 from jkbms_addon.charging.decide import Controller
 from jkbms_addon.charging.decision import Decision
+from jkbms_addon.charging.kept_owner import KeptOwner
 from jkbms_addon.charging.memory import Memory, remembered
 from jkbms_addon.charging.owner import Owner, chosen, chosen_grid, effective
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.errors import CommandError
-from jkbms_addon.kept import JsonFile
+from jkbms_addon.kept import JsonFile, Saver
 
 _LOGGER = logging.getLogger(__name__)
 DEADMAN: Final = 3.0  # s
@@ -57,11 +55,11 @@ class Control:
         memory: JsonFile | None = None,
         told: Callable[[], None] = lambda: None,
     ) -> None:
-        self._candidates, self._told, self._kept, self._memory = candidates, told, kept, memory
+        self._candidates, self._told = candidates, told
+        self.kept, self._memory = KeptOwner(kept, told), Saver(memory) if memory else None
         self.clock, self._wall = clock, wall
         self._bank = BatteryBank(expected)
         self.options = setpoints or Setpoints()
-        self.owner = _owner(kept)
         self._controller: Controller | None = None
         if setpoints:
             self._controller = Controller(effective(setpoints, self.owner), _remembered(memory), named)
@@ -72,8 +70,17 @@ class Control:
         self._absent: frozenset[str] = frozenset()
         self._present: frozenset[str] = frozenset()
         self._saved, self._saved_at, self._saved_as = Memory(), -inf, ("", 0.0)
-        self._writer = ThreadPoolExecutor(1, "kept")
         self._asked_off = -inf
+
+    @property
+    def files(self) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+        """What writes the files, each to be run until cancelled."""
+        return (self.kept.run, *((self._memory.run,) if self._memory else ()))
+
+    @property
+    def owner(self) -> Owner:
+        """What the owner set, as it holds now."""
+        return self.kept.now
 
     @property
     def enabled(self) -> bool:
@@ -124,7 +131,7 @@ class Control:
         if self._fed > -inf and (self.hangs(now) or (self._decision and self._decision.expired(now))):
             return "no decision for 3 s: the program stood still"
         if not self.enabled:
-            return "switched off"
+            return self.kept.why_off
         absent = "; ".join(one.text for one in self.state.excluded)
         if absent:
             return f"no battery is heard: {absent}"
@@ -196,11 +203,9 @@ class Control:
         return self._decision.facts.chemistry if self._decision else "LFP"
 
     def _change(self, owner: Owner) -> None:
-        self.owner = owner
+        self.kept.change(owner)
         if self._controller:
             self._controller.allow(effective(self.options, owner))
-        if self._kept:
-            self._write(self._kept, owner.model_dump(exclude_defaults=True) | {"enabled": owner.enabled})
 
     # --- what survives a restart ------------------------------------------------------------------------------
 
@@ -216,16 +221,9 @@ class Control:
             return
         memory = self._controller.memory()
         if memory != self._saved:
-            self._write(self._memory, memory.model_dump(mode="json"))
+            self._memory.save(memory.model_dump(mode="json"))
         self._saved, self._saved_at = memory, self._fed
         self._saved_as = (self._decision.phase, self._decision.charge_voltage)
-
-    def _write(self, file: JsonFile, content: dict[str, Any]) -> None:
-        self._writer.submit(file.save, content)
-
-    def close(self) -> None:
-        """Wait until everything is on disk."""
-        self._writer.shutdown()
 
     def _tell_absence(self) -> None:
         """One line when a battery leaves the bank, and one when it is back."""
@@ -238,16 +236,6 @@ class Control:
             _LOGGER.info("bank: %s counts again", name)
         self._absent = absent
         self._present = frozenset(view.name for view in self.state.counted)
-
-
-def _owner(kept: JsonFile | None) -> Owner:
-    """What the owner set before; a damaged file leaves everything to the options."""
-    content = kept.load() if kept else {}
-    try:
-        return Owner.model_validate(content)
-    except ValidationError as error:
-        _LOGGER.warning("what was set in Home Assistant is lost: %s", error.errors(include_url=False)[0]["msg"])
-        return Owner(enabled=content.get("enabled") is not False)
 
 
 def _remembered(file: JsonFile | None) -> Memory:

@@ -19,7 +19,7 @@ from jkbms_addon.errors import CommandError
 class Owner(BaseModel):
     """What the owner set in Home Assistant; None where the options decide. Voltages per cell in V, A, %."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
     enabled: bool = True
     charging: bool = True

@@ -105,7 +105,8 @@ class InverterService:
     def news(self, outlet: Outlet) -> object:
         """Something that differs when there is something new to show of one inverter."""
         control, emission, link = self.control, outlet.emission, outlet.link
-        return control.count, control.owner, emission.emitting, emission.why, link.connected, link.problem
+        kept = control.kept.shown, control.kept.problem
+        return control.count, *kept, emission.emitting, emission.why, link.connected, link.problem
 
 
 def _outlet(number: int, options: InverterOptions) -> Outlet:

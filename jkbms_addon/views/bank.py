@@ -63,7 +63,7 @@ def devices(service: InverterService) -> list[Shown]:
     return [
         view(
             lambda: control.state,
-            lambda: (control.count, control.owner),
+            lambda: (control.count, control.kept.shown),
             always=service.always,
             charge=lambda: charging.charge(control),
             takes=charging.takes(control),

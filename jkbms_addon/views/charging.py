@@ -56,11 +56,15 @@ EVERY: Final = (*(f"{SET}{key}" for key in (*NUMBERS, GRID)), *SWITCHES)  # keys
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What is decided, and within which limits of the owner: those of Home Assistant, and the options around them."""
+    """What is decided, and within which limits of the owner: those of Home Assistant, and the options around them.
+
+    ``unkept`` says what is wrong with the file in which the owner's are kept.
+    """
 
     decision: Decision | None
     owner: Owner
     options: Setpoints
+    unkept: str = ""
 
     @property
     def chemistry(self) -> Name:
@@ -70,7 +74,7 @@ class Charge:
 
 def charge(control: Control) -> Charge:
     """What is decided now."""
-    return Charge(control.decision(control.clock()), control.owner, control.options)
+    return Charge(control.decision(control.clock()), control.kept.shown, control.options, control.kept.problem)
 
 
 def controls(now: Charge) -> tuple[Entity, ...]:

@@ -165,7 +165,7 @@ class Report:
             "emitting": emission.emitting,
             "enable": self.charge.owner.enabled,
             "connected": self.link.connected,
-            "reason": (emission.why or warning or "ok")[:LONGEST],
+            "reason": (emission.why or self.charge.unkept or warning or "ok")[:LONGEST],
             **_values(portion(said(decision), self.share) if decision else None),
             **charging.reasons(self.charge, REASONS),
             **charging.values(self.charge),
