@@ -67,7 +67,7 @@ class App:
     async def run(self) -> None:
         """Run until cancelled."""
         asyncio.get_running_loop().set_exception_handler(_complaint)
-        self.commands.recall()
+        await self.commands.recall()
         try:
             await self._owners()
         finally:

@@ -51,7 +51,7 @@ class Record(Protocol):
     def note(self, outcome: Outcome, intent: str = "") -> None:
         """Write down what became of a command."""
 
-    def unfinished(self) -> list[Intent]:
+    async def unfinished(self) -> list[Intent]:
         """Changes of earlier runs of which only the beginning is on file."""
 
 
@@ -261,9 +261,9 @@ class CommandQueue:
         return True
 
     # --- what an earlier run left ---------------------------------------------------------------------------
-    def recall(self) -> None:
+    async def recall(self) -> None:
         """Tell of changes that were begun and not finished; their values are looked at when they are read."""
-        self._unfinished = self._audit.unfinished()
+        self._unfinished = await self._audit.unfinished()
         for intent in self._unfinished:
             command = intent.command
             outcome = Outcome(command, "failed", f"outcome unknown: {ENDED}", intent.before, at=intent.began)
