@@ -109,6 +109,13 @@ def bitrate(value: object) -> int:
     return int(str(value))
 
 
+def baudrate(value: object) -> int:
+    """Speed of a serial port in bit/s, 115200 or 9600 (UART protocol 013)."""
+    if isinstance(value, bool) or str(value) not in ("9600", "115200"):  # a list of Home Assistant's form gives text
+        raise vol.Invalid("must be 115200 or 9600")
+    return int(str(value))
+
+
 def yes_no(value: object) -> bool:
     """``true`` or ``false``."""
     if not isinstance(value, bool):

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from jkbms_addon.acquisition.contract import BusOptions, Changing, Source
+from jkbms_addon.acquisition.contract import Attentive, BusOptions, Changing, Source
+from jkbms_addon.acquisition.foreign import Foreign
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.command import Command, Outcome
@@ -17,7 +18,9 @@ async def own_bus(
 ) -> None:
     """Open the bus, poll it for ever and carry out commands; ``LinkError`` when the wire is gone."""
     assert bus.plugin is not None
-    async with bus.plugin.open(bus.values, status) as source:
+    status.present = lambda address: store.present((bus.name, address))
+    async with bus.plugin.open(bus.values, status) as opened:
+        source = opened if isinstance(opened, Attentive) else Foreign(opened, status, bus.addresses)
         status.up()
         store.changed.set()
         frames, well = status.frames, False

@@ -105,8 +105,7 @@ def _audit(args: argparse.Namespace) -> Audit:
 
 
 def _writable(bus: BusOptions) -> frozenset[str]:
-    assert bus.plugin is not None
-    return bus.plugin.writable(bus.values)
+    return bus.writable
 
 
 # --- save ----------------------------------------------------------------------------------------------

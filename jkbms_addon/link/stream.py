@@ -22,6 +22,7 @@ from jkbms_addon.errors import LinkError
 _LOGGER = logging.getLogger(__name__)
 TRACE = 5
 MAX_PENDING = 65536  # bytes; whoever does not read loses the oldest
+SLICE = 512  # bytes that one read gives: what it takes to look through them is not more than some ms on a small machine
 CONNECT_TIMEOUT = 5.0
 
 
@@ -69,8 +70,10 @@ class Link(asyncio.Protocol):
                 async with asyncio.timeout(timeout):
                     await self._news.wait()
         if self._pending:
-            data = bytes(self._pending)
-            self._pending.clear()
+            if len(self._pending) > SLICE:
+                await asyncio.sleep(0)  # who gets more than that must not keep the others waiting
+            data = bytes(self._pending[:SLICE])
+            del self._pending[:SLICE]
             return data
         if self._lost is not None:
             raise LinkError(self._lost)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition.contract import BusOptions, load
+from jkbms_addon.acquisition.contract import BusOptions, configured
 from jkbms_addon.commands.rules import LEVELS
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_options, clash, inverter_options
@@ -185,7 +185,7 @@ def _writes(raw: Mapping[str, Any]) -> WriteOptions:
 def _undisturbed(inverter: InverterOptions, buses: Iterable[BusOptions]) -> InverterOptions:
     """The inverter's options, refused where a bus already uses its channel in another way."""
     for bus in buses:
-        if inverter.wanted and bus.plugin and (why := clash(inverter, bus.plugin.target(bus.values), bus.values)):
+        if inverter.wanted and bus.plugin and (why := clash(inverter, bus.target, bus.values)):
             return inverter.refused(f"{why} by bus {bus.name}")
     return inverter
 
@@ -216,9 +216,6 @@ def _bus(fallback: str, entry: object) -> BusOptions:
         return BusOptions(name, "", {}, None, "strategy: is missing")
     rest: Any = given(entry, without=("name", "strategy"))
     try:
-        plugin = load(strategy)
-        return BusOptions(name, strategy, plugin.schema(rest), plugin)
+        return configured(name, strategy, rest)
     except OptionsError as error:
         return BusOptions(name, strategy, rest, None, str(error))
-    except vol.Invalid as error:
-        return BusOptions(name, strategy, rest, None, explained(error))
