@@ -16,7 +16,7 @@ from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.commands.verify import Change
 from jkbms_addon.errors import CommandError
-from jkbms_addon.link.stream import Link, serial_link, tcp_link
+from jkbms_addon.link.stream import BAUDRATE, Link, serial_link, tcp_link
 from jkbms_addon.validators import ADDRESSES, addresses, baudrate, host, interval, one_link, port, target, tcp_port
 from jkbms_addon.wire.pb.registers import WRITABLE
 
@@ -98,7 +98,7 @@ async def opened(options: Options, status: BusStatus) -> AsyncIterator[Auto | Wa
     """The port or the connection to the gateway."""
     wanted, every = options["addresses"], options["interval"]
     if "port" in options:
-        async with serial_link(options["port"], options["baudrate"]) as link:
+        async with serial_link(options["port"], options.get("baudrate", BAUDRATE)) as link:
             yield Auto(link, status, wanted, every)
         return
     async with tcp_link(options["host"], options["tcp_port"]) as link:
@@ -112,7 +112,7 @@ PLUGIN = Plugin(
         vol.All(
             {
                 vol.Optional("port"): port,
-                vol.Optional("baudrate", default=115200): baudrate,
+                vol.Optional("baudrate"): baudrate,
                 vol.Optional("host"): host,
                 vol.Optional("tcp_port"): tcp_port,
                 vol.Optional("addresses", default="1-15"): addresses,

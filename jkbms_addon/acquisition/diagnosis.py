@@ -155,8 +155,8 @@ class Diagnosis:
     def awake(self, now: float) -> None:
         """This program looks, as it does about once a second; if it could not for a while, the silence was its own."""
         if self._awake is not None and now - self._awake > STOOD_STILL:
-            self.started = self.last_frame = now
-            self.missed = None
+            self.started, self.missed = now, None
+            self.last_frame = None if self.last_frame is None else now
         self._awake = now
 
     def chunk(self, data: bytes, now: float) -> None:

@@ -16,7 +16,7 @@ from jkbms_addon.acquisition.master import HOLD, HOLD_TCP
 from jkbms_addon.acquisition.receiver import Receiver
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.link.stream import Link, serial_link
+from jkbms_addon.link.stream import BAUDRATE, Link, serial_link
 from jkbms_addon.validators import baudrate, port
 from jkbms_addon.wire.pb.frames import Attributed
 
@@ -100,10 +100,10 @@ class Listener:
 @asynccontextmanager
 async def opened(options: Options, status: BusStatus) -> AsyncIterator[Listener]:
     """The port, opened for us alone."""
-    async with serial_link(options["port"], options["baudrate"]) as link:
+    async with serial_link(options["port"], options.get("baudrate", BAUDRATE)) as link:
         yield Listener(link, status)
 
 
 PLUGIN = Plugin(
-    schema=vol.Schema({vol.Required("port"): port, vol.Optional("baudrate", default=115200): baudrate}), open=opened
+    schema=vol.Schema({vol.Required("port"): port, vol.Optional("baudrate"): baudrate}), open=opened
 )

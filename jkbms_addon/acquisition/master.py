@@ -16,7 +16,7 @@ from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.commands.verify import Change, change
 from jkbms_addon.errors import CommandError
-from jkbms_addon.link.stream import Link, serial_link
+from jkbms_addon.link.stream import BAUDRATE, Link, serial_link
 from jkbms_addon.validators import addresses, baudrate, interval, port
 from jkbms_addon.wire.pb.frames import REGISTERS, SIZE, Attributed, Frame, Short, masked
 from jkbms_addon.wire.pb.modbus import LIVE, Message, page_request, parse
@@ -315,7 +315,7 @@ def _answer_to(sent: Message, heard: Heard) -> int | None:
 @asynccontextmanager
 async def opened(options: Options, status: BusStatus) -> AsyncIterator[Master]:
     """The port, opened for us alone."""
-    async with serial_link(options["port"], options["baudrate"]) as link:
+    async with serial_link(options["port"], options.get("baudrate", BAUDRATE)) as link:
         yield Master(link, status, options["addresses"], options["interval"])
 
 
@@ -323,7 +323,7 @@ PLUGIN = Plugin(
     schema=vol.Schema(
         {
             vol.Required("port"): port,
-            vol.Optional("baudrate", default=115200): baudrate,
+            vol.Optional("baudrate"): baudrate,
             vol.Optional("addresses", default="1-15"): addresses,
             vol.Optional("interval", default=2.0): interval,
         }

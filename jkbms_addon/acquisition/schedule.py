@@ -170,8 +170,8 @@ class Schedule:
     def answered(self, job: Job, now: float, *, believed: bool) -> bool:
         """An answer came; one that is doubted is asked for again at once. Whether this BMS is there now and was not."""
         member = self.members[job.address]
-        if not self.there(job.address):
-            member.due, member.settled = {SETTINGS: now, ABOUT: now}, False
+        if not member.answers and not (member.there and self._present(job.address)):
+            member.due, member.settled = {SETTINGS: now + SETTINGS_EVERY, ABOUT: now}, False
             self._arrived.append(job.address)
         member.answers, member.known, member.pause = True, True, FIRST_PAUSE
         if not believed and member.confirmations < CONFIRMATIONS:

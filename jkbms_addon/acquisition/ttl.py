@@ -21,7 +21,7 @@ from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.commands.verify import Change
 from jkbms_addon.commands.verify_ttl import REST, change
 from jkbms_addon.errors import CommandError, FrameError
-from jkbms_addon.link.stream import Link, serial_link, tcp_link
+from jkbms_addon.link.stream import BAUDRATE, Link, serial_link, tcp_link
 from jkbms_addon.validators import address, baudrate, host, one_link, pause, port, target, tcp_port
 from jkbms_addon.wire.ttl.frames import ACTIVATE, READ_ALL, Frame, readings, starting
 from jkbms_addon.wire.ttl.tags import CHANGEABLE
@@ -174,7 +174,7 @@ class Ttl:
 
 def _link(options: Options) -> AbstractAsyncContextManager[Link]:
     if "port" in options:
-        return serial_link(options["port"], options["baudrate"])
+        return serial_link(options["port"], options.get("baudrate", BAUDRATE))
     return tcp_link(options["host"], options["tcp_port"])
 
 
@@ -194,7 +194,7 @@ PLUGIN = Plugin(
         vol.All(
             {
                 vol.Optional("port"): port,
-                vol.Optional("baudrate", default=115200): baudrate,
+                vol.Optional("baudrate"): baudrate,
                 vol.Optional("host"): host,
                 vol.Optional("tcp_port"): tcp_port,
                 vol.Optional("address", default=1): address,

@@ -109,16 +109,19 @@ class Store:
         self.clock = clock
         self.changed = asyncio.Event()
         self._snapshots: dict[Key, Snapshot] = {}
+        self._early: dict[Key, Snapshot] = {}  # of those that have told something, but no live data yet
 
     def update(self, bus: str, reading: Reading) -> None:
         """Take in what a source was told; readings without an address belong to nobody."""
         if reading.address is None:
             return
         key = (bus, reading.address)
-        if (reading.kind != "live" or reading.withheld) and key not in self._snapshots:
-            return  # only live data that counts makes a device
-        known = self._snapshots.get(key) or Snapshot(bus, reading.address)
-        self._snapshots[key] = known.with_reading(reading, self.clock())
+        known = self._snapshots.get(key) or self._early.pop(key, None) or Snapshot(bus, reading.address)
+        fresh = known.with_reading(reading, self.clock())
+        if key not in self._snapshots and "live" not in fresh.parts:
+            self._early[key] = fresh  # only live data that counts makes a device
+            return
+        self._snapshots[key] = fresh
         self.changed.set()
 
     def present(self, key: Key) -> bool:

@@ -23,6 +23,7 @@ _LOGGER = logging.getLogger(__name__)
 TRACE = 5
 MAX_PENDING = 65536  # bytes; whoever does not read loses the oldest
 SLICE = 512  # bytes that one read gives: what it takes to look through them is not more than some ms on a small machine
+BAUDRATE = 115200
 CONNECT_TIMEOUT = 5.0
 
 
@@ -104,7 +105,7 @@ class Link(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def serial_link(port: str, baudrate: int = 115200) -> AsyncIterator[Link]:
+async def serial_link(port: str, baudrate: int = BAUDRATE) -> AsyncIterator[Link]:
     """A serial port, 8N1, for us alone; ``LinkError`` says why it cannot be opened."""
     link = Link(Path(port).name or port)
     try:
