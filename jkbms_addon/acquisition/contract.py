@@ -5,10 +5,12 @@ its own options and a function that opens a ``Source``. Built-in strategies are 
 only its own bus: whatever goes wrong in its code becomes the problem of that bus.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import voluptuous as vol
@@ -101,6 +103,12 @@ class BusOptions:
 def known() -> list[str]:
     """Names of all strategies that are installed."""
     return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def look_in(folder: Path) -> None:
+    """Plug-ins may also lie in a folder; behind everything else on the path, so that they can replace nothing."""
+    if folder.is_dir() and str(folder) not in sys.path:
+        sys.path.append(str(folder))
 
 
 def load(name: str) -> Plugin:

@@ -45,7 +45,10 @@ class Taken(NamedTuple):
 
 @dataclass(slots=True)
 class _Unit:
-    """What tells one battery from another; ``another`` and ``twin`` say why it is not the one that it answers for."""
+    """What tells one battery from another.
+
+    ``another`` says why it is not the one that it answers for, ``twin`` is the address at which the same one counts.
+    """
 
     first: float  # when it was heard first
     address: int | None = None  # as its settings say it; ``UNSAID`` where they do not
@@ -53,12 +56,13 @@ class _Unit:
     started: float | None = None  # the moment at which its running time was 0
     counters: tuple[object, ...] = ()
     another: str = ""
-    twin: str = ""
+    twin: int | None = None
+    held: tuple[Reading, float] | None = None  # the live reading that waits for the settings, and when it came
 
     @property
     def trouble(self) -> str:
         """Why it does not count."""
-        return self.another or self.twin
+        return self.another or ("" if self.twin is None else TWIN.format(other=self.twin))
 
 
 UNSAID: Final = -1
@@ -105,10 +109,15 @@ class Intake:
                 strange += self._strange(one, verdict, reason)
                 continue
             if self._shown(reading, now):
+                if reading.kind == "live":
+                    self._unit(reading).held = None
                 believed.append(self._stamped(reading, now, latency, valid_for))
+            else:
+                self._unit(reading).held = (self._stamped(reading, now, latency, valid_for), now)
         address = next((one.address for one in readings if one.address is not None), None)
         if address is not None:
             self._count(address, now, strange, latency, expected, valid_for)
+            believed += self._released(address, now)
         return Taken(believed, certain, rejected)
 
     def _judged(self, reading: Reading, now: float) -> tuple[Verdict, str]:
@@ -165,8 +174,19 @@ class Intake:
         self._remember(unit, reading, now)
         if reading.kind == "about":
             self._compare(reading.address, unit)
-        waiting = self._asks and unit.address is None and now - unit.first < PROOF
-        return not (reading.kind == "live" and reading.format == "pb" and waiting)
+        return not (reading.kind == "live" and reading.format == "pb" and self._waits(unit, now))
+
+    def _waits(self, unit: _Unit, now: float) -> bool:
+        return self._asks and unit.address is None and now - unit.first < PROOF
+
+    def _released(self, address: int, now: float) -> list[Reading]:
+        """The live reading that waited, as soon as its settings have told whose it is."""
+        unit = self._units.get(address)
+        if unit is None or unit.held is None or self._waits(unit, now):
+            return []
+        (reading, at), unit.held = unit.held, None
+        left = reading.valid_for - (now - at)
+        return [replace(reading, valid_for=left, withheld=unit.trouble or reading.withheld)] if left > 0 else []
 
     @staticmethod
     def _remember(unit: _Unit, reading: Reading, now: float) -> None:
@@ -191,7 +211,7 @@ class Intake:
     def _compare(self, address: int, unit: _Unit) -> None:
         """One serial number with one clock and one count is one battery, wherever it answers; the first one counts."""
         same = [a for a, known in self._units.items() if a != address and not known.trouble and _same(unit, known)]
-        unit.twin = TWIN.format(other=same[0]) if same else ""
+        unit.twin = same[0] if same else None
 
     def another(self, address: int) -> bool:
         """Whether who answers for an address is another battery."""
@@ -211,6 +231,8 @@ class Intake:
             gate.forget(address)
         self._sensors.forget(address)
         self._units.pop(address, None)
+        for unit in self._units.values():
+            unit.twin = None if unit.twin == address else unit.twin
 
     # --- counting and naming ---------------------------------------------------------------------------
     def stream(self, framer: StreamFramer[Any], now: float) -> int:
@@ -249,7 +271,8 @@ class Intake:
                 troubles[address] = unit.trouble
             elif self.status.bms(address).frozen:
                 troubles[address] = FROZEN
-        for address, bms in self.status.batteries.items():
+        for address in {**self.status.batteries, **troubles}:
+            bms = self.status.bms(address)
             heard = bms.last_frame is not None and bms.last_frame >= self._opened
             if address not in troubles and not heard:
                 continue  # what was wrong before the link was opened anew may still be

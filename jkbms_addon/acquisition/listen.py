@@ -104,6 +104,4 @@ async def opened(options: Options, status: BusStatus) -> AsyncIterator[Listener]
         yield Listener(link, status)
 
 
-PLUGIN = Plugin(
-    schema=vol.Schema({vol.Required("port"): port, vol.Optional("baudrate"): baudrate}), open=opened
-)
+PLUGIN = Plugin(schema=vol.Schema({vol.Required("port"): port, vol.Optional("baudrate"): baudrate}), open=opened)

@@ -2,7 +2,7 @@
 
 Theory of operation. An address *answers* (its last question was answered), is *missed* (it was not, but the store
 still shows the battery) or is *absent*. A round asks everyone who answers for the live page. A missed one is asked
-again at once in spare time, then once a round; an absent one after pauses that grow, short ones where it was known.
+again at once in spare time, then once a second; an absent one after pauses that grow, short ones where it was known.
 Whether a battery is still shown is the store's to say: when it no longer is, the missed one becomes absent, which is
 told once. Whoever answers after an absence is asked for its settings at once, since nothing of it is shown before.
 What is not urgent (settings, device information, a second try, an absent address) is asked in the time left until the
@@ -26,6 +26,7 @@ GAP = 0.12  # seconds of rest after an answer; less gave stale bytes
 SETTINGS_EVERY, ABOUT_EVERY = 60.0, 3600.0
 AGAIN, SOON = 10.0, 1.0  # seconds until a page that was not answered is asked for again, when known and when not
 FIRST_PAUSE, MAX_PAUSE = 1.0, 30.0  # between two tries of a silent address
+BACK_PAUSE = 0.5  # the first for one that was there a moment ago
 KNOWN_PAUSE = 2.5  # the longest for one that was there: what is back must be noticed within five seconds
 LOST_AFTER = 10.0  # seconds, but at least three rounds
 CONFIRMATIONS = 2  # times that a doubtful frame is asked for again at once
@@ -213,10 +214,13 @@ class Schedule:
             return False
         answered, member.answers = member.answers, False
         if self._present(job.address):
-            # the first retry comes right away, in spare time; further ones once a round
-            member.due[LIVE] = now if answered else now + max(self.interval, 1.0)
+            # the first retry comes right away, in spare time; further ones once a second
+            member.due[LIVE] = now if answered else now + FIRST_PAUSE
             return False
         given_up, member.there = member.there, False
+        if given_up:
+            member.pause = BACK_PAUSE
         member.due = {LIVE: now + member.pause}
-        member.pause = min(KNOWN_PAUSE if member.known else MAX_PAUSE, member.pause * 2)
+        longest, growth = (KNOWN_PAUSE, 1.2) if member.known else (MAX_PAUSE, 2.0)
+        member.pause = min(longest, member.pause * growth)
         return given_up

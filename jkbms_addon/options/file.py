@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition.contract import BusOptions, configured
+from jkbms_addon.acquisition.contract import BusOptions, configured, look_in
 from jkbms_addon.commands.rules import LEVELS
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_options, clash, inverter_options
 from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.coming_from import carried_over
 from jkbms_addon.options.migration import MOVES, Move, migrated
-from jkbms_addon.validators import explained, given, named
+from jkbms_addon.validators import explained, given, host_alone
 
 DEFAULT_FILE = Path("/data/options.json")
 SECTIONS = ("log_level", "buses", "mqtt", "writes", "bank", "inverter")
@@ -101,9 +101,7 @@ def _text(value: object) -> str:
 
 def _broker(value: object) -> str:
     name = _text(value).strip()
-    if name and not named(name):
-        raise vol.Invalid("must be the name or the address of the broker")
-    return name
+    return host_alone(name, "the broker", "port") if name else name
 
 
 MQTT = vol.Schema(
@@ -129,6 +127,7 @@ BUS_NAME = re.compile(r"[a-z0-9_]+")
 
 def read(path: Path) -> Options:
     """Options of a file; ``OptionsError`` in one line when there are none in it."""
+    look_in(path.resolve().parent / "plugins")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
