@@ -5,16 +5,17 @@ With it a strategy lives through minutes in milliseconds, and nothing depends on
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from jkbms_addon.acquisition.master import Master
-from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.simulator.far_end import BYTE_TIME
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb import modbus
 
-FOREVER = 1e9
+if TYPE_CHECKING:
+    from jkbms_addon.battery.reading import Reading
 
 
 class PlayedClock:
@@ -99,7 +100,7 @@ class PlayedMaster:
         self.history: list[tuple[float, Reading]] = []
         self.told: list[str] = []
 
-    async def run(self, seconds: float, each: Callable[[], None] = lambda: None) -> None:
+    async def run(self, seconds: float, each: Callable[[], object] = lambda: None) -> None:
         end = self.clock() + seconds
         while self.clock() < end:
             for reading in await self.master.poll():

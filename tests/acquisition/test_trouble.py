@@ -1,4 +1,4 @@
-"""Buses with something wrong on them, lived through on a played link: nothing is shown that is not so, and it is told."""
+"""Buses with something wrong, lived through on a played link: nothing is shown that is not so, and it is told."""
 
 import logging
 
