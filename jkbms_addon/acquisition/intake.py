@@ -66,6 +66,7 @@ class _Unit:
 
 
 UNSAID: Final = -1
+ADDRESSED: Final = "pb"  # the format whose batteries are told apart by the address that they say
 
 
 class Intake:
@@ -174,7 +175,7 @@ class Intake:
         self._remember(unit, reading, now)
         if reading.kind == "about":
             self._compare(reading.address, unit)
-        return not (reading.kind == "live" and reading.format == "pb" and self._waits(unit, now))
+        return not (reading.kind == "live" and reading.format == ADDRESSED and self._waits(unit, now))
 
     def _waits(self, unit: _Unit, now: float) -> bool:
         return self._asks and unit.address is None and now - unit.first < PROOF
@@ -202,7 +203,7 @@ class Intake:
     def _prove(self, reading: Reading, *, believed: bool) -> None:
         """The address inside the settings frame must be the one that it answers for; one word is enough for that."""
         unit, said = self._unit(reading), reading.values.get("device_address")
-        if not isinstance(said, int):
+        if reading.format != ADDRESSED or not isinstance(said, int):
             unit.address = UNSAID
         elif said == reading.address or believed:
             unit.address = said
