@@ -83,7 +83,9 @@ def port(value: object) -> str:
     found = re.fullmatch(r"(\w+://)?([\w.-]+|\[[0-9a-fA-F:]+\])(?::(\d{1,5}))?/?", path, re.ASCII)
     if found and (found[1] or found[3]):
         where = f"host {found[2].strip('[]')} and tcp_port {found[3] or 'NUMBER'}"
-        raise vol.Invalid(f"must name a serial port; for a gateway write {where} instead")
+        raise vol.Invalid(
+            f"must name a serial port, best as /dev/serial/by-id/...; for a gateway write {where} instead"
+        )
     # nothing but a path: pyserial would also take addresses such as loop://
     if not (path.startswith("/") and path.isprintable() and len(path) <= PATH):
         raise vol.Invalid("must name a serial port, best as /dev/serial/by-id/...")

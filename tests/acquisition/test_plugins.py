@@ -1,4 +1,4 @@
-"""Plug-ins of other people: each can hurt only its own bus, and what works gets belief, health and an end for nothing."""
+"""Plug-ins of other people: each can hurt only its own bus; what works gets belief, health and an end for nothing."""
 
 import asyncio
 import json
