@@ -1,6 +1,8 @@
 """Command line: ``python -m jkbms_addon COMMAND``."""
 
 import argparse
+import os
+import signal
 import sys
 from importlib import import_module
 
@@ -43,4 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["run"]:
+        # until the app is there to take leave, nothing was begun; as process 1 nobody else would end it
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     sys.exit(main())

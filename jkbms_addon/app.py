@@ -4,8 +4,6 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +11,13 @@ from typing import Any
 from jkbms_addon import heartbeat
 from jkbms_addon.acquisition.contract import BusOptions
 from jkbms_addon.acquisition.owner import own_bus
-from jkbms_addon.battery.status import BusStatus, Incident
+from jkbms_addon.battery.incidents import Incidents
+from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.audit import Audit
-from jkbms_addon.commands.command import Command
+from jkbms_addon.commands.command import shortened
 from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.inverter.service import InverterService
-from jkbms_addon.kept import JsonFile
 from jkbms_addon.link import stream as link
 from jkbms_addon.mqtt import client
 from jkbms_addon.mqtt.announced import Published
@@ -50,11 +48,15 @@ class App:
         topics = Topics(options.mqtt.base_topic, options.mqtt.discovery_prefix)
         served = {bus.name: bus.addresses for bus in options.buses if bus.plugin}
         self._published = Published(data, topics)
-        self._incidents = JsonFile(data / "incidents.json")
-        self._recall()
+        self._incidents = Incidents(data, self.buses)
         writable = {bus.name: bus.writable for bus in options.buses if bus.plugin}
         writes = options.writes
-        self.commands = CommandQueue(writes.level, self.store, writable, Audit(data), unlocked=writes.unlocked_at_start)
+        self._audit = Audit(data)
+        self.commands = CommandQueue(
+            *(writes.level, self.store, writable, self._audit),
+            unlocked=writes.unlocked_at_start,
+            chemistry=options.inverter.policy.chemistry,
+        )
         asked = frozenset(bus.name for bus in self._running if _asks(bus))
         self.inverter = InverterService(options.bank, options.inverter, self.store, self.buses, asked, data)
         shown = [*bank.devices(self.inverter, sum(map(len, served.values()))), *inverter.devices(self.inverter)]
@@ -65,6 +67,13 @@ class App:
     async def run(self) -> None:
         """Run until cancelled."""
         asyncio.get_running_loop().set_exception_handler(_complaint)
+        self.commands.recall()
+        try:
+            await self._owners()
+        finally:
+            self._audit.stop()
+
+    async def _owners(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             for bus in self._running:
                 tasks.create_task(self._bus(bus))
@@ -74,6 +83,8 @@ class App:
                 tasks.create_task(self._broker())
             tasks.create_task(self._beat())
             tasks.create_task(self._remember())
+            for keep in (self._published.run, self._incidents.run, self.inverter.switch.run):
+                tasks.create_task(self._supervisor("files").run(keep))
             try:
                 await asyncio.Event().wait()
             finally:
@@ -85,26 +96,16 @@ class App:
             heartbeat.write(lambda: self.outbox.health(self.store.clock()))
             await asyncio.sleep(BEAT)
 
-    def _recall(self) -> None:
-        """The worst incidents of earlier runs."""
-        for name, told in self._incidents.load().items():
-            if name in self.buses and isinstance(told, dict):
-                with suppress(KeyError, TypeError, ValueError):
-                    self.buses[name].worst = Incident(str(told["reason"]), float(told["began"]), float(told["seconds"]))
-
     async def _remember(self) -> None:
-        """Keep the worst incident of every bus over restarts."""
-        kept = {name: bus.worst for name, bus in self.buses.items()}
+        """Keep the worst incident of every bus over restarts, and tell of what is there twice."""
         told: set[str] = set()
         while True:
             await asyncio.sleep(REMEMBER)
+            self.commands.expire()
             for text in set(self.store.twins()) - told:
                 told.add(text)
                 _LOGGER.warning("%s; both are shown, use one of them", text)
-            worst = {name: bus.worst for name, bus in self.buses.items()}
-            if worst != kept:
-                kept = worst
-                self._incidents.save({name: asdict(incident) for name, incident in worst.items() if incident})
+            self._incidents.keep()
 
     async def _bus(self, bus: BusOptions) -> None:
         status = self.buses[bus.name]
@@ -139,10 +140,9 @@ class App:
             self.commands.lock(payload, retained=retained)
         elif len(parts) == 4 and parts[0] in self.buses and parts[1] in PLACES:
             bus, address, key, _ = parts
-            key = key[:SHOWN]
-            self.commands.take(Command(bus, PLACES[address], key, payload, f"mqtt {topic[:SHOWN]}"), retained=retained)
+            self.commands.ask(bus, PLACES[address], key, payload, f"mqtt {topic}", retained=retained)
         else:
-            _LOGGER.warning("%.*s: nothing here takes commands", SHOWN, topic)
+            _LOGGER.warning("%s: nothing here takes commands", shortened(topic, SHOWN))
 
     async def _broker(self) -> None:
         supervisor = self._supervisor("mqtt")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from jkbms_addon.clock import MONOTONIC, Clock
 from jkbms_addon.errors import LinkError
+from jkbms_addon.worker import OWN, Worker
 
 _LOGGER = logging.getLogger(__name__)
 FIRST_DELAY = 0.5
@@ -55,7 +56,8 @@ class Supervisor:
             self._said = self._bug_said = ""
 
     async def run(self, owner: Callable[[], Awaitable[None]]) -> None:
-        """Run ``owner`` again and again; only cancellation ends it."""
+        """Run ``owner`` again and again, with a thread of its own for what blocks; only cancellation ends it."""
+        OWN.set(Worker(self._name))
         while True:
             started = self._clock()
             with guarded(self._bug):

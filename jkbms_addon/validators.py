@@ -12,12 +12,13 @@ import voluptuous as vol
 Options = Mapping[str, Any]  # of one bus
 ADDRESSES = range(16)  # of a BMS: its DIP switches
 PATH = 255  # characters of a device's path
+LINE = 300  # characters of what is said of an option
 
 
 def addresses(value: object) -> frozenset[int]:
     """Addresses from text such as ``1-3,7``; every one within 0 to 15."""
     wanted: set[int] = set()
-    for part in plain(str(value)).split(","):
+    for part in usual(str(value)).split(","):
         first, dash, last = (piece.strip() for piece in part.partition("-"))
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise vol.Invalid("must be addresses such as '1-3,7'")
@@ -35,7 +36,7 @@ def _address(digits: str) -> int:
     return number
 
 
-def plain(text: str) -> str:
+def usual(text: str) -> str:
     """A text whose digits are 0 to 9 and none of another alphabet, which look the same."""
     if any(char.isdecimal() and not char.isascii() for char in text):
         raise vol.Invalid(f"must be written with the digits 0 to 9, {unicodedata.normalize('NFKC', text)!r:.60}")
@@ -45,7 +46,7 @@ def plain(text: str) -> str:
 def interval(value: object) -> float:
     """Seconds between round starts, 0 to 3600."""
     if isinstance(value, str):
-        plain(value)
+        usual(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(value, float) and isnan(value)):
         raise vol.Invalid("must be a number of seconds")
     if not 0 <= value <= 3600:
@@ -71,7 +72,7 @@ def pause(value: object) -> float:
 def address(value: object) -> int:
     """Address under which the battery is shown, 0 to 15."""
     if isinstance(value, str):
-        plain(value)
+        usual(value)
     if isinstance(value, bool) or not isinstance(value, int) or value not in ADDRESSES:
         raise vol.Invalid("must be a whole number from 0 to 15")
     return value
@@ -100,7 +101,7 @@ def host(value: object) -> str:
 
 def host_alone(name: str, of: str, port_option: str) -> str:
     """A name or an address; what was typed around it is told apart."""
-    plain(name)
+    usual(name)
     found = re.fullmatch(r"(?:\w+://)?([^/:\s]+|\[[0-9a-fA-F:]+\])(?::(\d{1,5}))?/?", name, re.ASCII)
     if found and found[1] != name:
         beside = f" and {port_option} {found[2]}" if found[2] else ""
@@ -124,7 +125,7 @@ def named(name: str) -> bool:
 def tcp_port(value: object) -> int:
     """TCP port of a gateway, 1 to 65535."""
     if isinstance(value, str):
-        plain(value)
+        usual(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
         raise vol.Invalid("must be a whole number from 1 to 65535")
     return value
@@ -192,6 +193,11 @@ WORDS = {
 def explained(error: vol.Invalid) -> str:
     """Which key and what is wrong with it, in one line; the first of several errors."""
     first = error.errors[0] if isinstance(error, vol.MultipleInvalid) else error
-    where = ".".join(str(part) for part in first.path)
+    where = ".".join(plain(str(part)) for part in first.path)
     message = WORDS.get(first.error_message, first.error_message)
-    return " ".join((f"{where:.60}: {message}" if where else str(message)).split())
+    return plain(" ".join((f"{where:.60}: {message}" if where else str(message)).split()), LINE)
+
+
+def plain(text: str, most: int = 60) -> str:
+    """A text that may hold anything, as it can be shown: what is not printable is escaped, what is long is cut."""
+    return text[:most] if text[:most].isprintable() else repr(text[:most])[1:-1][:most]

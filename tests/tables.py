@@ -15,9 +15,10 @@ from jkbms_addon.acquisition import ttl_line
 from jkbms_addon.acquisition.contract import GROUP, load
 from jkbms_addon.acquisition.diagnosis import REASONS, Reason
 from jkbms_addon.battery.alarms import CAN_ENTRIES, CAN_LEVEL_NAMES, LEGACY, WORD, Alarm, alarm_key, slug
+from jkbms_addon.battery.chemistry import CELLS as CHEMISTRIES
 from jkbms_addon.battery.plausibility import CELL_JUMP, COARSE, CONTRADICTIONS, JUMPS, RESISTANCE_JUMP, Jump
 from jkbms_addon.battery.quantities import ERRORS, PROBLEM, Spec, alarm_spec, specs
-from jkbms_addon.commands.rules import CELL_RANGES, LEVELS, RULES
+from jkbms_addon.commands.rules import LEVELS, RULES
 from jkbms_addon.inverter.options import BANK, INVERTER
 from jkbms_addon.views import bank, battery, inverter
 from jkbms_addon.views.entities import shown_as
@@ -294,7 +295,7 @@ def rules() -> str:
 
 def chemistries() -> str:
     """Cell voltages that make sense for each kind of cell."""
-    rows = ((name, f"{low:g} to {high:g} V") for name, (low, high) in CELL_RANGES.items())
+    rows = ((one.name, f"{one.lowest:g} to {one.highest:g} V") for one in CHEMISTRIES.values())
     return table(("cells", "every voltage of a cell"), rows)
 
 

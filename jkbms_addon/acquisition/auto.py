@@ -1,7 +1,7 @@
 """Strategy *auto*: listens first; a master heard is followed, a bus without one is polled."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import voluptuous as vol
@@ -11,10 +11,9 @@ from jkbms_addon.acquisition.gateway import PATIENCE, SILENT_LISTENING, SILENT_P
 from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.acquisition.master import YIELD, Master
-from jkbms_addon.battery.quantities import Value
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.commands.verify import Change
+from jkbms_addon.commands.deed import Change, Deed
 from jkbms_addon.errors import CommandError
 from jkbms_addon.link.stream import BAUDRATE, Link, serial_link, tcp_link
 from jkbms_addon.validators import ADDRESSES, addresses, baudrate, host, interval, one_link, port, target, tcp_port
@@ -61,11 +60,15 @@ class Auto:
             self._follow()
         return readings
 
-    async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+    async def change(self, deed: Deed) -> Change:
         """As a master; ``CommandError`` while another one rules the bus."""
         if self._master is None:
             raise CommandError("another master rules this bus, or it is not yet known whether there is one")
-        return await self._master.change(address, key, payload, known)
+        return await self._master.change(deed)
+
+    async def due(self, *, begin: bool) -> Sequence[Reading] | None:
+        """As a master."""
+        return await self._master.due(begin=begin) if self._master else None
 
     def _consider_asking(self, listener: Listener, now: float) -> None:
         heard = listener.master_heard

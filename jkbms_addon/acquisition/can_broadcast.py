@@ -136,6 +136,7 @@ class Broadcast:
         """An adapter that starts when it is opened misses its settings; a link may run at another rate."""
         if now - max(self._heard_at, self._reminded) > SILENCE:
             self._reminded = now
+            self._channel.look_at_rate()
             await self._channel.restart()
 
 

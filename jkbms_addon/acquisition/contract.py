@@ -16,10 +16,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import voluptuous as vol
 
 from jkbms_addon.acquisition.intake import Intake
-from jkbms_addon.battery.quantities import Value
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.commands.verify import Change
+from jkbms_addon.commands.deed import Change, Deed
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.supervise import guarded
 from jkbms_addon.validators import ADDRESSES, explained
@@ -41,8 +40,23 @@ class Source(Protocol):
 class Changing(Protocol):
     """A source that can also change settings of its BMSs."""
 
-    async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
-        """Carry one change out and read it back; ``CommandError`` when it cannot be tried."""
+    async def change(self, deed: Deed) -> Change:
+        """Carry one change out and read it back, within two seconds (four through a gateway).
+
+        Before the first byte of a write goes out ``deed.begin`` and ``deed.permit`` must have been asked, in this
+        order. ``CommandError`` when it cannot be tried, ``LinkError`` when the wire is gone.
+        """
+
+
+@runtime_checkable
+class Interleaving(Protocol):
+    """A source that lets others have their turn while one is being changed."""
+
+    async def due(self, *, begin: bool) -> Sequence[Reading] | None:
+        """Ask the next whose round has come, without waiting; None when there is none. ``LinkError`` as ``poll``.
+
+        ``begin`` allows the next round to begin, when it is due.
+        """
 
 
 @runtime_checkable

@@ -11,7 +11,8 @@ from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.battery.quantities import Scalar, Value, specs
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.commands.verify import Change
+from jkbms_addon.battery.store import lasting
+from jkbms_addon.commands.deed import Change, Deed
 from jkbms_addon.errors import CommandError, LinkError
 
 FLOOR: Final = 0.1  # s from one poll to the next, at least
@@ -56,14 +57,14 @@ class Foreign:
             return []
         self.intake.frames()
         checked = replace(reading, values=cleaned(reading.values), withheld="")
-        ends = reading.valid_for if reading.kind == "live" and isfinite(reading.valid_for) else None
+        ends = lasting(reading) if reading.kind == "live" else None
         return self.intake.take((checked,), self.intake.clock(), latency=reading.latency, valid_for=ends).readings
 
-    async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+    async def change(self, deed: Deed) -> Change:
         """As the source; ``CommandError`` when it only reads."""
         if not isinstance(self._source, Changing):
             raise CommandError("this strategy cannot change settings")
-        return await self._source.change(address, key, payload, known)
+        return await self._source.change(deed)
 
 
 def cleaned(values: Mapping[str, object]) -> dict[str, Value]:

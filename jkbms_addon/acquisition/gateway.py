@@ -1,20 +1,19 @@
 """Strategy *gateway*: the behaviours of master and listen through an RS485-to-TCP gateway."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition.contract import Changing, Options, Plugin, Source
+from jkbms_addon.acquisition.contract import Changing, Interleaving, Options, Plugin, Source
 from jkbms_addon.acquisition.diagnosis import REASONS
 from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.acquisition.master import Master
-from jkbms_addon.battery.quantities import Value
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.commands.verify import Change
+from jkbms_addon.commands.deed import Change, Deed
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.link.stream import Link, tcp_link
 from jkbms_addon.validators import ADDRESSES, addresses, host, interval, tcp_port
@@ -67,11 +66,15 @@ class Watched:
     def _quiet(self, now: float, missed: float | None) -> float:
         return now - max(self._since, missed or 0.0)
 
-    async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+    async def change(self, deed: Deed) -> Change:
         """As the source; ``CommandError`` when it only listens."""
         if not isinstance(self._source, Changing):
             raise CommandError("this bus is only listened to")
-        return await self._source.change(address, key, payload, known)
+        return await self._source.change(deed)
+
+    async def due(self, *, begin: bool) -> Sequence[Reading] | None:
+        """As the source."""
+        return await self._source.due(begin=begin) if isinstance(self._source, Interleaving) else None
 
 
 @asynccontextmanager

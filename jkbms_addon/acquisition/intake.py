@@ -14,17 +14,15 @@ well. Promised: nothing leaves without an end, and every frame is counted once, 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from jkbms_addon.battery.plausibility import BELIEFS, FOREIGN, Gate, Verdict
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BmsStatus, BusStatus, Life
+from jkbms_addon.battery.store import lasting
 from jkbms_addon.wire.framing import StreamFramer
 
 _LOGGER = logging.getLogger(__name__)
-# seconds for which each kind of message holds while nothing newer comes; live data of a source that does not say it
-EXPIRY: Final[Mapping[str, float]] = {"live": 30.0, "settings": 180.0, "about": 86400.0}
 PROOF: Final = 5.0  # s that a new address of a source that asks may take to tell its settings
 SAME: Final = 5.0  # s by which two looks at one running clock may differ
 STEP: Final = 256 * 60.0  # s; the first generation up to firmware 10 counts in steps of so many
@@ -157,11 +155,8 @@ class Intake:
 
     def _stamped(self, reading: Reading, now: float, latency: float | None, valid_for: float | None) -> Reading:
         """With an end, and with the reason why it does not count."""
-        ends = valid_for if valid_for is not None and reading.kind == "live" else reading.valid_for
-        if not (isfinite(ends) and ends > 0):
-            ends = EXPIRY.get(reading.kind, EXPIRY["live"])
-        withheld = self._withheld(reading, now)
-        return replace(reading, latency=latency, valid_for=ends, withheld=withheld)
+        ends = valid_for if valid_for is not None and reading.kind == "live" else lasting(reading)
+        return replace(reading, latency=latency, valid_for=ends, withheld=self._withheld(reading, now))
 
     # --- who, and whether it lives ---------------------------------------------------------------------
     def _unit(self, reading: Reading) -> _Unit:

@@ -1,7 +1,8 @@
 """Strategy *master*: we ask the BMSs on an RS485 port, one at a time."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import voluptuous as vol
@@ -10,22 +11,21 @@ from jkbms_addon.acquisition.contract import Options, Plugin
 from jkbms_addon.acquisition.diagnosis import ENOUGH, Diagnosis
 from jkbms_addon.acquisition.intake import Intake, Taken
 from jkbms_addon.acquisition.receiver import Heard, Receiver
-from jkbms_addon.acquisition.schedule import GAP, PAGE_TIMEOUT, Job, Schedule
-from jkbms_addon.battery.quantities import Value
+from jkbms_addon.acquisition.schedule import GAP, Job, Schedule
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.commands.verify import Change, change
-from jkbms_addon.errors import CommandError
+from jkbms_addon.commands.deed import Change, Deed
+from jkbms_addon.commands.verify import Page, change
+from jkbms_addon.errors import CommandError, FrameError
 from jkbms_addon.link.stream import BAUDRATE, Link, serial_link
 from jkbms_addon.validators import addresses, baudrate, interval, port
-from jkbms_addon.wire.pb.frames import REGISTERS, SIZE, Attributed, Frame, Short, masked
+from jkbms_addon.wire.pb.frames import REGISTERS, SIZE, Attributed, Short
 from jkbms_addon.wire.pb.modbus import LIVE, Message, page_request, parse
 from jkbms_addon.wire.pb.registers import WRITABLE
 
 _LOGGER = logging.getLogger(__name__)
 HOLD, HOLD_TCP = 0.1, 0.3  # seconds that a frame waits for its acknowledgement
 YIELD = 60.0  # seconds of silence of another master after which we ask again
-TRIES = 5  # questions for a page that is needed now
 IDLE = 1.0  # longest sleep of one poll
 CLEAN = 1.0  # seconds of silence after which no answer to an earlier question can still be under way
 BREATH = 0.03  # seconds without a byte that end a message that is just arriving
@@ -67,7 +67,7 @@ class Master:
         self._late: list[Reading] = []  # answers that came after their time
         self._expecting_echo: tuple[int, int] | None = None  # address and register of our own question
         self.missed: float | None = None  # since when those who were there do not answer; None while somebody does
-        self._read: Frame | None = None  # the frame that was believed last, for read-modify-write
+        self._frames: deque[Attributed] = deque(maxlen=4)  # what came since the last question
 
     def yielding(self, now: float) -> bool:
         """Whether another master is on this bus, so that we must not send."""
@@ -102,6 +102,8 @@ class Master:
         now = self._clock()
         heard: list[Heard] = []
         for one in self.receiver.hear(data, now):
+            if isinstance(one, Attributed):
+                self._frames.append(one)
             if isinstance(one, Short) and one.message.kind in ("request", "write", "read"):
                 self._question(one, now)
             if isinstance(one, Attributed) and self._belated(one, job):
@@ -151,11 +153,27 @@ class Master:
         return max(self.receiver.last_byte, self._last_question)
 
     async def _ask(self, job: Job) -> Sequence[Reading]:
+        found = await self._put(job)
+        if found is None:
+            return []
+        answer, asked, now, junk = found
+        if answer is None:
+            return self._unanswered(job, now, junk + self.receiver.framer.unfinished)
+        if isinstance(answer, Attributed) and answer.address is None:
+            return self._unproved(job, now, answer)
+        self.missed = None
+        if isinstance(answer, Short):
+            return self._damaged(job, now, answer, junk)
+        return self._taken(job, answer, now, now - asked).readings
+
+    async def _put(self, job: Job) -> tuple[Heard | None, float, float, int] | None:
+        """Put one question: its answer, when it was asked and answered, bytes of junk; None where nobody may ask."""
         await self._ready()
         asked = self._clock()
         if self.yielding(asked):
-            return []
+            return None
         self.receiver.framer.clear()
+        self._frames.clear()
         # without an acknowledgement an answer is only believed when no other can be under way
         if self._clean:
             self.receiver.attribution.requested(job.address, job.register, asked)
@@ -166,20 +184,11 @@ class Master:
         answer = await self._answer(job, asked)
         now = self._clock()
         self._quiet_from, self._expecting_echo = now + GAP, None
-        junk = self._status.junk - junk
-        self._clean = False
-        if answer is None:
-            return self._unanswered(job, now, junk + self.receiver.framer.unfinished)
-        if isinstance(answer, Attributed) and answer.address is None:
-            return self._unproved(job, now, answer)
-        self._clean, self.missed = True, None
-        if isinstance(answer, Short):
-            return self._damaged(job, now, answer, junk)
-        self._bare = answer.by != "ack"
-        self._asked.pop((job.address, job.register), None)
-        taken = self._taken(job, answer, now, now - asked)
-        self._read = masked(answer.frame) if taken.readings else None
-        return taken.readings
+        self._clean = isinstance(answer, Short) or (answer is not None and answer.address is not None)
+        if isinstance(answer, Attributed) and answer.address is not None:
+            self._bare = answer.by != "ack"
+            self._asked.pop((job.address, job.register), None)
+        return answer, asked, now, self._status.junk - junk
 
     def _taken(self, job: Job, heard: Attributed, now: float, latency: float | None) -> Taken:
         """What an answer tells, believed and stamped; who another battery answers for is hardly asked any more."""
@@ -194,21 +203,32 @@ class Master:
             _LOGGER.info("%s: BMS %d answers", self._status.name, job.address)
         return taken
 
-    async def read_page(self, address: int, register: int) -> tuple[Frame, Reading]:
-        """A page as it is now, believed; ``CommandError`` when the BMS does not answer well."""
-        timeout = max(PAGE_TIMEOUT * self._patience, self.schedule.first_byte)
-        job = Job(address, register, timeout, timeout)
-        for _ in range(TRIES):
-            if self.yielding(self._clock()):
-                raise CommandError("another master is on this bus")
-            readings = await self._ask(job)
-            self.schedule.dismiss()
-            for reading in readings:
-                assert self._read is not None
-                return self._read, reading
-        raise CommandError(f"BMS {address} does not answer")
+    async def due(self, *, begin: bool) -> Sequence[Reading] | None:
+        """Ask the next whose round has come; None when there is none."""
+        now = self._clock()
+        job = None if self.yielding(now) else self.schedule.next_live(now, begin=begin)
+        return None if job is None else await self._ask(job)
 
-    async def exchange(self, request: bytes, pause: float) -> int | None:
+    async def read_page(self, address: int, register: int, seconds: float) -> Sequence[Page]:
+        """Ask once for a page; every answer that comes, several when several units have this address."""
+        found = await self._put(Job(address, register, seconds, seconds))
+        if found is None:
+            raise CommandError("another master is on this bus")
+        answer = found[0]
+        if not isinstance(answer, Attributed) or answer.address is None:
+            return []
+        # a second unit speaks when the first has ended
+        await self._listen(self._quiet_from - self._clock())
+        others = [one for one in self._frames if one is not answer and one.address == address]
+        pages: list[Page] = []
+        for one in (answer, *(other for other in others if REGISTERS.get(other.frame.type) == register)):
+            try:
+                pages.append((one.frame, one.reading()))
+            except FrameError as error:
+                _LOGGER.debug("%s: skipped: %s", self._status.name, error)
+        return pages
+
+    async def send(self, request: bytes, seconds: float, pause: float) -> int | None:
         """Send a write; 0 when it is acknowledged, the code of an exception, None without an answer."""
         await self._listen(self._quiet_from - self._clock())
         if self.yielding(self._clock()):
@@ -219,7 +239,7 @@ class Master:
         self._expecting_echo = (sent.address, sent.register)
         self._last_question = self._clock()
         self._link.write(request)
-        answer, limit = None, self._clock() + PAGE_TIMEOUT * self._patience
+        answer, limit = None, self._clock() + seconds
         while answer is None and (left := limit - self._clock()) > 0:
             answer = next(
                 (
@@ -232,9 +252,9 @@ class Master:
         self._quiet_from, self._expecting_echo, self._clean = self._clock() + pause, None, answer is not None
         return answer
 
-    async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+    async def change(self, deed: Deed) -> Change:
         """Change one setting; what goes wrong is in the result."""
-        return await change(self, address, key, payload, known)
+        return await change(self, deed, self._patience)
 
     def _damaged(self, job: Job, now: float, answer: Short, junk: int) -> Sequence[Reading]:
         """The BMS refused, or acknowledged a frame that did not arrive whole: it is there, so ask again."""

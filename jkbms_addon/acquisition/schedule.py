@@ -112,6 +112,19 @@ class Schedule:
             return self.next(now)
         return self._pause(now)
 
+    def next_live(self, now: float, *, begin: bool) -> Job | None:
+        """The next question of a round, for when something else takes its time in between; None without one.
+
+        ``begin`` allows the next round to begin, when it is due.
+        """
+        confirm = self._confirm
+        if confirm and confirm.register == LIVE:
+            self._confirm = None
+            return confirm
+        if begin and not self._sweep and not self._round and self._anybody() and now >= self._next_round:
+            self._begin(now)
+        return self._job(self._round.pop(0), LIVE) if self._round else None
+
     def _urgent(self) -> Job | None:
         """What does not wait for spare time."""
         job, self._confirm = self._confirm, None
@@ -200,10 +213,6 @@ class Schedule:
         self._round = [one for one in self._round if one != address]
         if self._confirm and self._confirm.address == address:
             self._confirm = None
-
-    def dismiss(self) -> None:
-        """Whoever asked has asked again by itself: no confirmation is due."""
-        self._confirm = None
 
     def failed(self, job: Job, now: float) -> bool:
         """No answer came; whether this BMS is given up as absent just now."""

@@ -5,7 +5,7 @@ question. A BMS that stays silent is asked twice more, then activated, since it 
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import voluptuous as vol
@@ -15,12 +15,11 @@ from jkbms_addon.acquisition.gateway import MISSED_POLLING, SILENT_POLLING, Watc
 from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.acquisition.ttl_line import REASONS, SILENCE, Line
 from jkbms_addon.battery.plausibility import contradiction
-from jkbms_addon.battery.quantities import Value
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.commands.verify import Change
-from jkbms_addon.commands.verify_ttl import REST, change
-from jkbms_addon.errors import CommandError, FrameError
+from jkbms_addon.commands.deed import Change, Deed
+from jkbms_addon.commands.verify_ttl import change
+from jkbms_addon.errors import FrameError
 from jkbms_addon.link.stream import BAUDRATE, Link, serial_link, tcp_link
 from jkbms_addon.validators import address, baudrate, host, one_link, pause, port, target, tcp_port
 from jkbms_addon.wire.ttl.frames import ACTIVATE, READ_ALL, Frame, readings, starting
@@ -31,9 +30,9 @@ IDLE = 1.0  # longest sleep of one poll, in s
 TIMEOUT = 0.3  # seconds for a whole reply; it takes 28 ms
 TRIES, RETRY = 3, 0.15  # questions of one round, seconds between them
 WAKING = 0.1  # seconds from the activation to the next question
+REST = 0.1  # seconds between two messages, as the vendor asks for
 PACE = 0.5  # seconds from a question that was answered to the next, at least
 CONFIRMATIONS = 2  # times that a doubtful frame is asked for again
-QUESTIONS = 6  # for a table that is needed now: a whole round with activation, and a confirmation
 RETURN = 5.0  # longest time in s until a silent BMS is asked again
 MISSES, LOST_AFTER = 5, 10.0  # rounds without answer, but at least so many seconds, that make a BMS absent
 START_UP = 20.0  # seconds; charge and cycles are 0 in the first 16 after a start
@@ -88,18 +87,39 @@ class Ttl:
         self._unanswered(self._clock())
         return []
 
-    async def read_table(self) -> tuple[Reading, ...]:
-        """What the BMS says now, its settings believed; ``CommandError`` when it does not answer well."""
-        for _ in range(QUESTIONS):
-            await self.line.rest(REST)
-            found = await self._ask()
-            if any(reading.kind == "settings" for reading in found):
-                return tuple(found)
-        raise CommandError(f"BMS {self.address} does not answer")
+    async def read_table(self, seconds: float) -> Sequence[Reading]:
+        """Ask once for everything; empty when nothing comes, or nothing that makes sense."""
+        await self.line.rest(REST)
+        self.line.ask(READ_ALL)
+        limit = self._clock() + seconds
+        while (left := limit - self._clock()) > 0:
+            for frame in await self.line.read(left):
+                if frame.kind == "table":
+                    try:
+                        return self._decoded(frame, self._clock())
+                    except FrameError as error:
+                        _LOGGER.debug("%s: skipped: %s", self._status.name, error)
+                        return []
+        return []
 
-    async def change(self, address: int, key: str, payload: str, known: Mapping[str, Value]) -> Change:
+    async def send(self, message: bytes, pause: float, tag: int | None = None) -> bool:
+        """Send, and rest for ``pause`` seconds, or as long as the answer about ``tag`` takes; whether that came."""
+        await self.line.rest(REST if tag is None else 0.0)
+        self.line.ask(message)
+        limit = self._clock() + pause
+        while (left := limit - self._clock()) > 0:
+            if any(
+                tag is not None and (frame.kind, frame.tag) == ("written", tag) for frame in await self.line.read(left)
+            ):
+                return True
+        return False
+
+    async def change(self, deed: Deed) -> Change:
         """Change one setting; what goes wrong is in the result."""
-        return await change(self, address, key, payload, known)
+        try:
+            return await change(self, deed)
+        finally:
+            self._due = max(self._due, self._clock() + REST)
 
     # --- no answer -----------------------------------------------------------------------------------
     def _unanswered(self, now: float) -> None:

@@ -7,13 +7,23 @@ own: what has not expired stays, whatever else was lost meanwhile. A battery is 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from types import MappingProxyType
+from typing import Final
 
 from jkbms_addon.battery.quantities import Pack, Value, specs
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.clock import MONOTONIC
 
 Key = tuple[str, int]  # bus, address
+# seconds for which each kind of message holds while nothing newer comes, where its source does not say it
+EXPIRY: Final[Mapping[str, float]] = {"live": 30.0, "settings": 180.0, "about": 86400.0}
+
+
+def lasting(reading: Reading) -> float:
+    """Seconds for which a reading holds: always an end, and always one that lies ahead."""
+    ends = reading.valid_for
+    return ends if isfinite(ends) and ends > 0 else EXPIRY.get(reading.kind, EXPIRY["live"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class Snapshot:
         if reading.withheld:
             return self if self.withheld == reading.withheld else replace(self, withheld=reading.withheld)
         live = reading.kind == "live"
-        part = Part(reading.values, now, now + reading.valid_for)
+        part = Part(reading.values, now, now + lasting(reading))
         return replace(
             self,
             format=reading.format or self.format,

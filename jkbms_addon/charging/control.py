@@ -15,7 +15,7 @@ from jkbms_addon.charging.cadence import Cadence
 from jkbms_addon.charging.decide import Limiter
 from jkbms_addon.charging.decision import Targets
 from jkbms_addon.charging.setpoints import Policy
-from jkbms_addon.kept import JsonFile
+from jkbms_addon.charging.switch import Switch
 
 _LOGGER = logging.getLogger(__name__)
 DEADMAN = 3.0  # s
@@ -32,14 +32,13 @@ class Control:
         *,
         expected: int = 0,
         policy: Policy | None = None,
-        kept: JsonFile | None = None,
+        switch: Switch | None = None,
         told: Callable[[], None] = lambda: None,
     ) -> None:
-        self._members, self._told, self._kept = members, told, kept
-        self.clock = clock
+        self._members, self._told = members, told
+        self.clock, self.switch = clock, switch or Switch()
         self._bank = BatteryBank(expected)
         self._limiter = Limiter(policy) if policy else None
-        self.enabled = kept is None or kept.load().get("enabled") is not False
         self.state = BankState()
         self.count = 0
         self._targets: Targets | None = None
@@ -77,17 +76,18 @@ class Control:
         if self._fed > -inf and (self.hangs(now) or (self._targets and self._targets.expired(now))):
             return "no decision for 3 s: the program stood still"
         if not self.enabled:
-            return "switched off"
+            return self.switch.why_off
         absent = "; ".join(one.text for one in self.state.excluded)
         return f"no battery is heard: {absent}" if absent else "waiting for the first complete data of a battery"
 
+    @property
+    def enabled(self) -> bool:
+        """Whether the inverter may be told something."""
+        return self.switch.on
+
     def enable(self, *, on: bool) -> None:
         """Let the inverter be told something, or stop it with zero limits; kept over restarts."""
-        if on != self.enabled:
-            _LOGGER.info("inverter: switched %s", "on" if on else "off")
-        self.enabled = on
-        if self._kept:
-            self._kept.save({"enabled": on})
+        self.switch.turn(on=on)
 
     def _tell_absence(self) -> None:
         """One line when a battery leaves the bank, and one when it is back."""

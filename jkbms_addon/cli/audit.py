@@ -5,7 +5,9 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from jkbms_addon.commands.audit import read
+from jkbms_addon.commands.audit import BEGUN, read
+
+UNFINISHED = "begun, outcome unknown"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +32,8 @@ def line(record: dict[str, object]) -> str:
     reason = f" ({record['reason']})" if record.get("reason") else ""
     change = f"{_known(record.get('from'))} -> {record.get('to')}, now {_known(record.get('now'))}"
     what = f"{record.get('bms')}  {record.get('key')}: {change}"
-    return f"{when}  {what}: {record.get('outcome')}{reason}  [{record.get('source')}]"
+    outcome = UNFINISHED if record.get("outcome") == BEGUN else record.get("outcome")
+    return f"{when}  {what}: {outcome}{reason}  [{record.get('source')}]"
 
 
 def _known(value: object) -> object:

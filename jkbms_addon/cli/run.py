@@ -3,11 +3,17 @@
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import sys
+import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Final
 
 from jkbms_addon import __version__
 from jkbms_addon.app import App
@@ -17,6 +23,8 @@ _LOGGER = logging.getLogger(__name__)
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 LOG = Path("/dev/shm/jkbms.log")  # noqa: S108 - in memory
 LOG_SIZE = 200_000  # bytes
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+FAREWELL: Final = 4.5  # s for all owners together; then the process ends, whatever hangs
 LEVELS = {
     "trace": 5,
     "debug": logging.DEBUG,
@@ -61,12 +69,26 @@ def remember_log() -> None:
 
 async def until_signal(app: App) -> None:
     """Run the app until the process is asked to stop."""
-    loop = asyncio.get_running_loop()
-    main = asyncio.current_task()
+    loop, main = asyncio.get_running_loop(), asyncio.current_task()
     assert main is not None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, main.cancel)
+    # a thread of its own waits for the signals, as the loop may hang; threads that are started later inherit this
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    stop = partial(loop.call_soon_threadsafe, main.cancel)
+    threading.Thread(target=_wait_for_signal, args=(stop,), name="signals", daemon=True).start()
     try:
         await app.run()
     except asyncio.CancelledError:
         _LOGGER.debug("asked to stop")
+
+
+def _wait_for_signal(stop: Callable[[], object]) -> None:
+    """End the program when it is asked to, in good order if that is possible in time."""
+    signal.sigwait(SIGNALS)
+    with suppress(RuntimeError):  # the loop has ended already
+        stop()
+    time.sleep(FAREWELL)
+    # what hangs may hold the log, too
+    said = threading.Thread(target=_LOGGER.warning, args=("something hangs; ending without it",), daemon=True)
+    said.start()
+    said.join(0.2)
+    os._exit(0)

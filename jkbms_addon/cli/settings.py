@@ -5,6 +5,8 @@ import asyncio
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -15,8 +17,8 @@ from jkbms_addon.cli.visit import Visit, chosen, visiting
 from jkbms_addon.commands import backup
 from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.backup import Backup
-from jkbms_addon.commands.command import Command, Outcome
-from jkbms_addon.commands.plan import NAMED, Step, differences, forbidden, left_out, ordered, payload, settings_of
+from jkbms_addon.commands.command import DONE, Outcome
+from jkbms_addon.commands.plan import NAMED, Step, differences, forbidden, left_out, ordered, settings_of
 from jkbms_addon.commands.rules import shown
 from jkbms_addon.errors import CommandError, OptionsError
 from jkbms_addon.options.file import DEFAULT_FILE, read
@@ -51,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _address(text: str) -> int:
-    if not text.isdecimal() or int(text) not in ADDRESSES:
+    if not re.fullmatch(r"\d{1,2}", text, re.ASCII) or int(text) not in ADDRESSES:
         raise argparse.ArgumentTypeError(f"{text!r} is no address from 0 to 15")
     return int(text)
 
@@ -59,7 +61,7 @@ def _address(text: str) -> int:
 def _addresses(text: str) -> list[int]:
     wanted: set[int] = set()
     for part in text.split(","):
-        found = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        found = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", part, re.ASCII)
         if not found or not (span := range(int(found[1]), int(found[2] or found[1]) + 1)) or span[-1] > max(ADDRESSES):
             raise argparse.ArgumentTypeError(f"{text!r} must be addresses from 0 to 15 such as 2-6 or 1,3")
         wanted.update(span)
@@ -80,41 +82,53 @@ def run(args: argparse.Namespace) -> int:
     bus = chosen(options, args.bus)
     if args.action == "apply" and options.writes.problem:
         raise OptionsError(options.writes.problem)
-    level = options.writes.level
+    task = Task(bus, options.writes.level, Audit(args.options.resolve().parent), options.inverter.policy.chemistry)
     try:
-        return asyncio.run(_carried_out(args, bus, level))
+        return asyncio.run(_carried_out(args, task))
     except CommandError as error:
         print(f"jkbms_addon: {error}" + ("\nnothing was written" if args.action == "apply" else ""), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        task.audit.stop()
 
 
-async def _carried_out(args: argparse.Namespace, bus: BusOptions, level: str) -> int:
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The bus to work on, what may be changed there, and where that is written down: where the app does."""
+
+    bus: BusOptions
+    level: str
+    audit: Audit
+    chemistry: str | None
+
+    def visiting(self, addresses: Iterable[int]) -> AbstractAsyncContextManager[Visit]:
+        """The bus, open for these addresses."""
+        return visiting(self.bus, addresses, self.level, self.audit, self.chemistry)
+
+    @property
+    def writable(self) -> frozenset[str]:
+        """Settings that can be changed on it."""
+        return self.bus.writable
+
+
+async def _carried_out(args: argparse.Namespace, task: Task) -> int:
     if args.action == "save":
-        return await _save(args, bus)
+        return await _save(args, task)
     saved = _read(args.file) if args.file else None
     if args.action == "diff":
-        return await _diff(args, bus, saved)
-    return await _apply(args, bus, saved, level)
-
-
-def _audit(args: argparse.Namespace) -> Audit:
-    """Beside the options, where the app keeps it, too."""
-    return Audit(args.options.resolve().parent)
-
-
-def _writable(bus: BusOptions) -> frozenset[str]:
-    return bus.writable
+        return await _diff(args, task, saved)
+    return await _apply(args, task, saved)
 
 
 # --- save ----------------------------------------------------------------------------------------------
-async def _save(args: argparse.Namespace, bus: BusOptions) -> int:
+async def _save(args: argparse.Namespace, task: Task) -> int:
     if args.file.exists():
         raise OptionsError(f"{args.file} exists already; a backup is never overwritten")
-    async with visiting(bus, [args.address], _audit(args)) as visit:
+    async with task.visiting([args.address]) as visit:
         values = (await visit.values([args.address]))[args.address]
-    one = Backup(settings_of(values, _writable(bus)), backup.identity(values))
+    one = Backup(settings_of(values, task.writable), backup.identity(values))
     try:
         with args.file.open("x", encoding="utf-8") as file:
             file.write(backup.written(one, datetime.now().astimezone()))
@@ -134,11 +148,11 @@ def _read(path: Path) -> Backup:
 
 
 # --- diff ----------------------------------------------------------------------------------------------
-async def _diff(args: argparse.Namespace, bus: BusOptions, saved: Backup | None) -> int:
+async def _diff(args: argparse.Namespace, task: Task, saved: Backup | None) -> int:
     addresses = [args.address] if saved else [args.address, args.other]
-    async with visiting(bus, addresses, _audit(args)) as visit:
+    async with task.visiting(addresses) as visit:
         values = await visit.values(addresses)
-    other = saved.settings if saved else settings_of(values[args.other], _writable(bus))
+    other = saved.settings if saved else settings_of(values[args.other], task.writable)
     steps = differences(values[args.address], other)
     if not steps:
         print("nothing differs")
@@ -162,30 +176,32 @@ def _bare(value: Value) -> str:
 
 
 # --- apply ---------------------------------------------------------------------------------------------
-async def _apply(args: argparse.Namespace, bus: BusOptions, saved: Backup | None, level: str) -> int:
+async def _apply(args: argparse.Namespace, task: Task, saved: Backup | None) -> int:
     targets = args.to or [args.address]
-    async with visiting(bus, {args.address, *targets}, _audit(args)) as visit:
+    async with task.visiting({args.address, *targets}) as visit:
         values = await visit.values(targets if saved else [args.address, *targets])
         if saved is None:
             source = values[args.address]
-            saved = Backup(settings_of(source, _writable(bus)), backup.identity(source))
-        if alien := saved.settings.keys() - _writable(bus):
-            raise CommandError(f"{', '.join(sorted(alien))} cannot be changed on bus {bus.name}")
-        plans = {target: _plan(target, values[target], saved, args.include) for target in targets}
+            saved = Backup(settings_of(source, task.writable), backup.identity(source))
+        if alien := saved.settings.keys() - task.writable:
+            raise CommandError(f"{', '.join(sorted(alien))} cannot be changed on bus {task.bus.name}")
+        plans = {target: _plan(target, values[target], saved, args.include, task.chemistry) for target in targets}
         for target, plan in plans.items():
             _announce(target, values[target], plan)
-        refused = sorted({key for plan in plans.values() for key in forbidden(plan, level)})
-        told = f"writes.level {level} does not allow {', '.join(refused)}" if refused else ""
+        refused = sorted({key for plan in plans.values() for key in forbidden(plan, task.level)})
+        told = f"writes.level {task.level} does not allow {', '.join(refused)}" if refused else ""
         if args.dry_run:
             print(told or "nothing was written (--dry-run)", file=sys.stderr if told else sys.stdout)
             return 0
         if told:
             raise CommandError(told)
         origin = f"settings apply {args.file}" if args.file else f"settings apply from BMS {args.address}"
-        return await _write(bus.name, visit, plans, values, origin)
+        return await _write(visit, plans, origin)
 
 
-def _plan(target: int, values: Mapping[str, Value], saved: Backup, include: Iterable[str]) -> list[Step]:
+def _plan(
+    target: int, values: Mapping[str, Value], saved: Backup, include: Iterable[str], chemistry: str | None
+) -> list[Step]:
     """The ordered changes of one BMS; ``CommandError`` when there is no order, or the cells are of another kind."""
     cells, own = saved.identity.get("battery_type"), values.get("battery_type")
     if cells and own and cells != own:
@@ -195,7 +211,7 @@ def _plan(target: int, values: Mapping[str, Value], saved: Backup, include: Iter
     for key in named:
         print(f"BMS {target}: {key} differs and is left as it is; name it with --include", file=sys.stderr)
     try:
-        return ordered(values, [step for step in steps if step.key not in named])
+        return ordered(values, [step for step in steps if step.key not in named], chemistry)
     except CommandError as error:
         raise CommandError(f"BMS {target}: {error}") from error
 
@@ -207,16 +223,15 @@ def _announce(target: int, values: Mapping[str, Value], plan: list[Step]) -> Non
         print(f"  {number}. {step}")
 
 
-async def _write(bus: str, visit: Visit, plans: Plans, values: Mapping[int, Mapping[str, Value]], origin: str) -> int:
+async def _write(visit: Visit, plans: Plans, origin: str) -> int:
     """Write step by step; after the first that fails nothing more, and what was reached is told."""
     outcomes: dict[tuple[int, str], Outcome] = {}
     for target, plan in plans.items():
         for step in plan:
-            command = Command(bus, target, step.key, payload(step.wanted), origin)
-            outcome = outcomes[target, step.key] = await visit.change(command, values[target])
+            outcome = outcomes[target, step.key] = await visit.change(target, step.key, step.wanted, origin)
             reason = f": {outcome.reason}" if outcome.reason else ""
             print(f"BMS {target}: {step}: {outcome.result.replace('_', ' ')}{reason}", flush=True)
-            if outcome.result not in ("applied", "unchanged"):
+            if outcome.result not in DONE:
                 print("stopped; as it is now:")
                 print("\n".join(state(plans, outcomes)))
                 return 1

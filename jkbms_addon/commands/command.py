@@ -1,20 +1,62 @@
-"""A wish to change a setting of a battery, and what became of it."""
+"""A wish to change a setting of a battery, parsed once where it arrives, and what became of it. Pure."""
 
+import re
 import time
-from dataclasses import asdict, dataclass, field
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
-from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.quantities import Pack, Scalar, Value, specs
+from jkbms_addon.errors import CommandError
+
+LONGEST: Final = 64  # characters of a payload; more is refused, never cut
+SHOWN: Final = 40  # characters of a foreign text that are shown
+SOURCE: Final = 120  # the same of where a command came from
+KEPT: Final = 64  # outcomes
+_NUMBER: Final = re.compile(r"[+-]?(\d{1,12}(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)
+_FLAGS: Final = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells a battery from the one that may be put in its place; None where it is not known."""
+
+    serial_number: str | None = None
+    cell_count: float | None = None
+
+    def replaced(self, now: "Identity") -> str:
+        """How the battery of now differs, in words; empty when nothing known differs."""
+        for name, before, after in (
+            ("serial number", self.serial_number, now.serial_number),
+            ("cell count", self.cell_count, now.cell_count),
+        ):
+            if before is not None and after is not None and before != after:
+                return f"{name} {after} instead of {before}"
+        return ""
+
+
+def identity_of(values: Mapping[str, Value]) -> Identity:
+    """Who a battery says that it is."""
+    pack = Pack.model_construct(None, **values)
+    return Identity(pack.serial_number, pack.cell_count)
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What somebody wants a BMS to be set to; ``payload`` is the text as it came."""
+    """What somebody wants a BMS to be set to.
+
+    ``at`` is when it was asked for, in s of the store's clock, ``battery`` who was at the address then. ``value`` of
+    a command that could not be parsed is its text, shortened, for the eyes of whoever looks into it.
+    """
 
     bus: str
     address: int
     key: str
-    payload: str
+    value: Scalar
+    at: float
     source: str = ""
+    battery: Identity = Identity()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +64,7 @@ class Outcome:
     """What became of a command. ``before`` and ``after`` are what the BMS said, None when it was not asked."""
 
     command: Command
-    result: str  # applied, unchanged, refused, not_taken, failed
+    result: str  # one of RESULTS
     reason: str = ""
     before: Value = None
     after: Value = None
@@ -30,18 +72,67 @@ class Outcome:
 
     def record(self) -> dict[str, object]:
         """One line of the audit."""
-        told = asdict(self.command)
+        command = self.command
         return {
             "time": round(self.at, 3),
-            "bms": f"{told['bus']}/{told['address']}",
-            "key": told["key"],
+            "bms": f"{command.bus}/{command.address}",
+            "key": shortened(command.key, LONGEST),
             "from": self.before,
-            "to": told["payload"],
+            "to": spelt(command.value),
             "now": self.after,
-            "source": told["source"],
+            "source": shortened(command.source, SOURCE),
             "outcome": self.result,
             "reason": self.reason,
         }
 
 
 RESULTS = ("applied", "unchanged", "refused", "not_taken", "failed")
+DONE = ("applied", "unchanged")  # with these the BMS holds what was wanted
+
+
+class OutcomeLog:
+    """The outcomes of late, numbered from 1; every reader keeps a cursor, so none takes them from another."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[int, Outcome]] = deque(maxlen=KEPT)
+        self.last = 0  # number of the newest
+
+    def add(self, outcome: Outcome) -> None:
+        """Append one; the oldest is forgotten."""
+        self.last += 1
+        self._kept.append((self.last, outcome))
+
+    def after(self, cursor: int) -> tuple[int, list[Outcome]]:
+        """The cursor for the next look, and what is newer than ``cursor`` (0 at first), oldest first."""
+        return self.last, [outcome for number, outcome in self._kept if number > cursor]
+
+
+def value_of(key: str, text: str) -> Scalar:
+    """The value that a text asks for, whatever its range; ``CommandError`` says why there is none.
+
+    Digits of other alphabets, underscores and what is not finite are no numbers here, though Python takes them.
+    """
+    if len(text) > LONGEST:
+        raise CommandError(f"{shortened(key)}: {len(text)} characters are no value")
+    plain = text.strip() if text.isascii() else ""
+    if key in specs() and specs()[key].kind == "flag":
+        wanted = _FLAGS.get(plain.lower())
+        if wanted is None:
+            raise CommandError(f"{key}: {shortened(text)!r} is neither ON nor OFF")
+        return wanted
+    if not _NUMBER.fullmatch(plain):
+        raise CommandError(f"{shortened(key)}: {shortened(text)!r} is not a number")
+    return float(plain)
+
+
+def spelt(value: Scalar) -> str:
+    """A value as a command has it."""
+    if isinstance(value, bool):
+        return "ON" if value else "OFF"
+    return shortened(value, LONGEST) if isinstance(value, str) else str(value).removesuffix(".0")
+
+
+def shortened(text: str, limit: int = SHOWN) -> str:
+    """A foreign text, so that it neither fills the log nor breaks its lines."""
+    shown = text if len(text) <= limit else f"{text[: limit - 1]}…"
+    return shown if shown.isprintable() else "".join(one if one.isprintable() else "?" for one in shown)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from jkbms_addon.battery.quantities import Scalar, Value, specs
-from jkbms_addon.commands.rules import check_rules, parsed, permitted, same, shown
+from jkbms_addon.commands.rules import check_rules, checked, permitted, same, shown
 from jkbms_addon.errors import CommandError
 
 # what a battery has, not how it is used: copied only when it is named
@@ -53,15 +53,16 @@ def forbidden(steps: Iterable[Step], level: str) -> list[str]:
     return [step.key for step in steps if not permitted(step.key, level)]
 
 
-def ordered(present: Mapping[str, Value], steps: Iterable[Step]) -> list[Step]:
+def ordered(present: Mapping[str, Value], steps: Iterable[Step], chemistry: str | None = None) -> list[Step]:
     """The same changes, each allowed by range and rules after those before it; switches come last.
 
-    ``CommandError`` names what stands in the way of each that is left when none of them can be next.
+    ``chemistry`` is the owner's word. ``CommandError`` names what stands in the way of each that is left when none of
+    them can be next.
     """
     pending = sorted(steps, key=lambda step: specs()[step.key].kind == "flag")
     reached, plan = dict(present), list[Step]()
     while pending:
-        refusals = [refusal(step, reached) for step in pending]
+        refusals = [refusal(step, reached, chemistry) for step in pending]
         if all(refusals):
             raise CommandError("; ".join(map(str, refusals)))
         step = pending.pop(refusals.index(""))
@@ -70,17 +71,10 @@ def ordered(present: Mapping[str, Value], steps: Iterable[Step]) -> list[Step]:
     return plan
 
 
-def refusal(step: Step, values: Mapping[str, Value]) -> str:
+def refusal(step: Step, values: Mapping[str, Value], chemistry: str | None = None) -> str:
     """Why a change cannot be made now, empty when it can."""
     try:
-        check_rules(step.key, parsed(step.key, payload(step.wanted), values), values)
+        check_rules(step.key, checked(step.key, step.wanted, values, chemistry), values)
     except CommandError as error:
         return str(error)
     return ""
-
-
-def payload(value: Scalar) -> str:
-    """A value as a command has it."""
-    if isinstance(value, bool):
-        return "ON" if value else "OFF"
-    return str(value)

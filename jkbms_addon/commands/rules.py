@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isclose, isfinite
 
-from jkbms_addon.battery.quantities import Level, Scalar, Value, specs
+from jkbms_addon.battery.chemistry import CELLS, Cells, detected
+from jkbms_addon.battery.quantities import Level, Pack, Scalar, Value, specs
 from jkbms_addon.errors import CommandError
 
 LEVELS: tuple[Level, ...] = ("switches", "settings", "protections")
@@ -119,19 +120,20 @@ def shown(key: str, value: Value) -> str:
     return f"{value} {spec.unit}" if spec and spec.unit else str(value)
 
 
-# Cell voltages that make sense for a chemistry, in V: an LFP pack cannot be set to Li-ion values.
-CELL_RANGES = {"LFP": (2.5, 3.65), "Li-ion": (2.5, 4.25), "LTO": (1.6, 2.85)}
+def cells_of(values: Mapping[str, Value], option: str | None = None) -> Cells | None:
+    """Between which voltages the cells of a battery are set; ``option`` is the owner's word for their chemistry."""
+    pack = Pack.model_construct(None, **values)
+    name = detected(
+        option,
+        pack.cell_voltage_overvoltage_protection,
+        pack.cell_voltage_undervoltage_protection,
+        pack.battery_type,
+    )
+    return CELLS[name] if name else None
 
 
-def chemistry(values: Mapping[str, Value]) -> str | None:
-    """What the BMS calls its cells, else what its present over-voltage protection fits."""
-    told = values.get("battery_type")
-    if told in CELL_RANGES:
-        return str(told)
-    top = values.get("cell_voltage_overvoltage_protection")
-    if not isinstance(top, (int, float)):
-        return None
-    return "LTO" if top <= 3.0 else "LFP" if top <= 3.8 else "Li-ion"
+def _number(value: Value) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +145,23 @@ class Range:
     step: float
 
 
-def allowed_range(key: str, values: Mapping[str, Value]) -> Range:
-    """Documented range of a setting, narrowed by chemistry, never without the value that the BMS holds now."""
+def documented(key: str, values: Mapping[str, Value], option: str | None = None) -> Range:
+    """Documented range of a setting, narrowed by chemistry."""
     control = specs()[key].control
     assert control is not None
     low, high = control.minimum, control.maximum
-    kind = chemistry(values)
-    if kind and is_cell_voltage(key):
-        low, high = max(low, CELL_RANGES[kind][0]), min(high, CELL_RANGES[kind][1])
-    present = values.get(key)
-    if isinstance(present, (int, float)) and not isinstance(present, bool):
-        low, high = min(low, present), max(high, present)
+    cells = cells_of(values, option)
+    if cells and is_cell_voltage(key):
+        low, high = max(low, cells.lowest), min(high, cells.highest)
     return Range(low, high, control.step)
+
+
+def allowed_range(key: str, values: Mapping[str, Value], option: str | None = None) -> Range:
+    """The range to be shown: the documented one, and what the BMS holds now, as that could not be shown otherwise."""
+    limits, present = documented(key, values, option), _number(values.get(key))
+    if present is None:
+        return limits
+    return Range(min(limits.minimum, present), max(limits.maximum, present), limits.step)
 
 
 def is_cell_voltage(key: str) -> bool:
@@ -163,33 +170,40 @@ def is_cell_voltage(key: str) -> bool:
     return spec.unit == "V" and key != "balance_trigger_voltage" and not key.startswith("total_")
 
 
-def parsed(key: str, payload: str, values: Mapping[str, Value]) -> Scalar:
-    """The value that a command asks for; ``CommandError`` names type, range or step that does not fit."""
-    spec = specs()[key]
-    text = payload.strip()
-    if spec.kind == "flag":
-        wanted = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}.get(text.lower())
-        if wanted is None:
-            raise CommandError(f"{key}: {text[:40]!r} is neither ON nor OFF")
-        return wanted
-    try:
-        number = float(text)
-    except ValueError as error:
-        raise CommandError(f"{key}: {text[:40]!r} is not a number") from error
-    return checked(key, number, values)
+def checked(key: str, value: Scalar, values: Mapping[str, Value], option: str | None = None) -> Scalar:
+    """The value on its step; ``CommandError`` when it is not finite, not in the documented range, between two steps.
 
-
-def checked(key: str, number: float, values: Mapping[str, Value]) -> float:
-    """The number on its step; ``CommandError`` when it is not finite, out of range or between two steps."""
-    limits = allowed_range(key, values)
+    What the BMS holds now is allowed wherever it lies, and widens nothing.
+    """
+    if specs()[key].kind == "flag":
+        if not isinstance(value, bool):
+            raise CommandError(f"{key}: {value!r:.60} is neither on nor off")
+        return value
+    number = _number(value)
+    if number is None:
+        raise CommandError(f"{key}: {value!r:.60} is not a number")
+    if isfinite(number) and same(values.get(key), number):
+        return number
+    limits = documented(key, values, option)
     if not isfinite(number) or not limits.minimum - 1e-9 <= number <= limits.maximum + 1e-9:
         unit = specs()[key].unit or ""
         raise CommandError(f"{key}: {number} is not within {limits.minimum} to {limits.maximum} {unit}".rstrip())
     steps = number / limits.step
     if not isclose(steps, round(steps), abs_tol=1e-6):
         raise CommandError(f"{key}: {number} is not a multiple of {limits.step}")
-    value = round(round(steps) * limits.step, 6)
-    return int(value) if limits.step >= 1 else value
+    _same_cells(key, number, values, option)
+    on_step = round(round(steps) * limits.step, 6)
+    return int(on_step) if limits.step >= 1 else on_step
+
+
+def _same_cells(key: str, number: float, values: Mapping[str, Value], option: str | None) -> None:
+    """Refuse (``CommandError``) a protection that would tell another chemistry.
+
+    It would move all other ranges with it, and there would be no way back.
+    """
+    before, after = cells_of(values, option), cells_of({**values, key: number}, option)
+    if before and after and before is not after:
+        raise CommandError(f"{key}: {number} V is for {after.name} cells, and these are {before.name}")
 
 
 def same(one: Value, other: Value) -> bool:

@@ -9,6 +9,7 @@ from jkbms_addon.bank.membership import Membership
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.control import Control
+from jkbms_addon.charging.switch import NAME, Switch
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import BankOptions, InverterOptions
 from jkbms_addon.inverter.profiles import PROFILES
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from jkbms_addon.inverter.sender import Sender
 
 _LOGGER = logging.getLogger(__name__)
-NAME = "inverter.json"
 UNCONFIRMED = "nothing is sent: the option confirmed is not set"
 
 
@@ -40,13 +40,14 @@ class InverterService:
             _LOGGER.error("%s", problem)
         self.link = BusStatus("inverter", options.protocol, options.channel)
         self.emission = Emission() if options.emits else Emission(why=UNCONFIRMED)
+        self.switch = Switch(JsonFile(data / NAME) if options.wanted else None, store.changed.set)
         membership = Membership(buses, () if bank_options.problem else bank_options.members, asked)
         self.control = Control(
             lambda now: membership.members(store, now),
             store.clock,
             expected=membership.expected,
             policy=options.policy if options.wanted else None,
-            kept=JsonFile(data / NAME) if options.wanted else None,
+            switch=self.switch,
             told=store.changed.set,
         )
         self.sender: Sender | None = None
@@ -78,9 +79,9 @@ class InverterService:
 
     def news(self) -> object:
         """Something that differs when there is something new to show."""
-        control, emission = self.control, self.emission
-        link = self.link
-        return control.count, control.enabled, emission.emitting, emission.why, link.connected, link.problem
+        emission, link, switch = self.emission, self.link, self.switch
+        shown = switch.shown, switch.problem, emission.emitting, emission.why
+        return self.control.count, *shown, link.connected, link.problem
 
     def enable(self, payload: str) -> None:
         """The switch *Enable*: ``ON`` or ``OFF``."""

@@ -29,6 +29,7 @@ from errno import (
     EPROTONOSUPPORT,
     EWOULDBLOCK,
 )
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -38,11 +39,13 @@ from jkbms_addon.errors import LinkError
 from jkbms_addon.link.can_setup import found_rate, set_up
 from jkbms_addon.wire import slcan
 from jkbms_addon.wire.can import Frame
+from jkbms_addon.worker import own
 
 logging.getLogger("can").setLevel(logging.CRITICAL)  # what it logs it also raises
 
 SETTLE = 0.1  # s until an adapter that was just opened takes commands
-PATIENCE = 5.0  # s for opening or closing an adapter
+PATIENCE = 5.0  # s for opening an adapter
+CLOSE: Final = 1.0  # s of waiting until it is closed; a program that is asked to stop has not more
 BATCH = 512  # frames, or pieces of text, of one look
 WRITTEN = 4096  # bytes of one piece
 PROOF = 0.5  # s in which a frame proves that a controller without carrier works after all
@@ -109,7 +112,10 @@ class Channel:
                 return
 
     async def restart(self) -> None:
-        """Nothing is heard: tell an adapter again what it may have missed, look at a link's rate; ``LinkError``."""
+        """Nothing is heard: tell a serial adapter again what it may have missed; ``LinkError``."""
+
+    def look_at_rate(self) -> None:
+        """Find out ``rate``, without waiting for it; an adapter has the one that it was told."""
 
     def _arrived(self) -> list[Frame]:
         raise NotImplementedError
@@ -134,6 +140,7 @@ class SocketCan(Channel):
         super().__init__(name, bus.fileno())
         self._bus, self._confirm = bus, confirm
         self._unconfirmed: deque[Frame] = deque(maxlen=BATCH)
+        self._look: asyncio.Task[None] | None = None
 
     def send(self, frame: Frame) -> None:
         """Queue a frame; ``LinkError`` when the queue is full or the link is gone."""
@@ -149,9 +156,18 @@ class SocketCan(Channel):
         """Frames that are not on the wire yet, where the link was opened to ``confirm``; else 0."""
         return len(self._unconfirmed)
 
-    async def restart(self) -> None:
-        """Look at the bit rate that somebody else has set."""
+    def look_at_rate(self) -> None:
+        """Ask ``ip`` at which rate somebody else has set the link up."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._find_rate())
+
+    async def _find_rate(self) -> None:
         self.rate = await found_rate(self.name)
+
+    def end(self) -> None:
+        """Nobody uses the channel any more."""
+        if self._look:
+            self._look.cancel()
 
     def _arrived(self) -> list[Frame]:
         found = []
@@ -212,11 +228,9 @@ class Slcan(Channel):
 
     async def restart(self) -> None:
         """Set the bit rate and open the adapter's channel once more; ``LinkError``."""
+        again = partial(self._bus.set_bitrate, self._bitrate)  # type: ignore[attr-defined]
         try:
-            async with asyncio.timeout(PATIENCE):
-                await asyncio.to_thread(self._bus.set_bitrate, self._bitrate)  # type: ignore[attr-defined]
-        except TimeoutError as error:
-            raise LinkError(f"{self.name}: takes no commands any more") from error
+            await own().call(again, PATIENCE, f"{self.name}: takes no commands any more")
         except can.CanError as error:
             raise LinkError(explained(self.name, error)) from error
 
@@ -271,17 +285,20 @@ async def can_channel(
 async def _socketcan(name: str, bitrate: int, *, set_up_link: bool, confirm: bool) -> AsyncIterator[Channel]:
     if set_up_link:
         await set_up(name, bitrate)
+    # the first one reads modules of python-can from the disk
+    start = partial(can.Bus, interface="socketcan", channel=name, ignore_config=True, receive_own_messages=confirm)
     try:
-        bus = can.Bus(interface="socketcan", channel=name, ignore_config=True, receive_own_messages=confirm)
+        bus = await own().call(start, PATIENCE, f"{name}: cannot be opened", can.BusABC.shutdown)
     except (OSError, can.CanError) as error:
         raise LinkError(explained(name, error)) from error
+    channel = SocketCan(name, bus, confirm=confirm)
     try:
-        channel = SocketCan(name, bus, confirm=confirm)
         await channel.read(0)  # a link that is down says so only when it is read
         if _without_carrier(name) and (confirm or not await channel.read(PROOF)):
             raise LinkError(f"{name}: {BUS_OFF_TEXT}")
         yield channel
     finally:
+        channel.end()
         bus.shutdown()
 
 
@@ -296,28 +313,17 @@ def _without_carrier(name: str) -> bool:
 # --- serial adapters -----------------------------------------------------------------------------------
 @asynccontextmanager
 async def _slcan(path: str, bitrate: int) -> AsyncIterator[Channel]:
-    name = Path(path).name or path
-    loop = asyncio.get_running_loop()
-    # a hung adapter blocks the opening, which must not stop the other buses
-    opening = loop.run_in_executor(None, _open, path, bitrate)
-    taken = False
+    name, worker = Path(path).name or path, own()
+    hangs = f"{path}: takes no commands"
     try:
-        async with asyncio.timeout(PATIENCE):
-            bus, lock = await asyncio.shield(opening)
-            taken = True
-    except TimeoutError as error:
-        raise LinkError(f"{path}: takes no commands") from error
+        opened = await worker.call(partial(_open, path, bitrate), PATIENCE, hangs, _close)
     except (OSError, ValueError, termios.error, can.CanError) as error:
         raise LinkError(explained(path, error)) from error
-    finally:
-        if not taken:
-            opening.add_done_callback(_close_late)
     try:
-        yield Slcan(name, bus, bitrate)
+        yield Slcan(name, opened[0], bitrate)
     finally:
-        with suppress(TimeoutError):  # a hung adapter keeps its lock, so that nobody hangs on it again
-            async with asyncio.timeout(PATIENCE):
-                await asyncio.shield(loop.run_in_executor(None, _close, bus, lock))
+        # one that hangs keeps its lock, so that nobody else hangs on it
+        await worker.finish(partial(_close, opened), CLOSE, hangs)
 
 
 def _open(path: str, bitrate: int) -> tuple[can.BusABC, int]:
@@ -340,15 +346,11 @@ def _tell_end(fd: int) -> None:
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
-def _close(bus: can.BusABC, lock: int) -> None:
+def _close(opened: tuple[can.BusABC, int]) -> None:
+    """Close what ``_open`` opened; it may block."""
+    bus, lock = opened
     with suppress(can.CanError):  # an adapter that was pulled cannot be told to close
         bus.shutdown()
     with suppress(OSError):
         bus.serialPortOrig.close()  # type: ignore[attr-defined]
     os.close(lock)
-
-
-def _close_late(opening: "asyncio.Future[tuple[can.BusABC, int]]") -> None:
-    """Nobody waits any more for an adapter that was opened after all."""
-    if not opening.cancelled() and opening.exception() is None:
-        opening.get_loop().run_in_executor(None, _close, *opening.result())

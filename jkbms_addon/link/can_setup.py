@@ -1,14 +1,16 @@
 """Brings a SocketCAN link up at its bit rate, with the program ``ip`` of iproute2."""
 
-import asyncio
 import json
+import subprocess
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from jkbms_addon.errors import LinkError
+from jkbms_addon.worker import own
 
 RESTART, QUEUE = 100, 10  # ms until a controller that is bus-off starts again; frames that may wait to be sent
-PATIENCE = 5.0  # s for one command
+PATIENCE, GRACE = 5.0, 1.0  # s for one command, and until one that took longer must have ended
 _FIXED = "bittiming_bitrate"  # the rate of a controller that only has some fixed ones, such as the kernel's slcan
 
 
@@ -17,7 +19,7 @@ async def set_up(name: str, bitrate: int) -> None:
 
     It needs iproute2 and the capability NET_ADMIN.
     """
-    shown = json.loads(await _ip(name, "-details", "-json", "link", "show", "dev", name))[0]
+    shown = await _shown(name)
     link = shown.get("linkinfo", {})
     up = "UP" in shown.get("flags", ())
     if link.get("info_kind") != "can":  # a virtual one has no bit rate
@@ -44,9 +46,18 @@ async def set_up(name: str, bitrate: int) -> None:
 async def found_rate(name: str) -> int | None:
     """Bit/s at which a SocketCAN link runs as it is; None where that is not known."""
     with suppress(LinkError):
-        shown = json.loads(await _ip(name, "-details", "-json", "link", "show", "dev", name))[0]
+        shown = await _shown(name)
         return _rate(shown.get("linkinfo", {}).get("info_data", {}))
     return None
+
+
+async def _shown(name: str) -> dict[str, Any]:
+    """What ``ip`` tells of a link; ``LinkError``."""
+    try:
+        shown: dict[str, Any] = json.loads(await _ip(name, "-details", "-json", "link", "show", "dev", name))[0]
+    except (ValueError, LookupError, TypeError) as error:
+        raise LinkError(f"{name}: cannot be set up: the program ip (iproute2) does not tell how it is") from error
+    return shown
 
 
 def _rate(state: dict[str, Any]) -> int | None:
@@ -54,26 +65,21 @@ def _rate(state: dict[str, Any]) -> int | None:
     return rate if isinstance(rate, int) else None
 
 
-async def _ip(name: str, *arguments: str) -> bytes:
+async def _ip(name: str, *arguments: str) -> str:
     """What the program ``ip`` says; ``LinkError`` with its complaint."""
-    pipe = asyncio.subprocess.PIPE
+    # starting a program waits for the disk, too
+    options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "errors": "replace"}
+    command = partial(subprocess.run, ["ip", *arguments], **options, check=False, timeout=PATIENCE)
+    slow = f"{name}: setting the link up took too long"
     try:
-        process = await asyncio.create_subprocess_exec("ip", *arguments, stdout=pipe, stderr=pipe)
+        done = await own().call(command, PATIENCE + GRACE, slow)
+    except subprocess.TimeoutExpired as error:
+        raise LinkError(slow) from error
     except OSError as error:
         raise LinkError(f"{name}: cannot be set up: the program ip (iproute2) cannot be run") from error
-    try:
-        async with asyncio.timeout(PATIENCE):
-            said, complaint = await process.communicate()
-    except TimeoutError as error:
-        raise LinkError(f"{name}: setting the link up took too long") from error
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    if process.returncode:
-        raise LinkError(_refused(name, complaint.decode(errors="replace").strip()))
-    return said
+    if done.returncode:
+        raise LinkError(_refused(name, done.stderr.strip()))
+    return done.stdout
 
 
 def _refused(name: str, complaint: str) -> str:

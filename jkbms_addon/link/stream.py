@@ -1,7 +1,9 @@
 """One way to open a stream of bytes: a serial port through pyserial-asyncio, or a TCP gateway.
 
 Measured of pyserial-asyncio 0.6: ``socket://`` would block the loop, so TCP is opened by asyncio itself; a
-transport that still holds unsent bytes never finishes ``close()``, so links end with ``abort()``.
+transport that still holds unsent bytes never finishes ``close()``, so links end with ``abort()``; that waits in the
+event loop until an adapter has taken every byte, so they are thrown away first. To open and to close an adapter that
+hangs takes the kernel up to half a minute, which its owner's thread waits for.
 """
 
 import asyncio
@@ -11,20 +13,24 @@ import socket
 import termios
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import serial
 import serial_asyncio
 
 from jkbms_addon.errors import LinkError
+from jkbms_addon.link.tcp import connected
+from jkbms_addon.worker import own
 
 _LOGGER = logging.getLogger(__name__)
 TRACE = 5
 MAX_PENDING = 65536  # bytes; whoever does not read loses the oldest
-SLICE = 512  # bytes that one read gives: what it takes to look through them is not more than some ms on a small machine
-BAUDRATE = 115200
-CONNECT_TIMEOUT = 5.0
+SLICE: Final = 512  # bytes that one read gives, so that looking through them takes some ms at most on a small machine
+BAUDRATE: Final = 115200
+OPEN: Final = 5.0  # s for opening an adapter
+CLOSE: Final = 1.0  # s of waiting until it is closed; a program that is asked to stop has not more
 
 
 class Link(asyncio.Protocol):
@@ -104,23 +110,48 @@ class Link(asyncio.Protocol):
             self._transport.abort()
 
 
+class _Port(serial.Serial):  # type: ignore[misc]
+    """A serial port that the event loop never waits for: it is closed by ``end``, in a thread."""
+
+    def flush(self) -> None:
+        """Throw away what was not sent, as the transport calls this when it ends."""
+        self.reset_output_buffer()
+
+    def close(self) -> None:
+        """Leave that to ``end``."""
+
+    def end(self) -> None:
+        """Close the port; it blocks."""
+        with suppress(OSError, termios.error):  # an adapter that was pulled has nothing to throw away
+            self.reset_output_buffer()
+        with suppress(OSError, termios.error):
+            super().close()
+
+
+def _opened(port: str, baudrate: int) -> _Port:
+    """The open port without what it received before; it blocks."""
+    # the transport would set these times, with another call that may block
+    device = _Port(port, baudrate=baudrate, exclusive=True, timeout=0, write_timeout=0)
+    device.reset_input_buffer()
+    return device
+
+
 @asynccontextmanager
 async def serial_link(port: str, baudrate: int = BAUDRATE) -> AsyncIterator[Link]:
     """A serial port, 8N1, for us alone; ``LinkError`` says why it cannot be opened."""
-    link = Link(Path(port).name or port)
+    link, worker, hangs = Link(Path(port).name or port), own(), f"{port}: the adapter hangs; plug it in again"
     try:
-        transport, _ = await serial_asyncio.create_serial_connection(
-            asyncio.get_running_loop(), lambda: link, port, baudrate=baudrate, exclusive=True
-        )
-        transport.serial.reset_input_buffer()
+        device = await worker.call(partial(_opened, port, baudrate), OPEN, hangs, _Port.end)
     except (OSError, ValueError, termios.error) as error:
         raise LinkError(_why_not(port, error)) from error
-    await asyncio.sleep(0)  # the transport introduces itself to the link in the next turn of the loop
     try:
+        await serial_asyncio.connection_for_serial(asyncio.get_running_loop(), lambda: link, device)
+        await asyncio.sleep(0)  # the transport introduces itself to the link in the next turn of the loop
         yield link
     finally:
         link.abort()
-        await asyncio.sleep(0)  # lets the transport close the port before it is opened again
+        await asyncio.sleep(0)  # lets the transport forget the port before it is closed
+        await worker.finish(device.end, CLOSE, hangs)  # one that hangs is told of when it is to be opened again
 
 
 def leftover(context: Mapping[str, Any]) -> bool:
@@ -147,24 +178,16 @@ async def tcp_link(host: str, port: int) -> AsyncIterator[Link]:
     """A connection to a gateway, with keepalive; ``LinkError`` says why there is none."""
     link = Link(f"{host}:{port}")
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            transport, _ = await asyncio.get_running_loop().create_connection(lambda: link, host, port)
-    except TimeoutError as error:
-        raise LinkError(f"{host}:{port} does not answer") from error
-    except OSError as error:
-        raise LinkError(f"{host}:{port}: {_no_connection(error)}") from error
-    _keep_alive(transport.get_extra_info("socket"))
+        sock = await connected(host, port)
+    except LinkError as error:
+        raise LinkError(f"{link.name}: {error}") from error
+    _keep_alive(sock)
+    await asyncio.get_running_loop().create_connection(lambda: link, sock=sock)
     try:
         yield link
     finally:
         link.abort()
         await asyncio.sleep(0)
-
-
-def _no_connection(error: OSError) -> str:
-    """Why, in the system's words: asyncio puts its own in their place."""
-    resolving = isinstance(error, socket.gaierror) or error.errno is None
-    return str(error.strerror or error) if resolving else os.strerror(error.errno or 0)
 
 
 def _keep_alive(sock: socket.socket) -> None:

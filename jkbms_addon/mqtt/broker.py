@@ -1,18 +1,21 @@
 """Where the broker is: from the options, else from Home Assistant's Supervisor, asked anew each time."""
 
-import asyncio
 import json
 import logging
 import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
 from jkbms_addon.errors import LinkError
+from jkbms_addon.worker import own
 
 _LOGGER = logging.getLogger(__name__)
 SUPERVISOR = "http://supervisor"
-TIMEOUT = 3.0
+TIMEOUT = 3.0  # s for each step of asking
+PATIENCE: Final = 2 * TIMEOUT  # s for the whole; a name server may need as long as it likes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,8 @@ async def access(options: MqttOptions, supervisor: str = SUPERVISOR) -> Access:
     token = os.environ.get("SUPERVISOR_TOKEN")
     if not token:
         raise LinkError("no MQTT broker: set mqtt.host (there is no Supervisor to ask)")
-    return await asyncio.to_thread(_ask, supervisor, token, options.ca_file)
+    slow = "the Supervisor does not name the MQTT broker: no answer"
+    return await own().call(partial(_ask, supervisor, token, options.ca_file), PATIENCE, slow)
 
 
 def _ask(supervisor: str, token: str, ca_file: str) -> Access:
@@ -93,6 +97,7 @@ def _ask(supervisor: str, token: str, ca_file: str) -> Access:
             ca_file,
         )
     except urllib.error.HTTPError as error:
+        error.close()
         if error.code == 400:
             raise NoBrokerError("no MQTT broker: install the Mosquitto broker app or set mqtt.host") from error
         raise LinkError(f"the Supervisor refuses to name the MQTT broker (status {error.code})") from error

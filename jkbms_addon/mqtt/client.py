@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from errno import EBADF
+from functools import partial
 from secrets import token_hex
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ import aiomqtt
 from jkbms_addon.battery.store import Store
 from jkbms_addon.errors import LinkError
 from jkbms_addon.mqtt.broker import Access
+from jkbms_addon.mqtt.connection import connection
 from jkbms_addon.mqtt.instance import ANSWER, Claim, Instance
 from jkbms_addon.mqtt.outbox import Message, Outbox
 from jkbms_addon.mqtt.refusals import Refusals
@@ -33,7 +35,6 @@ _LOGGER = logging.getLogger(__name__)
 logging.getLogger("mqtt").setLevel(logging.CRITICAL)  # what the library logs it also raises
 ACK_TIMEOUT = 3.0  # seconds for the broker's acknowledgement; its absence is how a frozen broker is noticed
 KEEPALIVE = 20
-MAX_COMMAND = 256  # characters of a command that are looked at
 TICK = 1.0  # seconds; silence of a battery is noticed without news
 FAREWELL = 1.0  # seconds for the last words
 ECHO = 0.5  # seconds that our own question needs at most to come back
@@ -84,7 +85,7 @@ class Broker:
         heed = _heeding()
         session: Session | None = None
         try:
-            async with self._session(access) as session:
+            async with connection(access, partial(self._session, access)) as session:
                 self._known = True
                 await self._serve(session, heed)
         # the errors of the inner tasks come as a group
@@ -96,7 +97,7 @@ class Broker:
         finally:
             self.connected = False
 
-    def _session(self, access: Access) -> Session:
+    def _session(self, access: Access, tls: ssl.SSLContext | None) -> Session:
         return Session(
             access.host,
             access.port,
@@ -105,7 +106,7 @@ class Broker:
             identifier=self._identifier,
             username=access.username or None,
             password=access.password or None,
-            tls_context=_tls(access),
+            tls_context=tls,
             will=aiomqtt.Will(self._outbox.topics.bridge_state, "offline", qos=1, retain=True),
             keepalive=KEEPALIVE,
             timeout=ACK_TIMEOUT,
@@ -270,7 +271,7 @@ class Broker:
         elif not topic.endswith("/set"):
             self._heard_own(topic, text, retained)
         elif text and self.connected:  # an empty one only deletes a retained one
-            self._command(topic, text[:MAX_COMMAND], retained)
+            self._command(topic, text, retained)  # whole: what is too long is refused, never cut
             self._store.changed.set()
 
     def _heard_question(self, run: str) -> None:
@@ -342,15 +343,6 @@ def _heeding() -> Callable[[], None]:
             raise asyncio.CancelledError
 
     return heed
-
-
-def _tls(access: Access) -> ssl.SSLContext | None:
-    if not access.tls:
-        return None
-    try:
-        return ssl.create_default_context(cafile=access.ca_file or None)
-    except OSError as error:
-        raise LinkError(f"mqtt.ca_file {access.ca_file} cannot be read: {error.strerror or error}") from error
 
 
 def _reason(errors: BaseExceptionGroup[Exception]) -> str:

@@ -101,6 +101,7 @@ class Outbox:
         self._shown: dict[str, tuple[Device, object]] = {}  # of the other devices, with their news
         self._configs: dict[str, str] = {}  # topics of announcements, and the device that each announces
         self._greeted = self._bridge_told = False
+        self._cursor = 0  # in the log of outcomes
         self._health_at = float("-inf")
         self._health_state: object = None
 
@@ -150,9 +151,11 @@ class Outbox:
 
     def _outcomes(self) -> list[Message]:
         """What became of commands; the settings are shown again, so that a refused one springs back."""
-        messages = []
-        while self._commands and self._commands.outcomes:
-            outcome = self._commands.outcomes.popleft()
+        messages: list[Message] = []
+        if self._commands is None:
+            return messages
+        self._cursor, outcomes = self._commands.outcomes.after(self._cursor)
+        for outcome in outcomes:
             key = (outcome.command.bus, outcome.command.address)
             if key in self._said:
                 self._said[key].leaves.pop("settings", None)

@@ -16,7 +16,7 @@ from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_opti
 from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.coming_from import carried_over
 from jkbms_addon.options.migration import MOVES, Move, migrated
-from jkbms_addon.validators import explained, given, host_alone
+from jkbms_addon.validators import explained, given, host_alone, plain
 
 DEFAULT_FILE = Path("/data/options.json")
 SECTIONS = ("log_level", "buses", "mqtt", "writes", "bank", "inverter")
@@ -123,6 +123,8 @@ WRITES = vol.Schema(
     }
 )
 BUS_NAME = re.compile(r"[a-z0-9_]+")
+LONGEST_NAME = 64  # of a bus; it is part of topics and identifiers
+DEEPEST = 12  # levels of objects and lists; no option has half as many
 
 
 def read(path: Path) -> Options:
@@ -134,14 +136,27 @@ def read(path: Path) -> Options:
         raise OptionsError(f"options file {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise OptionsError(f"options file {path} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise OptionsError(f"options file {path} cannot be used: it is nested too deep") from error
     return parse(raw)
+
+
+def _pruned(raw: Any, levels: int = DEEPEST) -> Any:  # noqa: ANN401
+    """The same, but for what is nested too deep: that is wrong wherever it is."""
+    if not isinstance(raw, (dict, list)):
+        return raw
+    if not levels:
+        return "(nested too deep)"
+    if isinstance(raw, dict):
+        return {key: _pruned(value, levels - 1) for key, value in raw.items()}
+    return [_pruned(value, levels - 1) for value in raw]
 
 
 def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
     """Options of decoded JSON, of this version or an earlier one; ``OptionsError`` when they are none at all."""
     if not isinstance(raw, dict):
         raise OptionsError("options: must be a JSON object")
-    ours, carried = carried_over(raw)
+    ours, carried = carried_over(_pruned(raw))
     today, moved = migrated(ours, moves)
     buses = today.get("buses", [])
     if not isinstance(buses, list):
@@ -155,7 +170,7 @@ def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
 
 def _level(raw: Mapping[str, Any]) -> tuple[Level, tuple[str, ...]]:
     """How much is logged, and what is wrong outside of all sections."""
-    strange = [f"{repr(key)[1:-1]:.60}: is not an option here" for key in raw if key not in SECTIONS]
+    strange = [f"{plain(key)}: is not an option here" for key in raw if key not in SECTIONS]
     level: Level = "info"
     wanted = raw.get("log_level")
     if wanted in LOG_LEVELS:
@@ -204,17 +219,24 @@ def _buses(raw: list[object]) -> tuple[BusOptions, ...]:
     return tuple(found)
 
 
+def _wrong_name(name: object) -> str:
+    """What is wrong with the name of a bus, empty when nothing is."""
+    if not isinstance(name, str) or not BUS_NAME.fullmatch(name):
+        return f"{name!r:.60} must consist of a-z, 0-9 and _"
+    return f"{name[:20]}… must have at most {LONGEST_NAME} characters" if len(name) > LONGEST_NAME else ""
+
+
 def _bus(fallback: str, entry: object) -> BusOptions:
     if not isinstance(entry, dict):
         return BusOptions(fallback, "", {}, None, "must be an object with name and strategy")
-    name, strategy = entry.get("name"), entry.get("strategy")
-    if not isinstance(name, str) or not BUS_NAME.fullmatch(name):
-        problem = f"name: {name!r:.60} must consist of a-z, 0-9 and _"
-        return BusOptions(fallback, str(strategy), {}, None, problem)
+    name: Any = entry.get("name")
+    strategy = entry.get("strategy")
+    if wrong := _wrong_name(name):
+        return BusOptions(fallback, plain(str(strategy)), {}, None, f"name: {wrong}")
     if not isinstance(strategy, str):
         return BusOptions(name, "", {}, None, "strategy: is missing")
     rest: Any = given(entry, without=("name", "strategy"))
     try:
         return configured(name, strategy, rest)
     except OptionsError as error:
-        return BusOptions(name, strategy, rest, None, str(error))
+        return BusOptions(name, plain(strategy), rest, None, str(error))

@@ -119,12 +119,13 @@ def view(
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that there is to tell at one moment."""
+    """All that there is to tell at one moment; ``unkept`` says what is wrong with the switch."""
 
     targets: Targets | None
     emission: Emission
     link: BusStatus
     enabled: bool
+    unkept: str = ""
 
     def values(self, now: float) -> dict[str, Scalar]:
         """Values by key; ``now`` is monotonic time in s."""
@@ -134,7 +135,7 @@ class Report:
             "emitting": emission.emitting,
             "enable": self.enabled,
             "connected": self.link.connected,
-            "reason": (emission.why or warning or "ok")[:LONGEST],
+            "reason": (emission.why or self.unkept or warning or "ok")[:LONGEST],
             "phase": targets.phase if targets else None,
             **_values(targets),
             **{f"{key}_reason": _reason(targets, key) for key in REASONS},
@@ -147,8 +148,8 @@ class Report:
 
 def report(service: InverterService) -> Report:
     """What the inverter is told now, and how its link is."""
-    now = service.control.clock()
-    return Report(service.control.decision(now), service.emission, service.link, service.control.enabled)
+    decision, switch = service.control.decision(service.control.clock()), service.switch
+    return Report(decision, service.emission, service.link, switch.shown, switch.problem)
 
 
 def _values(targets: Targets | None) -> Mapping[str, Scalar]:

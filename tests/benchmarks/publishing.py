@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from itertools import count, cycle
+from pathlib import Path
 from typing import Any
 
 from jkbms_addon.battery.reading import Reading, derive
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
+from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Outbox
@@ -41,7 +43,7 @@ def publishing(level: str) -> Action:
     clock = count(0.0, STEP)
     now = [0.0]
     store = Store(lambda: now[0])
-    commands = CommandQueue(level, store, {"a": frozenset(WRITABLE)}, lambda _outcome: None)
+    commands = CommandQueue(level, store, {"a": frozenset(WRITABLE)}, Audit(Path("/nowhere")))
     status = BusStatus("a")
     outbox = Outbox(Topics(), store, {"a": status}, {"a": frozenset({1})}, commands=commands)
     bms = SimulatedBms(1)

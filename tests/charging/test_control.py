@@ -9,6 +9,7 @@ import pytest
 from jkbms_addon.charging.cadence import Cadence
 from jkbms_addon.charging.control import DEADMAN, Control
 from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.charging.switch import Switch
 from jkbms_addon.kept import JsonFile
 from tests.bank.packs import member
 
@@ -17,7 +18,9 @@ class Bench:
     def __init__(self, kept: JsonFile | None = None, policy: Policy | None = None) -> None:
         self.now = 50.0
         self.packs = [member(1), member(2)]
-        self.control = Control(lambda _now: self.packs, lambda: self.now, policy=policy or Policy(), kept=kept)
+        self.control = Control(
+            lambda _now: self.packs, lambda: self.now, policy=policy or Policy(), switch=Switch(kept)
+        )
 
     def step(self, seconds: float = 1.0) -> None:
         self.now += seconds
@@ -52,9 +55,8 @@ def test_a_short_validity_is_kept() -> None:
     assert bench.control.decision(bench.now + 1) is None
 
 
-def test_switched_off_is_zeros_and_silence_and_survives_a_restart(tmp_path: Path) -> None:
-    kept = JsonFile(tmp_path / "inverter.json")
-    bench = Bench(kept)
+def test_switched_off_is_zeros_and_then_silence() -> None:
+    bench = Bench()
     bench.step()
     bench.control.enable(on=False)
     told = []
@@ -64,12 +66,15 @@ def test_switched_off_is_zeros_and_silence_and_survives_a_restart(tmp_path: Path
         told.append(decision.charge_current if decision else None)
     assert told == [0, 0, 0, None, None]
     assert bench.control.silence(bench.now) == "switched off"
+
+
+def test_what_was_switched_off_stays_off_after_a_restart(tmp_path: Path) -> None:
+    kept = JsonFile(tmp_path / "inverter.json")
+    kept.save({"enabled": False})
     again = Bench(kept)
     again.step()
     assert not again.control.enabled
     assert again.control.decision(again.now) is None
-    again.control.enable(on=True)
-    assert Bench(kept).control.enabled
 
 
 def test_who_leaves_and_returns_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,8 +10,11 @@ from jkbms_addon.commands.command import Command, Outcome
 
 def attempted(folder: Path) -> None:
     write = Audit(folder)
-    write(Outcome(Command("a", 1, "max_charge_current", "50", "mqtt t"), "applied", "", 40.0, 50.0, at=1700000000))
-    write(Outcome(Command("a", 2, "charging_switch", "OFF", "mqtt u"), "refused", "BMS 2 is silent", at=1700000060))
+    wanted = Command("a", 1, "max_charge_current", 50.0, 0.0, "mqtt t")
+    write.note(Outcome(wanted, "applied", "", 40.0, 50.0, at=1700000000))
+    wanted = Command("a", 2, "charging_switch", False, 0.0, "mqtt u")
+    write.note(Outcome(wanted, "refused", "BMS 2 is silent", at=1700000060))
+    write.stop()
 
 
 def test_attempts_for_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from jkbms_addon.cli import visit
 from jkbms_addon.commands import backup
+from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.audit import read as attempts
 from jkbms_addon.commands.rules import RULES
 from jkbms_addon.errors import CommandError, OptionsError
@@ -267,13 +268,16 @@ async def test_interrupted_in_the_middle_is_written_down(tmp_path: Path) -> None
         await process.communicate()
         assert process.returncode == 130
         (record,) = attempts(tmp_path)
-        assert (record["outcome"], record["reason"]) == ("failed", "interrupted, not verified")
+        assert (record["outcome"], record["to"]) == ("begun", "3.65")  # nobody knows what became of it
+        shown = await program("audit", "--data", str(tmp_path))
+        out, _ = await shown.communicate()
+        assert "3.43 -> 3.65, now unknown: begun, outcome unknown" in out.decode()
 
 
 # --- in one process, with less patience ------------------------------------------------------------------
 async def visited(port: str, addresses: list[int]) -> None:
     bus = visit.chosen(parse({"buses": [{"name": "a", "strategy": "master", "port": port}]}), "a")
-    async with visit.visiting(bus, addresses, lambda _: None) as one:
+    async with visit.visiting(bus, addresses, "off", Audit(Path("/nowhere"))) as one:
         await one.values(addresses)
 
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jkbms_addon.battery.quantities import specs
-from jkbms_addon.commands.plan import Step, differences, forbidden, left_out, ordered, payload, settings_of
-from jkbms_addon.commands.rules import RULES, check_rules, parsed
+from jkbms_addon.commands.plan import Step, differences, forbidden, left_out, ordered, settings_of
+from jkbms_addon.commands.rules import RULES, check_rules, checked
 from jkbms_addon.errors import CommandError
 from jkbms_addon.simulator.pb import SimulatedBms, default_settings
 from jkbms_addon.wire.pb.registers import WRITABLE
@@ -51,7 +51,7 @@ def walked(start: dict[str, Any], plan: list[Step]) -> dict[str, Any]:
     """Carry a plan out as a BMS would see it: every command is checked on its own."""
     reached = dict(start)
     for one in plan:
-        value = parsed(one.key, payload(one.wanted), reached)
+        value = checked(one.key, one.wanted, reached)
         check_rules(one.key, value, reached)
         assert one.before == start.get(one.key)
         reached[one.key] = value

@@ -2,17 +2,19 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.battery.quantities import specs
+from jkbms_addon.battery.chemistry import CELLS
+from jkbms_addon.battery.quantities import Scalar, specs
+from jkbms_addon.commands.command import LONGEST, value_of
 from jkbms_addon.commands.rules import (
-    CELL_RANGES,
     LEVELS,
     RULES,
     Rule,
     allowed_range,
+    cells_of,
     check_rules,
-    chemistry,
+    checked,
+    documented,
     is_cell_voltage,
-    parsed,
     permitted,
     same,
     shown,
@@ -20,6 +22,12 @@ from jkbms_addon.commands.rules import (
 from jkbms_addon.errors import CommandError
 from jkbms_addon.simulator.pb import SimulatedBms, default_settings
 from jkbms_addon.wire.pb.registers import WRITABLE
+
+
+def parsed(key: str, payload: str, values: dict[str, Any]) -> Scalar:
+    """As a command goes: a value first, then its range."""
+    return checked(key, value_of(key, payload), values)
+
 
 BY_NAME = pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.lower}<{rule.upper}")
 VALUES: dict[str, Any] = {**default_settings(SimulatedBms(1)), "battery_type": "LFP"}
@@ -79,23 +87,41 @@ def test_other_settings_are_not_held_up_by_a_rule_that_is_broken_already() -> No
 
 
 # --- ranges --------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("kind", CELL_RANGES)
-@pytest.mark.parametrize("key", [key for key in WRITABLE if specs()[key].kind == "number" and is_cell_voltage(key)])
+CELL_SETTINGS = [key for key in WRITABLE if specs()[key].kind == "number" and is_cell_voltage(key)]
+
+
+@pytest.mark.parametrize("kind", CELLS)
+@pytest.mark.parametrize("key", CELL_SETTINGS)
 def test_cell_voltages_stay_within_the_chemistry(key: str, kind: str) -> None:
-    low, high = CELL_RANGES[kind]
-    limits = allowed_range(key, {"battery_type": kind})
+    cells, values = CELLS[kind], {"battery_type": kind}  # type: ignore[index]
+    low, high = cells.lowest, cells.highest
+    limits = allowed_range(key, values)
     assert (limits.minimum, limits.maximum, limits.step) == (low, high, 0.001)
     for value in (low - 0.001, high + 0.001):
         with pytest.raises(CommandError, match=f"not within {low} to {high} V"):
-            parsed(key, f"{value:.3f}", {"battery_type": kind})
-    assert parsed(key, str(high), {"battery_type": kind}) == high
+            parsed(key, f"{value:.3f}", values)
+    assert parsed(key, str(high), values) == high
 
 
 @pytest.mark.parametrize("key", [key for key in WRITABLE if specs()[key].kind == "number"])
-def test_the_range_includes_what_the_bms_holds_now(key: str) -> None:
+def test_what_the_bms_holds_is_allowed_and_widens_nothing(key: str) -> None:
     for present in (-999.0, 99_999_999.0):
-        limits = allowed_range(key, {key: present, "battery_type": "LFP"})
-        assert limits.minimum <= present <= limits.maximum
+        values: dict[str, Any] = {key: present, "battery_type": "LFP"}
+        shown_range, limits = allowed_range(key, values), documented(key, values)
+        assert shown_range.minimum <= present <= shown_range.maximum  # else it could not be shown
+        assert parsed(key, str(present), values) == present
+        far = max(limits.step, 1.0)
+        between = present + (100 if present < 0 else -100) * far  # nearer to the range, and not in it
+        for other in (present - far, present + far, between):
+            with pytest.raises(CommandError, match="is not within"):
+                parsed(key, str(other), values)
+
+
+def test_a_held_20_v_lets_nothing_below_it_be_written() -> None:
+    values = {"cell_voltage_overvoltage_protection": 20.0, "battery_type": "LFP"}
+    with pytest.raises(CommandError, match=r"15\.0 is not within 2\.5 to 3\.65 V"):
+        parsed("cell_voltage_overvoltage_protection", "15", values)
+    assert parsed("cell_voltage_overvoltage_protection", "3.6", values) == 3.6
 
 
 def test_what_is_no_cell_voltage_keeps_its_documented_range() -> None:
@@ -105,32 +131,60 @@ def test_what_is_no_cell_voltage_keeps_its_documented_range() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "kind"),
+    ("values", "option", "kind"),
     [
-        ({"battery_type": "LTO", "cell_voltage_overvoltage_protection": 3.65}, "LTO"),
-        ({"cell_voltage_overvoltage_protection": 2.8}, "LTO"),
-        ({"cell_voltage_overvoltage_protection": 3.65}, "LFP"),
-        ({"battery_type": None, "cell_voltage_overvoltage_protection": 4.2}, "Li-ion"),
-        ({}, None),
+        # its own settings before the byte, which says LFP whatever the cells are
+        ({"battery_type": "LFP", "cell_voltage_overvoltage_protection": 2.7}, None, "LTO"),
+        ({"battery_type": "LTO", "cell_voltage_overvoltage_protection": 3.65}, None, "LFP"),
+        ({"cell_voltage_overvoltage_protection": 2.8}, None, "LTO"),
+        ({"cell_voltage_overvoltage_protection": 3.65}, None, "LFP"),
+        ({"cell_voltage_overvoltage_protection": 3.85}, None, "LFP"),
+        ({"battery_type": None, "cell_voltage_overvoltage_protection": 4.2}, None, "Li-ion"),
+        ({"battery_type": "Li-ion"}, None, "Li-ion"),
+        # the owner before everything
+        ({"battery_type": "LFP", "cell_voltage_overvoltage_protection": 3.65}, "LTO", "LTO"),
+        ({}, None, None),
     ],
 )
-def test_chemistry(values: dict[str, Any], kind: str | None) -> None:
-    assert chemistry(values) == kind
+def test_chemistry(values: dict[str, Any], option: str | None, kind: str | None) -> None:
+    cells = cells_of(values, option)
+    assert (cells.name if cells else None) == kind
+
+
+@pytest.mark.parametrize(
+    ("top", "fine", "wrong"), [(3.65, "3.0", "2.999"), (4.2, "3.9", "3.899"), (2.8, "2.0", "1.999")]
+)
+def test_no_write_can_make_it_another_chemistry(top: float, fine: str, wrong: str) -> None:
+    """Else all ranges would move with it, and there would be no way back."""
+    key = "cell_voltage_overvoltage_protection"
+    values = {"battery_type": "LFP", key: top, "cell_voltage_undervoltage_protection": None}
+    assert parsed(key, fine, values) == float(fine)
+    with pytest.raises(CommandError, match="cells, and these are"):
+        parsed(key, wrong, values)
 
 
 # --- what a command says -------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("key", "payload", "words"),
     [
-        ("max_charge_current", "nan", "not within 1 to 600 A"),
-        ("max_charge_current", "inf", "not within"),
-        ("max_charge_current", "-inf", "not within"),
+        ("max_charge_current", "nan", "'nan' is not a number"),
+        ("max_charge_current", "inf", "'inf' is not a number"),
+        ("max_charge_current", "1e99", "not within 1 to 600 A"),
+        ("max_charge_current", "1e999", "is not a number"),
+        ("max_charge_current", "1_0", "'1_0' is not a number"),
+        ("max_charge_current", "\u0663\u0660", "'\u0663\u0660' is not a number"),
+        ("max_charge_current", "\uff15\uff10", "'\uff15\uff10' is not a number"),
+        ("max_charge_current", "50" + " " * 63, "65 characters are no value"),
+        ("max_charge_current", "50." + "0" * LONGEST, "67 characters are no value"),
+        ("charging_switch", "OFF" + " " * LONGEST, "67 characters are no value"),
+        ("charging_switch", "\uff11", "'\uff11' is neither ON nor OFF"),
+        ("max_charge_current", "-inf", "is not a number"),
         ("max_charge_current", "0.9", "max_charge_current: 0.9 is not within 1 to 600 A"),
         ("max_charge_current", "600.1", "not within"),
         ("max_charge_current", "50.05", "50.05 is not a multiple of 0.1"),
         ("max_charge_current", "", "'' is not a number"),
         ("max_charge_current", "ON", "'ON' is not a number"),
-        ("max_charge_current", "x" * 200, f"'{'x' * 40}' is not a number"),
+        ("max_charge_current", "x" * 60, f"'{'x' * 39}…' is not a number"),
         ("heating_start_temperature", "1.5", "not a multiple of 1"),
         ("smart_sleep_delay", "0", "not within 1 to 100 h"),
         ("cell_request_charge_voltage_time", "2.55", "not a multiple of 0.1"),

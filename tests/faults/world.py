@@ -45,6 +45,7 @@ class World:
         self.sent: list[tuple[float, Frame]] = []
         self.judge = Judge({("b", 1): bystander.batteries[1]})  # type: ignore[dict-item]
         self.bus: dict[str, Any] = {}
+        self.more: list[dict[str, Any]] = []  # other buses
         self.mqtt: dict[str, Any] = {"host": "127.0.0.1", "port": broker.port}
         self.environment: dict[str, str] = {}
         self.clock = folder / "clock"
@@ -58,6 +59,7 @@ class World:
             "buses": [
                 {"name": "a", **self.bus},
                 {"name": "b", "strategy": "master", "port": self.bystander.port, "addresses": "1", "interval": 1.0},
+                *self.more,
             ],
             "mqtt": self.mqtt,
             "bank": {"members": "a"},

@@ -27,7 +27,7 @@ def figures(app: Any) -> dict[str, Any]:
         "fds": len(list(Path("/proc/self/fd").iterdir())),
         "tasks": len(asyncio.all_tasks()),
         "kinds": kinds(),
-        "queued": sum(queue.qsize() for queue in app.commands.queues.values()),
+        "queued": sum(map(app.commands.waiting, app.buses)),
         "readings": sum(snapshot.count for snapshot in app.store),
         **{
             key: sum(getattr(bus, key) for bus in app.buses.values())
