@@ -26,7 +26,7 @@ def chosen(options: Options, name: str) -> BusOptions:
         raise OptionsError(f"no bus is named {name!r}: there is {', '.join(b.name for b in options.buses) or 'none'}")
     if bus.plugin is None:
         raise OptionsError(f"bus {name}: {bus.problem}")
-    if not bus.plugin.writable(bus.values):
+    if not bus.writable:
         raise OptionsError(f"bus {name}: the strategy {bus.strategy} cannot change settings as it is configured")
     return bus
 
