@@ -172,7 +172,9 @@ class CommandQueue:
             raise CommandError(f"the link of bus {command.bus} is lost: {self._links[command.bus]}")
         snapshot = self._store.get((command.bus, command.address))
         if snapshot is None or not snapshot.online(now):
-            raise CommandError(f"BMS {command.address} on bus {command.bus} is silent")
+            withheld = snapshot.withheld if snapshot else ""
+            what = f"does not count: {withheld}" if withheld else "is silent"
+            raise CommandError(f"BMS {command.address} on bus {command.bus} {what}")
 
     def lock(self, payload: str, *, retained: bool) -> None:
         """The switch *Writing*; what waits when it is switched off is not carried out any more."""
