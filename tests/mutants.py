@@ -172,7 +172,7 @@ class _Loader(importlib.abc.Loader):
         self._code = code
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(self._code, module.__dict__)  # type: ignore[call-overload]
+        exec(self._code, module.__dict__)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
