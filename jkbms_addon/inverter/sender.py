@@ -165,9 +165,10 @@ class Sender:
     # --- beginning and end -----------------------------------------------------------------------------------
     async def _take_leave(self, channel: Channel) -> None:
         """Zero limits a few times, a second apart, then silence."""
-        began = self._control.clock()
+        began = max(self._control.clock(), self._turns.earliest)
         for cycle in range(GOODBYES):
             await self._hear_until(channel, began + cycle * PERIOD)
+            self._turns.begun(self._control.clock())
             decision = self._control.goodbye(self._control.clock())
             if decision is None:
                 break
