@@ -39,6 +39,7 @@ class Candidate:
     hold_after: float = 5.0
     stale_after: float = 10.0
     settings_required: bool = False
+    absent: str = ""  # why it does not count although it is heard
 
     @property
     def key(self) -> Key:
@@ -137,7 +138,7 @@ def silent(candidate: Candidate) -> str:
     if candidate.age is None or not isfinite(candidate.age):
         return "no data yet"
     if not candidate.fresh or candidate.age > candidate.stale_after:
-        return f"silent for {candidate.age:.0f} s"
+        return candidate.absent or f"silent for {candidate.age:.0f} s"
     return ""
 
 

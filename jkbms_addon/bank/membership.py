@@ -89,6 +89,7 @@ class Membership:
             hold_after=hold,
             stale_after=stale,
             settings_required=self._tells_settings(snapshot),
+            absent=snapshot.withheld,
         )
 
     def _pack(self, snapshot: Snapshot, now: float) -> _Typed:

@@ -20,8 +20,13 @@ LAST_WRITE: Final = "last_write"
 # Diagnostics of one BMS that stay available when it is silent.
 DIAGNOSTICS: Final[Mapping[str, Spec]] = {
     "health": Spec(
-        "Health", kind="choice", device_class="enum", options=("ok", "late", "silent", "corrupt"), diagnostic=True
+        "Health",
+        kind="choice",
+        device_class="enum",
+        options=("ok", "late", "silent", "corrupt", "frozen"),
+        diagnostic=True,
     ),
+    "reason": Spec("Reason of trouble", kind="text", diagnostic=True),
     "age": Spec("Age of the last frame", unit="s", device_class="duration", digits=0, diagnostic=True, enabled=False),
     "latency": Spec(
         "Response latency",

@@ -1,6 +1,6 @@
 """How the program, its buses and the links to its batteries are doing: the device "JK BMS bridge". Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -8,6 +8,7 @@ from typing import Any, Final
 from jkbms_addon import __version__
 from jkbms_addon.battery.quantities import Scalar, Spec
 from jkbms_addon.battery.status import WALL, BusStatus
+from jkbms_addon.battery.store import Key
 from jkbms_addon.commands.rules import Range
 from jkbms_addon.views.battery import word
 from jkbms_addon.views.entities import HEALTH, Device, Entity, Identity, controlled
@@ -79,8 +80,10 @@ class Summary:
     writing: bool | None = None
 
 
-def overview(buses: Mapping[str, BusStatus], summary: Summary, now: float) -> dict[str, Any]:
-    """Diagnostics of the whole, of the buses and of every BMS; ``now`` is monotonic s."""
+def overview(
+    buses: Mapping[str, BusStatus], summary: Summary, now: float, present: Callable[[Key], bool]
+) -> dict[str, Any]:
+    """Diagnostics of the whole, of the buses and of every BMS; ``now`` is monotonic s, ``present`` the store's word."""
     problems = [f"bus {name}: {bus.problem}" for name, bus in buses.items() if bus.option_error]
     problems += summary.problems
     return {
@@ -92,7 +95,8 @@ def overview(buses: Mapping[str, BusStatus], summary: Summary, now: float) -> di
         "buses": {name: bus_health(bus, now) for name, bus in buses.items()},
         "batteries": {
             word((name, address)): {
-                "health": bms.health(now),
+                "health": bms.health(now, present=present((name, address))),
+                "reason": (bms.problem or "ok")[:LONGEST],
                 "age": None if bms.last_frame is None else round(now - bms.last_frame, 1),
                 "latency": None if bms.latency is None else round(bms.latency * 1000),
                 "frames": bms.frames,
