@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Final
 
 from jkbms_addon.battery.status import BusStatus
@@ -96,7 +97,7 @@ class Sender:
     async def _send(self, channel: Channel, decision: Decision) -> bool:
         """One set; whether it went out whole before the decision expired."""
         options = self._options
-        told = portion(said(decision, options.manufacturer), options.share)
+        told = portion(said(decision, options.manufacturer, datetime.now(UTC).astimezone()), options.share)
         built = self._dialect.frames(
             told, options.dlc, options.cell_extremes, cell_numbers=options.cell_numbers, adapted=True
         )
