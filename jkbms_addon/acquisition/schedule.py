@@ -77,7 +77,7 @@ class Schedule:
         self._round: list[int] = []
         self._round_start = now
         self._next_round = now
-        self._side_done = self._retried = False
+        self._side_done = self._retried = self._swept = False
         self._confirm: Job | None = None
         self._arrived: list[int] = []  # who must tell their settings now
         self._rounds = [interval, interval]  # what the last two took, in s
@@ -99,7 +99,7 @@ class Schedule:
 
     def next(self, now: float) -> Job | float:
         """What to ask now, or how many seconds there is nothing to ask."""
-        job = self._urgent()
+        job = self._urgent(now)
         if job:
             return job
         side = self._side_job(now)
@@ -125,7 +125,7 @@ class Schedule:
             self._begin(now)
         return self._job(self._round.pop(0), LIVE) if self._round else None
 
-    def _urgent(self) -> Job | None:
+    def _urgent(self, now: float) -> Job | None:
         """What does not wait for spare time."""
         job, self._confirm = self._confirm, None
         if job:
@@ -133,9 +133,13 @@ class Schedule:
         self._arrived = [address for address in self._arrived if self.members[address].answers]
         if self._arrived:
             return self._job(self._arrived.pop(0), SETTINGS)
-        if self._sweep:
-            return self._job(self._sweep.pop(0), LIVE, probe=True)
-        return self._job(self._round.pop(0), LIVE) if self._round else None
+        if self._round:
+            return self._job(self._round.pop(0), LIVE)
+        # who was found already is not kept waiting by those who were not asked yet
+        if not self._sweep or (self._swept and self._anybody() and now >= self._next_round):
+            return None
+        self._swept = True
+        return self._job(self._sweep.pop(0), LIVE, probe=True)
 
     def _begin(self, now: float) -> None:
         self._round = [a for a, member in self.members.items() if member.answers]
@@ -143,7 +147,7 @@ class Schedule:
         self._round_start = now
         on_time = self._next_round + self.interval  # keeps the beat, unless a whole round was lost
         self._next_round = on_time if on_time > now else now + self.interval
-        self._side_done = False
+        self._side_done = self._swept = False
 
     def _pause(self, now: float) -> float:
         """Seconds until something is due."""
