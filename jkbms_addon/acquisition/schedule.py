@@ -29,6 +29,7 @@ FIRST_PAUSE, MAX_PAUSE = 1.0, 30.0  # between two tries of a silent address
 BACK_PAUSE = 0.5  # the first for one that was there a moment ago
 KNOWN_PAUSE = 2.5  # the longest for one that was there: what is back must be noticed within five seconds
 LOST_AFTER = 10.0  # seconds, but at least three rounds
+OVERDUE = 3.0  # seconds by which a round may be late because not everybody was asked once yet
 CONFIRMATIONS = 2  # times that a doubtful frame is asked for again at once
 
 
@@ -135,8 +136,8 @@ class Schedule:
             return self._job(self._arrived.pop(0), SETTINGS)
         if self._round:
             return self._job(self._round.pop(0), LIVE)
-        # who was found already is not kept waiting by those who were not asked yet
-        if not self._sweep or (self._swept and self._anybody() and now >= self._next_round):
+        # who was found already is not kept waiting for long by those who were not asked yet
+        if not self._sweep or (self._swept and self._anybody() and now >= self._next_round + OVERDUE):
             return None
         self._swept = True
         return self._job(self._sweep.pop(0), LIVE, probe=True)
@@ -179,7 +180,9 @@ class Schedule:
     def _job(self, address: int, register: int, *, probe: bool = False) -> Job:
         usual = (LIVE_TIMEOUT if register == LIVE else PAGE_TIMEOUT) * self._patience
         timeout = max(usual, self.first_byte + LENGTH)
-        return Job(address, register, min(timeout, self.first_byte) if probe else timeout, timeout)
+        # what is long to send does not begin later
+        begins = self.first_byte if probe else max(self.first_byte, LIVE_TIMEOUT * self._patience)
+        return Job(address, register, min(timeout, begins), timeout)
 
     def slow(self, seconds: float) -> None:
         """An answer began only so long after its question: who needs that much is waited for."""
