@@ -17,7 +17,7 @@ from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.command import shortened
 from jkbms_addon.commands.queue import CommandQueue
-from jkbms_addon.inverter.service import InverterService
+from jkbms_addon.inverter.service import InverterService, Outlet
 from jkbms_addon.link import stream as link
 from jkbms_addon.mqtt import client
 from jkbms_addon.mqtt.announced import Published
@@ -55,11 +55,14 @@ class App:
         self.commands = CommandQueue(
             *(writes.level, self.store, writable, self._audit),
             unlocked=writes.unlocked_at_start,
-            chemistry=options.inverter.policy.chemistry,
+            chemistry=options.inverter.setpoints.chemistry,
         )
         asked = frozenset(bus.name for bus in self._running if _asks(bus))
-        self.inverter = InverterService(options.bank, options.inverter, self.store, self.buses, asked, data)
-        shown = [*bank.devices(self.inverter, sum(map(len, served.values()))), *inverter.devices(self.inverter)]
+        batteries = sum(map(len, served.values()))
+        self.inverter = InverterService(
+            options.bank, options.inverter, options.inverters, self.store, self.buses, asked, data, batteries
+        )
+        shown = [*bank.devices(self.inverter), *inverter.devices(self.inverter)]
         self._routes = {topics.command(one.word, key): act for one in shown for key, act in one.takes.items()}
         known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
         self.outbox = Outbox(topics, self.store, self.buses, served, known, self.commands, shown, problems)
@@ -67,7 +70,7 @@ class App:
     async def run(self) -> None:
         """Run until cancelled."""
         asyncio.get_running_loop().set_exception_handler(_complaint)
-        self.commands.recall()
+        await self.commands.recall()
         try:
             await self._owners()
         finally:
@@ -78,12 +81,13 @@ class App:
             for bus in self._running:
                 tasks.create_task(self._bus(bus))
             tasks.create_task(self._supervisor("bank").run(self.inverter.control.run))
-            tasks.create_task(self._inverter())
+            for outlet in self.inverter.outlets:
+                tasks.create_task(self._inverter(outlet))
             if not self.options.mqtt.problem:
                 tasks.create_task(self._broker())
             tasks.create_task(self._beat())
             tasks.create_task(self._remember())
-            for keep in (self._published.run, self._incidents.run, self.inverter.switch.run):
+            for keep in (self._published.run, self._incidents.run, *self.inverter.control.files):
                 tasks.create_task(self._supervisor("files").run(keep))
             try:
                 await asyncio.Event().wait()
@@ -112,10 +116,10 @@ class App:
         supervisor = self._supervisor(bus.name, self._failed(status))
         await supervisor.run(partial(own_bus, bus, status, self.store, supervisor.healed, self.commands))
 
-    async def _inverter(self) -> None:
-        if self.inverter.sender:
-            supervisor = self._supervisor("inverter", self._failed(self.inverter.link))
-            await supervisor.run(partial(self.inverter.sender.own, supervisor.healed))
+    async def _inverter(self, outlet: Outlet) -> None:
+        if outlet.sender:
+            supervisor = self._supervisor(outlet.link.name, self._failed(outlet.link))
+            await supervisor.run(partial(outlet.sender.own, supervisor.healed))
 
     def _supervisor(self, name: str, failed: Callable[[str], None] | None = None) -> Supervisor:
         return Supervisor(name, failed, lambda: self._ends)

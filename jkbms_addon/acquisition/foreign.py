@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import Final
 
-from jkbms_addon.acquisition.contract import Changing, Source
+from jkbms_addon.acquisition.contract import Changing, Interleaving, Source
 from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.battery.quantities import Scalar, Value, specs
 from jkbms_addon.battery.reading import Reading
@@ -64,7 +64,13 @@ class Foreign:
         """As the source; ``CommandError`` when it only reads."""
         if not isinstance(self._source, Changing):
             raise CommandError("this strategy cannot change settings")
-        return await self._source.change(deed)
+        change = await self._source.change(deed)
+        return replace(change, readings=tuple(one for reading in change.readings for one in self._believed(reading)))
+
+    async def due(self, *, begin: bool) -> Sequence[Reading] | None:
+        """As the source, where it can."""
+        told = await self._source.due(begin=begin) if isinstance(self._source, Interleaving) else None
+        return None if told is None else [believed for reading in told for believed in self._believed(reading)]
 
 
 def cleaned(values: Mapping[str, object]) -> dict[str, Value]:

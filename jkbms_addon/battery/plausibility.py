@@ -7,11 +7,12 @@ must be said twice before it is believed. So must the first frame of every batte
 setting, so that damage never makes a device or a value.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import Literal
 
+from jkbms_addon.battery.possible import CELL, POSSIBLE
 from jkbms_addon.battery.quantities import Values
 from jkbms_addon.battery.reading import Reading
 
@@ -46,29 +47,22 @@ def _sum_differs(values: Values) -> bool:
     return abs(sum(cells) - total) > 0.05 + 0.01 * total if cells else total > 1
 
 
-def _above(key: str, limit: float) -> Callable[[Values], bool]:
+def _outside(*keys: str) -> Callable[[Values], bool]:
+    bounds = [(key, *POSSIBLE[key].shown) for key in keys]
+
     def broken(values: Values) -> bool:
-        value = _number(values, key)
-        return value is not None and abs(value) > limit
+        for key, low, high in bounds:
+            value = values.get(key)
+            if isinstance(value, (int, float)) and not low <= value <= high:
+                return True
+        return False
 
     return broken
 
 
-TEMPERATURES = (
-    "mosfet_temperature",
-    "temperature_sensor_1",
-    "temperature_sensor_2",
-    "temperature_sensor_4",
-    "temperature_sensor_5",
-)
-
-
-def _temperature_impossible(values: Values) -> bool:
-    for key in TEMPERATURES:
-        value = values.get(key)
-        if isinstance(value, (int, float)) and not -60 <= value <= 150:
-            return True
-    return False
+def _cell_impossible(values: Values) -> bool:
+    cells = _cells(values)
+    return bool(cells) and not (CELL.shows(min(cells)) and CELL.shows(max(cells)))
 
 
 def _capacity_impossible(values: Values) -> bool:
@@ -85,22 +79,22 @@ class Contradiction:
     broken: Callable[[Values], bool]
 
 
+def _by_name() -> Iterator[Contradiction]:
+    """Rules of the table of what is possible, one for each name."""
+    for one in dict.fromkeys(POSSIBLE.values()):
+        if any(isfinite(bound) for bound in one.shown):
+            keys = (key for key, other in POSSIBLE.items() if other.name == one.name)
+            yield Contradiction(one.name, one.reason, _outside(*keys))
+
+
 CONTRADICTIONS = (
     Contradiction(
         "cells against total voltage",
         "the cells are in series: their sum is the pack voltage (within 6 mV in every captured frame)",
         _sum_differs,
     ),
-    Contradiction(
-        "cell voltage",
-        "no cell chemistry that the BMS knows exceeds 4.5 V",
-        lambda values: max(_cells(values), default=0) > 5,
-    ),
-    Contradiction("state of charge", "a percentage", _above("state_of_charge", 100)),
-    Contradiction("state of health", "a percentage", _above("state_of_health", 100)),
-    Contradiction("temperature", "outside what the sensors and the electronics survive", _temperature_impossible),
-    Contradiction("current", "the largest model is rated 600 A", _above("current", 1500)),
-    Contradiction("balancing current", "the largest balancer moves 15 A", _above("balancing_current", 20)),
+    Contradiction(CELL.name, CELL.reason, _cell_impossible),
+    *{rule.name: rule for rule in _by_name()}.values(),
     Contradiction("capacity", "more cannot remain than a full battery holds", _capacity_impossible),
 )
 

@@ -13,13 +13,14 @@ from jkbms_addon.acquisition.contract import BusOptions, configured, look_in
 from jkbms_addon.commands.rules import LEVELS
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_options, clash, inverter_options
+from jkbms_addon.inverter.several import following, listed
 from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.coming_from import carried_over
 from jkbms_addon.options.migration import MOVES, Move, migrated
 from jkbms_addon.validators import explained, given, host_alone, plain
 
 DEFAULT_FILE = Path("/data/options.json")
-SECTIONS = ("log_level", "buses", "mqtt", "writes", "bank", "inverter")
+SECTIONS = ("log_level", "buses", "mqtt", "writes", "bank", "inverter", "inverters")
 WRITE_LEVELS = ("off", *LEVELS)
 Level = Literal["trace", "debug", "info", "warning", "error", "fatal"]
 LOG_LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
@@ -47,6 +48,7 @@ class Options:
     writes: WriteOptions = field(default_factory=WriteOptions)
     bank: BankOptions = field(default_factory=BankOptions)
     inverter: InverterOptions = field(default_factory=InverterOptions)
+    inverters: tuple[InverterOptions, ...] = ()  # everybody who is told something
     unusable: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
 
@@ -164,8 +166,10 @@ def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
     found = _buses(buses)
     bank = bank_options(today.get("bank", {}), {bus.name for bus in found})
     inverter = _undisturbed(inverter_options(today.get("inverter", {}), bank), found)
+    inverters = tuple(_undisturbed(one, found) for one in listed(today.get("inverters"), inverter, bank))
+    inverter = following(today.get("inverter"), inverter, inverters)
     level, unusable = _level(today)
-    return Options(level, found, _mqtt(today), _writes(today), bank, inverter, unusable, (*carried, *moved))
+    return Options(level, found, _mqtt(today), _writes(today), bank, inverter, inverters, unusable, (*carried, *moved))
 
 
 def _level(raw: Mapping[str, Any]) -> tuple[Level, tuple[str, ...]]:

@@ -8,7 +8,9 @@ from jkbms_addon.bank.bank import BankState
 from jkbms_addon.bank.candidate import Extreme
 from jkbms_addon.battery.quantities import Scalar, Spec, specs
 from jkbms_addon.inverter.service import InverterService
-from jkbms_addon.views.entities import Device, Shown, Takes, measured, shown, text
+from jkbms_addon.views import charging
+from jkbms_addon.views.charging import Charge
+from jkbms_addon.views.entities import Device, Shown, measured, shown, text
 
 BANK: Final = "bank"
 TEMPERATURE: Final = ("°C", "temperature", 1)
@@ -39,58 +41,65 @@ ENTITIES: Final[Mapping[str, Spec]] = {
 }
 SHARING: Final = "sharing_"  # before the name of a pack: its share of the current
 
-# What the owner sets here, by key; a row needs an action of the same key in ``takes`` and a value in ``values``.
-CONTROLS: Final[Mapping[str, Takes]] = {}
 
-
-def takes(_service: InverterService) -> Mapping[str, Callable[[str], None]]:
-    """What happens with the payload of a command, by key."""
-    return {}
-
-
-def device(labels: Iterable[str]) -> Device:
-    """The bank; ``labels`` are those of the packs."""
+def device(labels: Iterable[str], charge: Charge | None = None) -> Device:
+    """The bank; ``labels`` are those of the packs. With a ``charge`` its limits and what the owner steers, too."""
     shares = {
         f"{SHARING}{label.replace('/', '_')}": measured(f"Share of pack {label}", "%", None, 1) for label in labels
     }
-    return Device(BANK, "jk_bms_bank", "Battery bank", BANK, shown({**ENTITIES, **shares}, CONTROLS))
+    entities = shown({**ENTITIES, **shares})
+    if charge:
+        entities += (*shown({**charging.LIMITS, **charging.CHARGING}), *charging.controls(charge))
+    return Device(BANK, "jk_bms_bank", "Battery bank", BANK, entities)
 
 
-def devices(service: InverterService, batteries: int) -> list[Shown]:
-    """The bank of a service, where there can be one; ``batteries`` is how many there can be."""
+def devices(service: InverterService) -> list[Shown]:
+    """The bank of a service, where there can be one; where there is no inverter it shows how charging goes."""
     control = service.control
-    if not service.always and batteries < 2:
+    if not service.shows_bank:
         return []
-    return [view(lambda: control.state, lambda: control.count, always=service.always, takes=takes(service))]
+    if service.wanted or not service.decides:
+        return [view(lambda: control.state, lambda: control.count, always=service.always)]
+    return [
+        view(
+            lambda: control.state,
+            lambda: (control.count, control.kept.shown),
+            always=service.always,
+            charge=lambda: charging.charge(control),
+            takes=charging.takes(control),
+        )
+    ]
 
 
 def view(
     state: Callable[[], BankState],
-    count: Callable[[], int],
+    count: Callable[[], object],
     *,
     always: bool,
+    charge: Callable[[], Charge] | None = None,
     takes: Mapping[str, Callable[[str], None]] = MappingProxyType({}),
 ) -> Shown:
-    """The bank, shown once there is more than one battery, or ``always``; ``count`` grows with every new state."""
+    """The bank, shown once there is more than one battery, or ``always``; ``count`` differs with every new state."""
 
     def found() -> Device | None:
         now = state()
         labels = sorted({*(view.label for view in now.counted), *(one.label for one in now.excluded)})
-        return device(labels) if always or len(labels) > 1 else None
+        return device(labels, charge() if charge else None) if always or len(labels) > 1 else None
 
-    def told(_now: float) -> Mapping[str, Scalar]:
-        return {**dict.fromkeys(ENTITIES), **values(state())}
+    def told(_now: float = 0.0) -> Mapping[str, Scalar]:
+        more = {**charging.limits(charge()), **charging.values(charge())} if charge else {}
+        return {**dict.fromkeys(ENTITIES), **values(state()), **more}
 
-    changes = _Changes(count, lambda: values(state()))
-    return Shown(BANK, changes, found, told, takes, keeps=SHARING)
+    return Shown(BANK, _Changes(count, told), found, told, takes, keeps=SHARING)
 
 
 class _Changes:
     """A number that grows when there is something new to tell, looked at only when there was a new decision."""
 
-    def __init__(self, count: Callable[[], int], told: Callable[[], Mapping[str, Scalar]]) -> None:
+    def __init__(self, count: Callable[[], object], told: Callable[[], Mapping[str, Scalar]]) -> None:
         self._count, self._told = count, told
-        self._seen, self._number = -1, 0
+        self._seen: object = None
+        self._number = 0
         self._last: Mapping[str, Scalar] = {}
 
     def __call__(self) -> int:

@@ -24,7 +24,7 @@ def packs(*addresses: int) -> list[SimulatedBms]:
 
 def bank_of(bus: PlayedMaster) -> BankState:
     membership = Membership({"t": bus.status}, asked=frozenset("t"))
-    return BatteryBank().step(membership.members(bus.store, bus.clock()), bus.clock())
+    return BatteryBank().step(membership.candidates(bus.store, bus.clock()), bus.clock())
 
 
 async def test_one_bms_that_answers_for_sixteen_addresses_is_one_battery(caplog: pytest.LogCaptureFixture) -> None:
@@ -190,7 +190,7 @@ async def counts_again(bus: PlayedMaster, membership: Membership, bank: BatteryB
     began = bus.clock()
     while True:
         await bus.run(0.1)
-        if len(bank.step(membership.members(bus.store, bus.clock()), bus.clock()).counted) == 2:
+        if len(bank.step(membership.candidates(bus.store, bus.clock()), bus.clock()).counted) == 2:
             return bus.clock() - began
 
 
@@ -198,9 +198,9 @@ async def test_a_battery_that_was_silent_for_ten_seconds_counts_again_within_twe
     bus = PlayedMaster(packs(1, 2), (1, 2))
     membership, bank = Membership({"t": bus.status}, asked=frozenset("t")), BatteryBank()
     await counts_again(bus, membership, bank)
-    await bus.run(60, lambda: bank.step(membership.members(bus.store, bus.clock()), bus.clock()))
+    await bus.run(60, lambda: bank.step(membership.candidates(bus.store, bus.clock()), bus.clock()))
     bus.link.batteries[2].silent = True
-    await bus.run(10.4, lambda: bank.step(membership.members(bus.store, bus.clock()), bus.clock()))
+    await bus.run(10.4, lambda: bank.step(membership.candidates(bus.store, bus.clock()), bus.clock()))
     bus.link.batteries[2].silent = False
     assert await counts_again(bus, membership, bank) <= 12.0
 
@@ -209,7 +209,7 @@ async def test_a_program_that_stood_still_counts_everybody_again_within_twelve_s
     bus = PlayedMaster(packs(1, 2), (1, 2))
     membership, bank = Membership({"t": bus.status}, asked=frozenset("t")), BatteryBank()
     await counts_again(bus, membership, bank)
-    await bus.run(60, lambda: bank.step(membership.members(bus.store, bus.clock()), bus.clock()))
+    await bus.run(60, lambda: bank.step(membership.candidates(bus.store, bus.clock()), bus.clock()))
     bus.clock.now += 12
-    bank.step(membership.members(bus.store, bus.clock()), bus.clock())
+    bank.step(membership.candidates(bus.store, bus.clock()), bus.clock())
     assert await counts_again(bus, membership, bank) <= 12.0

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.charging.decision import ALARMS, PROTECTIONS
 from jkbms_addon.cli import frames
+from jkbms_addon.inverter.state import ALARMS, PROTECTIONS
 
 STATE: dict[str, Any] = {
     "charge_voltage": 55.2,
