@@ -78,6 +78,13 @@ def test_the_charge_follows_the_cells_where_any_inverter_obeys_only_that() -> No
     assert follows([], protocol="sma", channel="can1")
 
 
+def test_no_silence_where_it_would_be_the_end() -> None:
+    sma = {"protocol": "sma", "channel": "can3", "confirmed": True}
+    assert options([VICTRON], {"stop_after": 60}).inverter.setpoints.stop_after == 60
+    assert options([VICTRON, sma], {"stop_after": 60}).inverter.setpoints.stop_after is None
+    assert options([], sma | {"stop_after": 60}).inverter.setpoints.stop_after is None
+
+
 def test_a_name_for_each() -> None:
     found = options([VICTRON | {"manufacturer": "BYD"}, DEYE], {"manufacturer": "PYLONX"})
     assert [one.manufacturer for one in found.inverters] == ["BYD", None]
