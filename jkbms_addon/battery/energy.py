@@ -79,6 +79,7 @@ class Energy:
     last_full: float | None = None  # s since 1970
     efficiency: float | None = None  # of the last cycle from full to full
     cycles: float | None = None  # equivalent full cycles since counting began
+    began: float | None = None  # when that was, s since 1970
 
 
 def moment(values: Mapping[str, Value], at: float) -> Moment | None:
@@ -153,6 +154,7 @@ class Counts:
     armed: bool = False  # whether it was low enough since, so that the next 100 % is news
     last_full: float | None = None  # s since 1970
     efficiency: float | None = None
+    began: float | None = None  # when counting did, s since 1970
 
     @classmethod
     def read(cls, raw: object) -> "Counts":
@@ -183,6 +185,8 @@ class Account:
         if before is not None and now.at <= before.at:
             return
         self.last = now
+        if self.counts.began is None:
+            self.counts.began = wall
         if before is not None:
             self._flow(before, now)
         self._turn(now.current)
@@ -261,6 +265,7 @@ class Account:
             last_full=counts.last_full,
             efficiency=None if counts.efficiency is None else 100 * counts.efficiency,
             cycles=throughput / capacity if capacity else None,
+            began=counts.began,
         )
 
     def _times(self, now: float) -> tuple[float | None, float | None]:
