@@ -237,6 +237,11 @@ class History:
         series = self.series.get(key)
         return series.places.shares(int(now // 3600)) if series else ([], [], 0.0)
 
+    def adopt(self, other: "History") -> None:
+        """Take the series of an earlier run over."""
+        self.series.update(other.series)
+        self.loaded()
+
     def loaded(self) -> None:
         """Series came from a file: time must not lie before them."""
         self._newest = max((series.newest() for series in self.series.values()), default=0.0)

@@ -155,7 +155,7 @@ def _of_bus(bus: BusSeen) -> list[Finding]:
 def _of_pack(pack: PackSeen) -> list[Finding]:
     if not pack.heard:
         seconds = round(pack.silent_for or 0)
-        args: dict[str, Scalar] = {"pack": pack.name, "seconds": seconds, "cause": pack.cause}
+        args: dict[str, Scalar] = {"pack": pack.key, "seconds": seconds, "cause": pack.cause}
         return [
             Finding(
                 "silent", "warn", f"{pack.name} is silent" + (f": {pack.cause}" if pack.cause else ""), pack.key, args
@@ -171,10 +171,8 @@ def _weak(pack: PackSeen) -> Finding | None:
     if pack.lowest_share < WEAK_SHARE or pack.below < WEAK_BELOW - 1e-9:
         return None
     percent, below = round(100 * pack.lowest_share), round(1000 * pack.below)
-    text = (
-        f"Cell {pack.lowest} of {pack.name} lags behind: lowest {percent} % of the day, now {below} mV below the mean"
-    )
-    args: dict[str, Scalar] = {"pack": pack.name, "cell": pack.lowest, "percent": percent, "below": below}
+    text = f"Cell {pack.lowest} of {pack.name} lags behind: it is the lowest nearly all day"
+    args: dict[str, Scalar] = {"pack": pack.key, "cell": pack.lowest, "percent": percent, "below": below}
     return Finding("weak", "info", text, pack.key, args)
 
 
@@ -184,7 +182,7 @@ def _unequal(pack: PackSeen) -> Finding | None:
     less = pack.share < pack.fair
     text = f"{pack.name} carries {'less' if less else 'more'} than its share of the current"
     args: dict[str, Scalar] = {
-        "pack": pack.name,
+        "pack": pack.key,
         "share": round(pack.share, 1),
         "fair": round(pack.fair, 1),
         "less": less,
@@ -197,7 +195,7 @@ def _spread(pack: PackSeen) -> Finding | None:
         return None
     millivolts = round(1000 * pack.spread)
     text = f"The cells of {pack.name} are more than {1000 * SPREAD:.0f} mV apart"
-    return Finding("spread", "info", text, pack.key, {"pack": pack.name, "spread": millivolts, "soc": round(pack.soc)})
+    return Finding("spread", "info", text, pack.key, {"pack": pack.key, "spread": millivolts, "soc": round(pack.soc)})
 
 
 def _never_full(pack: PackSeen) -> Finding | None:
@@ -205,13 +203,13 @@ def _never_full(pack: PackSeen) -> Finding | None:
         return None
     days = int(pack.full_ago // 86400)
     text = f"{pack.name} was not full for {days} days"
-    return Finding("full", "info", text, pack.key, {"pack": pack.name, "days": days})
+    return Finding("full", "info", text, pack.key, {"pack": pack.key, "days": days})
 
 
 def _password(pack: PackSeen) -> Finding | None:
     if DEFAULT_PASSWORD not in pack.alarms:
         return None
-    return Finding("password", "info", f"{pack.name} still has its default password", pack.key, {"pack": pack.name})
+    return Finding("password", "info", f"{pack.name} still has its default password", pack.key, {"pack": pack.key})
 
 
 def _quirk(pack: PackSeen) -> Finding | None:
@@ -220,7 +218,7 @@ def _quirk(pack: PackSeen) -> Finding | None:
     for quirk in QUIRKS:
         if quirk.first <= version <= quirk.last:
             text = f"Firmware {pack.firmware} of {pack.name} {quirk.text}"
-            args: dict[str, Scalar] = {"pack": pack.name, "firmware": pack.firmware, "quirk": quirk.key}
+            args: dict[str, Scalar] = {"pack": pack.key, "firmware": pack.firmware, "quirk": quirk.key}
             return Finding("quirk", "info", text, pack.key, args, quirk.key)
     return None
 
@@ -243,7 +241,7 @@ def _apart(packs: Sequence[PackSeen]) -> Finding | None:
         return None
     volts, low, high = found
     text = f"{low.name} and {high.name} are more than {PACKS_APART:.0f} V apart: look at cables, lugs and fuses"
-    return Finding("apart", "warn", text, args={"volts": round(volts, 1), "low": low.name, "high": high.name})
+    return Finding("apart", "warn", text, args={"volts": round(volts, 1), "low": low.key, "high": high.key})
 
 
 def _charge(packs: Sequence[PackSeen]) -> Finding | None:
@@ -252,7 +250,7 @@ def _charge(packs: Sequence[PackSeen]) -> Finding | None:
         return None
     points, low, high = found
     text = f"The states of charge of {low.name} and {high.name} are more than {CHARGE_APART:.0f} points apart"
-    return Finding("soc", "info", text, args={"points": round(points), "low": low.name, "high": high.name})
+    return Finding("soc", "info", text, args={"points": round(points), "low": low.key, "high": high.key})
 
 
 def _warm(packs: Sequence[PackSeen]) -> Finding | None:
@@ -261,7 +259,7 @@ def _warm(packs: Sequence[PackSeen]) -> Finding | None:
         return None
     kelvin, low, high = found
     text = f"{high.name} is more than {TEMPERATURES_APART:.0f} K warmer than {low.name}"
-    return Finding("warm", "info", text, args={"kelvin": round(kelvin), "low": low.name, "high": high.name})
+    return Finding("warm", "info", text, args={"kelvin": round(kelvin), "low": low.key, "high": high.key})
 
 
 def differing(packs: Sequence[PackSeen]) -> list[str]:
