@@ -20,11 +20,7 @@ def look(by_id: Path = BY_ID, devices: Path = DEVICES, network: Path = NETWORK) 
     return {
         "ports": [{"path": str(path), "device": _real(path)} for path in named]
         + [{"path": str(path), "device": None} for path in bare[:MOST]],
-        "can": [
-            {"name": path.name, "up": _text(path / "operstate") == "up"}
-            for path in sorted(network.glob("*"))
-            if _is_can(path)
-        ],
+        "can": [{"name": path.name, "up": _text(path / "operstate") == "up"} for path in can[:MOST]],
     }
 
 

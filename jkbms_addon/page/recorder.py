@@ -135,9 +135,7 @@ class Recorder:
     def seen(self, now: float, wall: float) -> Seen:
         """What the findings need."""
         sources = self._sources
-        buses = [
-            BusSeen(one.name, one.quality.score(now), one.connected, one.problem) for one in sources.buses.values()
-        ]
+        buses = [_bus_seen(one, now) for one in sources.buses.values() if not one.option_error]
         packs = [self._seen(snapshot, now, wall) for snapshot in sources.store]
         wrong = [f"bus {one.name}: {one.problem}" for one in sources.buses.values() if one.option_error]
         return Seen(packs, buses, sources.store.twins(), [*wrong, *sources.problems])
@@ -146,10 +144,9 @@ class Recorder:
         sources, key = self._sources, name(*snapshot.key)
         values, state = snapshot.values(now), self._sources.control.state
         view = next((one for one in state.counted if one.key == snapshot.key), None)
-        total = sum(weight for _, weight in weights(state.counted))
-        fair = next(
-            (100 * weight / total for one, weight in weights(state.counted) if one.key == snapshot.key and total), None
-        )
+        capacities = {one.key: weight for one, weight in weights(state.counted)}
+        total = sum(capacities.values())
+        fair = 100 * capacities[snapshot.key] / total if total and snapshot.key in capacities else None
         lowest, mean = number(values, "min_voltage_cell"), number(values, "average_cell_voltage")
         low, _, hours = sources.history.shares(key, wall)
         place = int(lowest) if lowest is not None else 0
@@ -158,9 +155,7 @@ class Recorder:
         bus = sources.buses.get(snapshot.bus)
         return PackSeen(
             key=key,
-            name=f"JK BMS {snapshot.address}"
-            if len(sources.buses) == 1
-            else f"JK BMS {snapshot.bus} {snapshot.address}",
+            name="JK BMS " + (f"{snapshot.bus} " if len(sources.buses) > 1 else "") + str(snapshot.address),
             heard=snapshot.online(now),
             silent_for=snapshot.age(now),
             cause=bus.problem if bus else "",
