@@ -21,7 +21,7 @@ from math import isfinite
 from typing import Any, Final, Literal
 
 from jkbms_addon.kept import Kept
-from jkbms_addon.model import Value
+from jkbms_addon.model import Values
 
 Direction = Literal["charging", "discharging", "idle"]
 DIRECTIONS: Final[tuple[Direction, ...]] = ("charging", "discharging", "idle")
@@ -82,7 +82,7 @@ class Energy:
     began: float | None = None  # when that was, s since 1970
 
 
-def moment(values: Mapping[str, Value], at: float) -> Moment | None:
+def moment(values: Values, at: float) -> Moment | None:
     """The moment that these values tell; None without voltage and current."""
     voltage, current = _number(values, "total_voltage"), _number(values, "current")
     if voltage is None or current is None:
@@ -94,7 +94,7 @@ def moment(values: Mapping[str, Value], at: float) -> Moment | None:
     return Moment(at, voltage * current, current, soc, remaining, capacity, _nominal(values, voltage))
 
 
-def _nominal(values: Mapping[str, Value], voltage: float) -> float:
+def _nominal(values: Values, voltage: float) -> float:
     """Nominal voltage by kind and number of cells; the present one where that is not known."""
     listed, kind = values.get("cell_voltage"), values.get("battery_type")
     cells = sum(cell is not None for cell in listed) if isinstance(listed, tuple) else 0
@@ -102,7 +102,7 @@ def _nominal(values: Mapping[str, Value], voltage: float) -> float:
     return cells * NOMINAL[str(kind)] if cells and kind in NOMINAL else voltage
 
 
-def _number(values: Mapping[str, Value], key: str) -> float | None:
+def _number(values: Values, key: str) -> float | None:
     value = values.get(key)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
@@ -317,7 +317,7 @@ class Energies:
         """The next moment of an account; a new one begins at zero."""
         self.accounts.setdefault(key, Account()).take(now, self._wall())
 
-    def look(self, batteries: Iterable[tuple[str, Mapping[str, Value], float]], bank: Moment | None) -> None:
+    def look(self, batteries: Iterable[tuple[str, Values, float]], bank: Moment | None) -> None:
         """Key, values and time of the live data of each battery that is heard, and the bank as it is now."""
         for key, values, at in batteries:
             if now := moment(values, at):
@@ -355,7 +355,7 @@ class Energies:
 
 async def own(
     energies: Energies,
-    batteries: Callable[[], Iterable[tuple[str, Mapping[str, Value], float]]],
+    batteries: Callable[[], Iterable[tuple[str, Values, float]]],
     bank: Callable[[], Moment | None],
 ) -> None:
     """Count until cancelled; written from a thread of its own, and once more at the end."""

@@ -113,6 +113,12 @@ def _energy(energy: Energy | None) -> dict[str, Any]:
     }
 
 
+def pack_energy(energy: Energy) -> dict[str, Any]:
+    """Energy of one pack; what was counted is what is kept, so it moves every five minutes."""
+    counted = {"charged": rounded(energy.charged, 1), "discharged": rounded(energy.discharged, 1)}
+    return {**_energy(energy), **counted, "kwh": rounded(energy.stored, 1), "cycles": rounded(energy.cycles, 1)}
+
+
 def _milli(value: float | None) -> float | int | None:
     return None if value is None else rounded(1000 * value)
 

@@ -21,6 +21,7 @@ class PageOptions:
     port: int = 0
     token: str = field(default="", repr=False)
     problem: str = ""
+    host: str = "0.0.0.0"  # noqa: S104 - all addresses; whoever has none of the tokens sees nothing
 
 
 @dataclass(frozen=True, slots=True)

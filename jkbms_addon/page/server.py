@@ -139,10 +139,8 @@ class Page:
                 await self._serve(connection, gate.user(place, headers))
             finally:
                 self._clients.discard(connection)
-        except ConnectionClosed:
-            pass
-        except TimeoutError:
-            _LOGGER.debug("page: a client fell silent")
+        except* (ConnectionClosed, TimeoutError) as gone:
+            _LOGGER.debug("page: a client is gone: %s", gone.exceptions[0])
         finally:
             connection.transport.abort()
 

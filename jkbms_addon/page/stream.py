@@ -67,6 +67,8 @@ class Camera:
             pack, age = parts.name(*snapshot.key), snapshot.age(now)
             texts = {kind: self._cache.text(pack, kind, part) for kind, part in parts.silent_parts(snapshot).items()}
             texts["cells"] = self._places(pack, now, wall)
+            if energy := sources.energies.of(pack):
+                texts["energy"] = parts.encoded(parts.pack_energy(energy))
             packs[pack] = PackScene(parts.encoded(parts.rounded(age, 1)), snapshot.online(now), texts)
         return Scene(wall, self._whole(now, first=not packs), self._buses(now), packs)
 

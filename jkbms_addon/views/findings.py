@@ -133,7 +133,8 @@ def conditions(seen: Seen) -> list[Finding]:
     for pack in seen.packs:
         found += _of_pack(pack)
     heard = [pack for pack in seen.packs if pack.heard]
-    found += [finding for finding in (_apart(heard), _charge(heard), _warm(heard), _settings(heard)) if finding]
+    together = (_apart(heard), _charge(heard), _warm(heard), _settings(heard), _password(heard))
+    found += [finding for finding in together if finding]
     found += [Finding("twin", "warn", _sentence(text), args={"text": text}, about=text) for text in seen.twins]
     return found
 
@@ -161,7 +162,7 @@ def _of_pack(pack: PackSeen) -> list[Finding]:
                 "silent", "warn", f"{pack.name} is silent" + (f": {pack.cause}" if pack.cause else ""), pack.key, args
             )
         ]
-    parts = (_weak(pack), _unequal(pack), _spread(pack), _never_full(pack), _password(pack), _quirk(pack))
+    parts = (_weak(pack), _unequal(pack), _spread(pack), _never_full(pack), _quirk(pack))
     return [part for part in parts if part]
 
 
@@ -206,10 +207,14 @@ def _never_full(pack: PackSeen) -> Finding | None:
     return Finding("full", "info", text, pack.key, {"pack": pack.key, "days": days})
 
 
-def _password(pack: PackSeen) -> Finding | None:
-    if DEFAULT_PASSWORD not in pack.alarms:
+def _password(packs: Sequence[PackSeen]) -> Finding | None:
+    """One for all packs, as it is the same deed."""
+    found = [pack for pack in packs if DEFAULT_PASSWORD in pack.alarms]
+    if not found:
         return None
-    return Finding("password", "info", f"{pack.name} still has its default password", pack.key, {"pack": pack.key})
+    text = f"{', '.join(pack.name for pack in found[:4])}{' …' if len(found) > 4 else ''}: still the default password"
+    only = found[0].key if len(found) == 1 else ""
+    return Finding("password", "info", text, only, {"pack": found[0].key, "count": len(found)})
 
 
 def _quirk(pack: PackSeen) -> Finding | None:

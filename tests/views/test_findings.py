@@ -103,6 +103,14 @@ def test_packs_against_each_other(key: str, beyond: dict[str, Any], within: dict
     assert keys(pack(1), pack(2, **beyond, heard=False)) == ["silent"]
 
 
+def test_default_passwords_are_one_finding() -> None:
+    packs = [pack(number, alarms=("change_the_default_password",)) for number in range(1, 7)]
+    (found,) = conditions(Seen(packs))
+    assert (found.key, found.pack, found.args["count"]) == ("password", "", 6)
+    assert found.text == "Pack 1, Pack 2, Pack 3, Pack 4 …: still the default password"
+    assert conditions(Seen(packs[:1]))[0].pack == "a/1"
+
+
 def test_settings_that_differ() -> None:
     other = {**GOOD["settings"], "max_charge_current": 80.0, "device_address": 2}
     assert differing([pack(1), pack(2, settings=other)]) == ["max_charge_current"]
