@@ -21,7 +21,7 @@ class Service:
     """Energy, history and the page. Without a Supervisor and without a port nobody is served."""
 
     def __init__(self, options: PageOptions, sources: Sources, data: Path) -> None:
-        self._options, self._sources, self._data = options, sources, data
+        self._options, self.sources, self._data = options, sources, data
 
     def owners(self) -> list[tuple[str, Owner]]:
         """Every owner with the name that it has in the log."""
@@ -34,20 +34,20 @@ class Service:
         return found
 
     async def _energy(self, _healed: Callable[[], None]) -> None:
-        await energy.own(self._sources.energies, self._heard, self._bank)
+        await energy.own(self.sources.energies, self._heard, self._bank)
 
     def _heard(self) -> list[tuple[str, Values, float]]:
-        now = self._sources.store.clock()
-        heard = [snapshot for snapshot in self._sources.store if snapshot.online(now)]
+        now = self.sources.store.clock()
+        heard = [snapshot for snapshot in self.sources.store if snapshot.online(now)]
         return [(name(*one.key), one.values(now), one.parts["live"].at) for one in heard]
 
     def _bank(self) -> Moment | None:
-        now = self._sources.store.clock()
-        every = [moment(view.values, now) for view in self._sources.control.state.counted]
+        now = self.sources.store.clock()
+        every = [moment(view.values, now) for view in self.sources.control.state.counted]
         return combined([one for one in every if one], now)
 
     async def _history(self, _healed: Callable[[], None]) -> None:
-        await recorder.own(self._sources, self._data)
+        await recorder.own(self.sources, self._data)
 
     async def _ingress(self, healed: Callable[[], None]) -> None:
         """Asked again at every try, as the Supervisor may have another answer by then."""
@@ -61,4 +61,4 @@ class Service:
 
         with ThreadPoolExecutor(1, "page") as thread:
             static = await asyncio.get_running_loop().run_in_executor(thread, files.load)
-        await Page(self._sources, static).own(place, healed)
+        await Page(self.sources, static).own(place, healed)

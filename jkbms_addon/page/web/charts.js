@@ -65,14 +65,14 @@ function bounds(low, high) {
 }
 
 /** One cell against the mean of its pack. */
-function cellFigure(data, column) {
+function cellFigure(data, column, side) {
   const cell = data.columns[column] ?? [], mean = data.columns.mean_cell ?? [];
   return {
     data: [data.times, mean, cell],
     series: [
       {},
       { stroke: color("--muted"), width: 1.6, points: { show: false } },
-      { stroke: color("--low"), width: 1.8, points: { show: false } },
+      { stroke: color(`--${side}`), width: 1.8, points: { show: false } },
     ],
     scales: { y: { range: (plot, low, high) => (low == null ? [3, 3.5] : [low - Math.max(0.002, (high - low) * 0.1), high + Math.max(0.002, (high - low) * 0.1)]) } },
     axes: axes({ values: (plot, values) => values.map((one) => num(one, values.length > 1 && values[1] - values[0] < 0.01 ? 3 : 2)), size: 48 }),
@@ -105,9 +105,9 @@ class Plot extends HTMLElement {
     this.#plot = this.#drawn = null;
   }
 
-  set figure({ kind, data, column }) {
+  set figure({ kind, data, column, side }) {
     if (this.kind === kind && this.data === data && this.column === column) return;
-    Object.assign(this, { kind, data, column });
+    Object.assign(this, { kind, data, column, side });
     this.#draw();
   }
 
@@ -132,7 +132,7 @@ class Plot extends HTMLElement {
     if (!this.isConnected || (!anew && this.#drawn === this.data)) return;
     this.#drawn = this.data;
     if (Object.values(this.data.columns).every((one) => one.every((value) => value == null))) return this.#wait();
-    const { data, told, ...options } = FIGURES[this.kind](this.data, this.column);
+    const { data, told, ...options } = FIGURES[this.kind](this.data, this.column, this.side);
     this.#plot?.destroy();
     this.replaceChildren();
     const readout = document.createElement("p");

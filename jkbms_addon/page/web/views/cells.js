@@ -6,6 +6,7 @@ import { cellsOf, packKeys, packName, segmented, tierSwitch, valuesOf, volts } f
 
 const METRICS = ["deviation", "voltage", "resistance", "lowest"];
 const STEPS = 4;
+const ENOUGH = 0.25; // hours before it is said which cell is lowest most often
 
 /** What a cell shows, and the step of its colour, by what is looked at. */
 function shown(metric, cell, pack, mean) {
@@ -77,7 +78,7 @@ function map(ui) {
   return html`<section class="card map"><header><h1>${t("cells.title")}</h1>${segmented(t("cells.show"), METRICS.map((one) => [one, t(`metric.${one}`)]), ui.metric, (metric) => ui.set({ metric }))}</header>
     <div class="scroll" tabindex="0" role="region" aria-label=${t("cells.title")}><table class="heat ${most > 16 ? "wide" : ""}" style="--n:${most}"><thead><tr><th scope="col">${t("cells.pack")}</th>
       ${heads.map((n) => html`<th scope="col" class=${n === 1 || n % 4 === 0 ? "" : "odd"}>${n}</th>`)}
-      <th scope="col" class="sum"><span class="desk">${t("cells.mean")} · </span>${t("cells.spread")}</th></tr></thead>
+      <th scope="col" class="sum"><span class="desk">${t("cells.mean")} · ${t("cells.spread")}</span><span class="phone">mV</span></th></tr></thead>
       <tbody>${keys.map((key) => row(ui, key, most))}</tbody></table></div>
     <p class="key">${colors ? html`<span class="scale"><small>−15 mV</small>${[-4, -3, -2, -1, 0, 1, 2, 3, 4].map((step) => html`<i class="heat${step}"></i>`)}<small>+15 mV</small></span><small>${t("cells.key")}</small>` : html`<small>${t(`metric.${ui.metric}.key`)}</small>`}</p></section>`;
 }
@@ -88,16 +89,18 @@ export function curve(ui, [key, n]) {
   const column = `cell_${n}`;
   const data = history(key, ui.tier, ["mean_cell", column]);
   const title = t("cells.curve", { n, pack: packName(key) });
+  const side = (cell?.off ?? 0) > 0 ? "high" : "low";
   const ohms = cell?.mohm == null ? "" : `, ${unit(cell.mohm, "mΩ")}`;
   return html`<section class="card chart"><header><h2>${title} <span class="soft desk">${t("cells.against")}</span></h2>${tierSwitch(ui.tier, (tier) => ui.set({ tier }))}</header>
-    <jk-plot role="img" aria-label=${t("cells.curve_label", { title, v: volts(cell?.mv), mean: volts(mean) })} .figure=${{ kind: "cell", data, column }}></jk-plot>
-    <p class="legend"><span class="low">${t("cells.cell", { n })} <b>${volts(cell?.mv)} V</b>${ohms}</span><span class="mean">${t("cells.of_mean", { pack: packName(key) })} <b>${volts(mean)} V</b></span></p></section>`;
+    <jk-plot role="img" aria-label=${t("cells.curve_label", { title, v: volts(cell?.mv), mean: volts(mean) })} .figure=${{ kind: "cell", data, column, side }}></jk-plot>
+    <p class="legend"><span class=${side}>${t("cells.cell", { n })} <b>${volts(cell?.mv)} V</b>${ohms}</span><span class="mean">${t("cells.of_mean", { pack: packName(key) })} <b>${volts(mean)} V</b></span></p></section>`;
 }
 
 /** Cells that are lowest or highest most often. */
 function often(ui) {
   const rows = [];
   for (const key of packKeys()) {
+    if ((state.packs[key].cells?.hours ?? 0) < ENOUGH) continue;
     const pack = state.packs[key], { cells } = cellsOf(pack);
     for (const kind of ["low", "high"]) {
       (pack.cells?.[kind] ?? []).forEach((share, n) => cells[n] && rows.push({ key, n: n + 1, kind, share, off: pack.on ? cells[n].off : null }));
@@ -105,7 +108,7 @@ function often(ui) {
   }
   const top = rows.filter((one) => one.share >= 20).sort((a, b) => b.share - a.share).slice(0, 8);
   const hours = Math.max(0, ...packKeys().map((key) => state.packs[key].cells?.hours ?? 0));
-  return html`<section class="card often"><header><h2>${t("often.title")}</h2><small>${hours < 23.5 ? t("often.of", { time: span(hours * 3600) }) : t("tier.24h")}</small></header>
+  return html`<section class="card often"><header><h2>${t("often.title")}</h2><small>${hours < ENOUGH ? nothing : hours < 23.5 ? t("often.of", { time: span(hours * 3600) }) : t("tier.24h")}</small></header>
     ${top.length ? html`<table><thead><tr><th scope="col">${t("often.cell")}</th><th scope="col">${t("often.share")}</th><th scope="col">${t("often.now")}</th></tr></thead><tbody>${top.map((one) => html`<tr>
       <th scope="row"><button type="button" class="link" @click=${() => ui.set({ cell: [one.key, one.n] })}>${packName(one.key)} · ${one.n}</button></th>
       <td><span>${unit(one.share, "%")} <small>${t(`often.${one.kind}`)}</small></span><i class="share ${one.kind}" style="--w:${one.share}%"></i></td><td>${one.off == null ? "–" : `${signed(one.off)} mV`}</td></tr>`)}</tbody></table>`

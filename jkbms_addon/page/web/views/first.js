@@ -15,7 +15,7 @@ function tried(bus) {
   const [symptom, rest] = (bus.problem || t("first.listening")).split(/: (.*)/s);
   const [cause, remedy] = (rest ?? "").split(/; (.*)/s);
   return html`<li class="card"><header><h2><i class="dot ${kind}"></i>${bus.name}</h2><small>${strategy(bus)}${bus.target ? html` · <span class="path">${bus.target}</span>` : nothing}</small></header>
-    <p class="symptom">${symptom}</p>
+    <p class="symptom">${symptom.replace(/^[a-z]/, (one) => one.toUpperCase())}</p>
     ${cause ? html`<dl class="reason"><div><dt>${t("first.likely")}</dt><dd>${cause}</dd></div>${remedy ? html`<div><dt>${t("first.try")}</dt><dd>${remedy}</dd></div>` : nothing}</dl>` : nothing}
     ${facts.length ? html`<small>${facts.join(" · ")}</small>` : nothing}</li>`;
 }

@@ -77,7 +77,7 @@ function facts(key, pack, v) {
   const differs = state.findings.find((one) => one.key === "settings");
   const rows = [
     ["share", share[key] == null || !pack.on ? null : t("fact.share_of", { share: unit(share[key], "%", 1), fair: unit(fair[key], "%", 1) })],
-    ["lowest", most < 0 || low[most] < 20 ? null : t("fact.lowest_of", { n: most + 1, share: unit(low[most], "%"), time: span(hours * 3600) })],
+    ["lowest", most < 0 || low[most] < 20 || hours < 0.25 ? null : t("fact.lowest_of", { n: most + 1, share: unit(low[most], "%"), time: span(hours * 3600) })],
     ["balancing", balancing(v)],
     ["full", e.last_full == null ? null : clock(e.last_full)],
     ["efficiency", e.efficiency == null ? null : unit(e.efficiency, "%", 1)],
@@ -113,7 +113,7 @@ export function pack(ui) {
   const key = ui.part, told = state.packs[key];
   if (!told) return html`<section class="card"><h1>${t("pack.unknown")}</h1><p><a href="#overview">${t("tab.overview")}</a></p></section>`;
   const v = valuesOf(told), keys = packKeys(), at = keys.indexOf(key), flags = badges(key, told);
-  const step = (to, words) => (keys[to] ? html`<a class="btn small" href="#pack/${keys[to]}" aria-label=${`${words}: ${packName(keys[to])}`}>${packName(keys[to])}</a>` : nothing);
+  const step = (to, words) => (keys[to] ? html`<a class="btn small" href="#pack/${keys[to]}" aria-label=${`${words}: ${packName(keys[to])}`}>${to < at ? `‹ ${packName(keys[to])}` : `${packName(keys[to])} ›`}</a>` : nothing);
   return html`<nav class="crumbs" aria-label=${t("pack.nav")}><a class="back" href="#overview">${icon("back")}${t("tab.overview")}</a><span>${step(at - 1, t("pack.before"))}${step(at + 1, t("pack.next"))}</span></nav>
     <section class="card ${told.on ? "" : "stale"}">${head(key, told, v)}${flags.length ? html`<p class="flags">${flags}</p>` : nothing}${figures(key, told, v)}</section>
     <div class="columns"><div>${grid(ui, key, told)}${chart(ui, key)}</div><div>${cellsOf(told).cells.length ? curve(ui, cellOf(ui, key, told)) : nothing}${facts(key, told, v)}</div></div>`;
