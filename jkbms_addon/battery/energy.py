@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
 from typing import Any, Final, Literal
 
-from jkbms_addon.kept import Kept
-from jkbms_addon.model import Values
+from jkbms_addon.battery.quantities import Values
+from jkbms_addon.kept import JsonFile
 
 Direction = Literal["charging", "discharging", "idle"]
 DIRECTIONS: Final[tuple[Direction, ...]] = ("charging", "discharging", "idle")
@@ -292,7 +292,7 @@ class Energies:
 
     def __init__(
         self,
-        kept: Kept,
+        kept: JsonFile,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         every: float = SAVE_EVERY,

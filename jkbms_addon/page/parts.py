@@ -8,16 +8,17 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from jkbms_addon.alarms import alarm_of
-from jkbms_addon.bank import Part, Snapshot
+from jkbms_addon.bank.bank import BankState, weights
+from jkbms_addon.bank.candidate import Extreme, View
+from jkbms_addon.battery.alarms import alarm_of
 from jkbms_addon.battery.energy import Energy
-from jkbms_addon.inverter.battery_bank import BankState, weights
-from jkbms_addon.inverter.member import Extreme, View
-from jkbms_addon.inverter.report import REASONS, Emission
-from jkbms_addon.inverter.targets import Targets
-from jkbms_addon.model import Value, specs
-from jkbms_addon.status import BusStatus
+from jkbms_addon.battery.quantities import Value, specs
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.battery.store import Part, Snapshot
+from jkbms_addon.charging.decision import Targets
+from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.views.findings import Finding
+from jkbms_addon.views.inverter import REASONS
 
 KINDS: Final = ("live", "settings", "about")
 MILLI: Final[Mapping[str, int]] = {"cell_voltage": 0, "cell_resistance": 1}  # told in thousandths, with these digits

@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from jkbms_addon.bank import Snapshot
+from jkbms_addon.bank.bank import weights
 from jkbms_addon.battery import energy
-from jkbms_addon.inverter.battery_bank import weights
-from jkbms_addon.model import Value
+from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.battery.store import Snapshot
 from jkbms_addon.page import history_file
 from jkbms_addon.page.parts import name
 from jkbms_addon.page.sources import Sources
-from jkbms_addon.status import BusStatus
 from jkbms_addon.views.findings import BusSeen, PackSeen, Seen
 
 _LOGGER = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jkbms_addon.battery import energy
 from jkbms_addon.battery.energy import Moment, combined, moment
-from jkbms_addon.model import Values
+from jkbms_addon.battery.quantities import Values
 from jkbms_addon.page import files, recorder
 from jkbms_addon.page.parts import name
 from jkbms_addon.page.place import PageOptions, Place, ask, supervised

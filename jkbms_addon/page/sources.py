@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jkbms_addon.bank import Bank
 from jkbms_addon.battery.energy import Energies
-from jkbms_addon.inverter.control import Control
-from jkbms_addon.inverter.report import Emission
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.battery.store import Store
+from jkbms_addon.charging.control import Control
+from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.page.history import History
-from jkbms_addon.status import BusStatus
 from jkbms_addon.views.findings import Watch
 
 
@@ -16,7 +16,7 @@ from jkbms_addon.views.findings import Watch
 class Sources:
     """The program as the page sees it. ``inverter`` is the title of its dialect, empty where there is none."""
 
-    store: Bank
+    store: Store
     buses: Mapping[str, BusStatus]
     control: Control
     emission: Emission

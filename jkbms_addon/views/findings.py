@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from jkbms_addon.model import Scalar, Value, specs
+from jkbms_addon.battery.quantities import Scalar, Value, specs
 
 Severity = Literal["bad", "warn", "info"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("bad", "warn", "info")
@@ -317,12 +317,12 @@ class Watch:
         return self.findings
 
 
-def summary(findings: Sequence[Finding], most: int = 255) -> str:
+def told(findings: Sequence[Finding], most: int = 255) -> str:
     """All of them in one text, the worst first, cut between two at ``most``; ``none`` where there are none."""
-    told = ""
+    text = ""
     for finding in findings:
-        longer = f"{told}; {finding.text}" if told else finding.text
+        longer = f"{text}; {finding.text}" if text else finding.text
         if len(longer) > most:
-            return told or finding.text[:most]
-        told = longer
-    return told or "none"
+            return text or finding.text[:most]
+        text = longer
+    return text or "none"

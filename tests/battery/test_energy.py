@@ -23,7 +23,7 @@ from jkbms_addon.battery.energy import (
     own,
     upper,
 )
-from jkbms_addon.kept import Kept
+from jkbms_addon.kept import JsonFile
 from tests.conftest import until
 
 PACK = {"total_voltage": 50.0, "current": 20.0, "state_of_charge": 50, "full_charge_capacity": 100.0}
@@ -37,7 +37,7 @@ class World:
         self.start()
 
     def start(self) -> None:
-        self.energies = Energies(Kept(self.folder / NAME), lambda: self.now, lambda: self.wall)
+        self.energies = Energies(JsonFile(self.folder / NAME), lambda: self.now, lambda: self.wall)
 
     def write(self) -> None:
         content = self.energies.content()
@@ -318,7 +318,7 @@ async def test_the_owner_writes_at_the_end(tmp_path: Path) -> None:
         at += 10
         return [("a/1", PACK, at)]
 
-    energies = Energies(Kept(tmp_path / NAME))
+    energies = Energies(JsonFile(tmp_path / NAME))
     task = asyncio.create_task(own(energies, batteries, lambda: combined([Moment(at, 5.0, 1.0)], at)))
     await until(lambda: len(energies.accounts) == 2 and at >= 20)
     task.cancel()
@@ -330,7 +330,7 @@ async def test_the_owner_writes_at_the_end(tmp_path: Path) -> None:
 
 
 async def test_the_owner_writes_when_it_is_time(tmp_path: Path) -> None:
-    energies = Energies(Kept(tmp_path / NAME), every=0.0)
+    energies = Energies(JsonFile(tmp_path / NAME), every=0.0)
     task = asyncio.create_task(own(energies, lambda: [("a/1", PACK, 1.0)], lambda: None))
     await until((tmp_path / NAME).exists)
     await until(lambda: energies.of("a/1"))

@@ -1,4 +1,4 @@
-"""``python -m tests.page.shots [FOLDER]``: pictures of the page for README.md and DOCS.md, and of everything with ``--all``."""
+"""``python -m tests.page.shots [FOLDER]``: pictures of the page for README.md and DOCS.md; ``--all`` takes more."""
 
 import argparse
 import asyncio
@@ -77,10 +77,9 @@ async def shoot(folder: Path, *, everything: bool) -> None:
             with tempfile.TemporaryDirectory() as data:
                 async with served(stage(Path(data), count, cells)) as place:
                     for width in WIDTHS:
-                        name = folder / f"all-{count}-{width}.png"
-                        await picture(browser, f"http://127.0.0.1:{place.port}/", name, width, "light")
-                        name = folder / f"all-{count}-cells-{width}.png"
-                        await picture(browser, f"http://127.0.0.1:{place.port}/#cells", name, width, "light")
+                        for page in ("overview", "cells"):
+                            path = folder / f"all-{count}-{page}-{width}.png"
+                            await picture(browser, f"http://127.0.0.1:{place.port}/#{page}", path, width, "light")
         await browser.close()
 
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jkbms_addon.alarms import WORD_NAMES
 from jkbms_addon.app import App
 from jkbms_addon.battery import energy
-from jkbms_addon.model import Reading, Value, derive
-from jkbms_addon.options import parse
+from jkbms_addon.battery.alarms import WORD_NAMES
+from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.reading import Reading, derive
+from jkbms_addon.options.file import parse
 from jkbms_addon.page import files, recorder
 from jkbms_addon.page.history import TIERS, Series
 from jkbms_addon.page.place import Place
 from jkbms_addon.page.server import Page
-from jkbms_addon.page.sources import Sources
 from tests.conftest import free_port
 
 SETTINGS: Mapping[str, Value] = {
@@ -60,7 +60,7 @@ class Battery:
             round(
                 3.372
                 + (self.soc - 78) * 2e-4
-                + (((n * 7 + self.address * 5) % 7) - 3) * 1e-3
+                + (((n * 5 + self.address * 3) % 7) - 3) * 1e-3
                 + self.offsets.get(n, 0) / 1000,
                 3,
             )
@@ -94,7 +94,7 @@ class Battery:
 
     def about(self) -> dict[str, Value]:
         """Who it is."""
-        serial = f"{40119491480 + self.address + 100 * len(self.bus)}"
+        serial = f"{40119491480 + self.address + 1000 * (self.bus == 'cellar')}"
         return {
             "model": "JK_PB2A16S20P",
             "hardware_version": "15A",
@@ -142,7 +142,7 @@ class Stage:
             raw["inverter"] = {"protocol": "pylontech", "channel": "can9", "confirmed": True}
         self.app = App(parse(raw), folder)
         self.packs, self.folder = packs, folder
-        self.sources: Sources = self.app.page.sources
+        self.sources = self.app.page.sources
         self.recorder = recorder.Recorder(self.sources)
         for bus in self.app.buses.values():
             bus.up()
@@ -157,7 +157,7 @@ class Stage:
 
     def _tell(self, pack: Battery, kind: str, values: dict[str, Value], valid_for: float = 1e6) -> None:
         names = WORD_NAMES if kind == "live" else ()
-        self.app.bank.update(pack.bus, Reading(pack.address, kind, values, names, valid_for=valid_for, format="pb"))
+        self.app.store.update(pack.bus, Reading(pack.address, kind, values, names, valid_for=valid_for, format="pb"))
 
     def feed(self) -> None:
         """One round of all batteries, a decision, and a look at it."""
@@ -175,19 +175,19 @@ class Stage:
         bank = energy.combined(
             [one for view in self.control.state.counted if (one := energy.moment(view.values, now))], now
         )
-        heard = [(f"{one.bus}/{one.address}", one.values(now), now) for one in self.app.bank if one.online(now)]
+        heard = [(f"{one.bus}/{one.address}", one.values(now), now) for one in self.app.store if one.online(now)]
         self.sources.energies.look(heard, bank)
         self.recorder.look()
 
     def silence(self, pack: Battery, seconds: float) -> None:
         """The pack fell silent so long ago."""
         pack.silent = True
-        part = self.app.bank.get((pack.bus, pack.address))
+        part = self.app.store.get((pack.bus, pack.address))
         assert part is not None
-        clock = self.app.bank.clock
-        self.app.bank.clock = lambda: clock() - seconds
+        clock = self.app.store.clock
+        self.app.store.clock = lambda: clock() - seconds
         self._tell(pack, "live", pack.live(), 10.0)
-        self.app.bank.clock = clock
+        self.app.store.clock = clock
 
     async def run(self) -> None:
         """A round a second."""

@@ -15,7 +15,7 @@ from jkbms_addon.views.findings import (
     Watch,
     conditions,
     differing,
-    summary,
+    told,
 )
 
 GOOD: Mapping[str, Any] = {
@@ -176,8 +176,8 @@ def test_the_worst_comes_first() -> None:
 
 def test_one_text_of_all() -> None:
     short, long = Finding("a", "info", "x" * 100), Finding("b", "info", "y" * 200)
-    assert summary([]) == "none"
-    assert summary([short]) == "x" * 100
-    assert summary([short, short]) == f"{'x' * 100}; {'x' * 100}"
-    assert summary([short, long]) == "x" * 100
-    assert summary([Finding("c", "bad", "z" * 300)]) == "z" * 255
+    assert told([]) == "none"
+    assert told([short]) == "x" * 100
+    assert told([short, short]) == f"{'x' * 100}; {'x' * 100}"
+    assert told([short, long]) == "x" * 100
+    assert told([Finding("c", "bad", "z" * 300)]) == "z" * 255
