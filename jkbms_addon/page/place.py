@@ -48,6 +48,7 @@ def ask(supervisor: str = SUPERVISOR) -> Place:
             data = json.load(answer)["data"]
         host, port = str(data["ip_address"]), int(data["ingress_port"])
     except urllib.error.HTTPError as error:
+        error.close()
         raise LinkError(f"the Supervisor refuses to say where to listen (status {error.code})") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise LinkError(f"the Supervisor does not say where to listen: {type(error).__name__}") from error

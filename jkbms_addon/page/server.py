@@ -40,6 +40,7 @@ EVERY: Final = 1.0  # s between scenes
 LOOK: Final = 10.0  # s between looks at ports, while no battery was heard
 
 _SOCKET = logging.getLogger(f"{__name__}.socket")
+_SOCKET.setLevel(logging.WARNING)  # below, it tells every message, and the first one holds the token
 # strangers who speak no HTTP are no news; everything else that the library complains of is
 _SOCKET.addFilter(lambda record: record.msg != "opening handshake failed")
 
@@ -114,6 +115,8 @@ class Page:
         if not gate.admitted(place, peer):
             _LOGGER.debug("page: %s is not served", peer)
             return _refusal(HTTPStatus.FORBIDDEN)
+        if request.method not in ("GET", "HEAD"):
+            return _refusal(HTTPStatus.METHOD_NOT_ALLOWED)
         if path == "/live":
             if request.headers.get("Upgrade", "").lower() != "websocket":
                 return _refusal(HTTPStatus.UPGRADE_REQUIRED)
@@ -121,7 +124,7 @@ class Page:
         file = self._files.known.get(path)
         if file is None:
             return _refusal(HTTPStatus.NOT_FOUND)
-        return Response(200, "OK", Headers(file.headers), file.body)
+        return Response(200, "OK", Headers(file.headers), b"" if request.method == "HEAD" else file.body)
 
     async def _client(self, connection: ServerConnection, place: Place, tokens: gate.Tokens) -> None:
         """One client from its first word to its last."""

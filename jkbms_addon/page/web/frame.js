@@ -42,7 +42,7 @@ const askToken = (ui) => html`<main class="narrow-page"><form class="card" @subm
 export function frame(ui, content) {
   const gone = lost();
   return html`<header class="top"><div class="in">
-    <a class="brand" href="#overview"><span class="mark">${icon("battery")}</span><b>JK BMS</b></a>
+    <a class="brand" href="#overview" aria-label="JK BMS"><span class="mark">${icon("battery")}</span><b>JK BMS</b></a>
     <nav class="tabs" aria-label=${t("nav")}>${tabs(ui.page)}</nav>
     <div class="chips">${state.buses.map(chip)}
       <button type="button" class="round" aria-label=${t("menu.open")} aria-expanded=${String(ui.menu)} @click=${() => ui.set({ menu: !ui.menu })}>${icon("more")}</button>
