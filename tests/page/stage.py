@@ -107,7 +107,9 @@ class Battery:
 def batteries(count: int, cells: int = 16) -> list[Battery]:
     """So many on one bus, from the seventh on on a second one; some of them worth a look."""
     found = [
-        Battery("garage" if n < 6 else "cellar", n % 6 + 1, 78 + (n * 5) % 4, 20 + (n * 7) % 5 - 2, cells)
+        Battery("garage", n + 1, 78 + (n * 5) % 4, 20 + (n * 7) % 5 - 2, cells)
+        if n < 6
+        else Battery("cellar", n - 5, 78 + (n * 5) % 4, cells=cells)
         for n in range(count)
     ]
     if count > 2:

@@ -50,11 +50,18 @@ function powerFigure(data) {
     ],
     scales: { y: { range: (plot, low, high) => bounds(low, high) }, soc: { range: [0, 100] } },
     axes: axes(
-      { values: (plot, values) => values.map((one) => num(kilo ? one / 1000 : one, kilo && largest < 4000 ? 1 : 0) + (one === Math.max(...values) ? (kilo ? " kW" : " W") : "")) },
+      { values: (plot, values) => watts(values, kilo) },
       { scale: "soc", values: (plot, values) => values.map((one) => num(one) + (one === 100 ? " %" : "")), splits: () => [0, 50, 100] },
     ),
     told: (row) => [flow[row] == null ? null : join(power(flow[row])), soc[row] == null ? null : `${num(soc[row])} %`],
   };
+}
+
+/** Power at the lines of the axis, with as many digits as tell them apart and the unit at the uppermost. */
+function watts(values, kilo) {
+  const step = Math.abs(values[1] - values[0]) / (kilo ? 1000 : 1);
+  const digits = step >= 1 || !kilo ? 0 : step >= 0.5 ? 1 : 2;
+  return values.map((one) => num(kilo ? one / 1000 : one, digits) + (one === Math.max(...values) ? (kilo ? " kW" : " W") : ""));
 }
 
 /** A little room above and below, zero always in sight. */
@@ -150,7 +157,7 @@ class Plot extends HTMLElement {
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       hooks: { setCursor },
-      padding: [8, 4, 0, 0],
+      padding: [8, options.axes.length > 2 ? 4 : 20, 0, 0],
       ...options,
     }, data, this);
   }

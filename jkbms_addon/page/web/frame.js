@@ -44,10 +44,8 @@ export function frame(ui, content) {
   return html`<header class="top"><div class="in">
     <a class="brand" href="#overview" aria-label="JK BMS"><span class="mark">${icon("battery")}</span><b>JK BMS</b></a>
     <nav class="tabs" aria-label=${t("nav")}>${tabs(ui.page)}</nav>
-    <div class="chips">${state.buses.map(chip)}
-      <button type="button" class="round" aria-label=${t("menu.open")} aria-expanded=${String(ui.menu)} @click=${() => ui.set({ menu: !ui.menu })}>${icon("more")}</button>
-    </div></div></header>
-    ${menu(ui)}
+    <div class="chips">${state.buses.map(chip)}</div>
+    <button type="button" class="round" aria-label=${t("menu.open")} aria-expanded=${String(ui.menu)} @click=${() => ui.set({ menu: !ui.menu })}>${icon("more")}</button></div>${menu(ui)}</header>
     ${gone ? html`<p class="gone" role="status">${t("lost", { time: clock(state.heardAt / 1000, true) })}</p>` : nothing}
     ${state.locked ? askToken(ui) : html`<main class=${gone ? "stopped" : ""} id="main">${content}</main>`}
     <nav class="bottom" aria-label=${t("nav")}>${tabs(ui.page)}</nav>`;

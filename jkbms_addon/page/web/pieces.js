@@ -11,6 +11,7 @@ const PATHS = {
   lock: svg`<rect x="5" y="10.5" width="14" height="9.5" rx="2"/><path d="M8 10.5V8a4 4 0 0 1 8 0v2.5"/>`,
   back: svg`<path d="m14.5 5.5-6.5 6.500 6.5 6.500"/>`,
   more: svg`<circle cx="12" cy="12" r="3"/><path d="M12 3v3M12 18v3M3 12h3M18 12h3M5.600 5.600l2.100 2.100M16.300 16.300l2.100 2.100M5.600 18.400l2.100-2.100M16.300 7.700l2.100-2.100"/>`,
+  fine: svg`<circle cx="12" cy="12" r="9"/><path d="m8 12.500 2.800 2.800L16 9.500"/>`,
   plug: svg`<path d="M9 3v5M15 3v5M6.500 8h11v3.500a5.500 5.500 0 0 1-11 0zM12 17v4"/>`,
 };
 
@@ -45,7 +46,23 @@ export const valuesOf = (pack) => ({ ...pack.about, ...pack.settings, ...pack.li
 
 export const alarmsOf = (key) => state.alarms.filter((one) => one.pack === key && one.s !== "info");
 
+export const SEVERE = { fault: "bad", warning: "warn" };
+
 export const alarmName = (alarm) => tOr(`alarm.${alarm.name}`, alarm.n);
+
+/** What is off, raised or running; what is normal is not shown. */
+export function badges(key, pack) {
+  const v = valuesOf(pack);
+  const found = alarmsOf(key).map((one) => [SEVERE[one.s], `! ${alarmName(one)}`]);
+  if (v.charging === false || v.charging_switch === false) found.push(["warn", t("badge.no_charge")]);
+  if (v.discharging === false || v.discharging_switch === false) found.push(["warn", t("badge.no_discharge")]);
+  if (v.balancing_switch === false) found.push(["idle", t("badge.no_balance")]);
+  if (v.balancing && pack.on) found.push(["info", t("badge.balancing", { a: num(Math.abs(v.balancing_current ?? 0), 1) })]);
+  if (v.heating && pack.on) found.push(["info", t("badge.heating")]);
+  const out = pack.on && state.bank?.out.find((one) => one.pack === key);
+  if (out) found.push(["warn", t("badge.out")]);
+  return found.map(([kind, words]) => html`<span class="badge ${kind}">${words}</span>`);
+}
 
 const WAYS = { charging: ["charge", "↑"], discharging: ["discharge", "↓"], idle: ["idle", "–"] };
 

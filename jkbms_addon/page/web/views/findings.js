@@ -2,7 +2,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { list, num, span, t, tOr } from "../format.js";
 import { state } from "../data.js";
-import { packName } from "../pieces.js";
+import { icon, packName } from "../pieces.js";
 
 const MOST = 5;
 /** Where to go for a finding without a pack of its own. */
@@ -45,6 +45,6 @@ function entry(found) {
 export function findings() {
   const found = state.findings;
   return html`<section class="card look" id="look"><header><h2>${t("look.title")}</h2>${found.length ? html`<small>${found.length}</small>` : nothing}</header>
-    ${found.length ? html`<ul>${found.slice(0, MOST).map(entry)}</ul>` : html`<p class="fine">${t("look.none")}</p>`}
+    ${found.length ? html`<ul>${found.slice(0, MOST).map(entry)}</ul>` : html`<p class="fine">${icon("fine")}${t("look.none")}</p>`}
     ${found.length > MOST ? html`<details><summary>${t("look.more", { n: found.length - MOST })}</summary><ul>${found.slice(MOST).map(entry)}</ul></details>` : nothing}</section>`;
 }

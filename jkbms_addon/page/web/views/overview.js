@@ -4,10 +4,9 @@ import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { clock, DASH, num, plural, power, join, span, t, unit } from "../format.js";
 import { history, state } from "../data.js";
 import { store } from "../theme.js";
-import { alarmName, alarmsOf, cellBars, cellsOf, figure, glyph, heard, icon, packKeys, packLabel, packName, powerFigure, stateBadge, tierSwitch, TIERS, valuesOf, volts } from "../pieces.js";
+import { alarmName, alarmsOf, badges, cellBars, cellsOf, figure, glyph, heard, icon, packKeys, packLabel, packName, powerFigure, stateBadge, SEVERE, tierSwitch, TIERS, valuesOf, volts } from "../pieces.js";
 import { findings } from "./findings.js";
-
-const SEVERE = { fault: "bad", warning: "warn" };
+import { grid } from "./pack.js";
 
 /** The worst alarm that was not put aside, and how many others there are. */
 function banner(ui) {
@@ -41,7 +40,7 @@ function sentence(bank) {
 
 /** One segment a pack: as wide as its capacity, as full as it is. */
 function bankBar(keys) {
-  return html`<ol class="bankbar">${keys.map((key) => {
+  return html`<ol class="bankbar ${keys.length === 1 ? "single" : ""}">${keys.map((key) => {
     const pack = state.packs[key], values = valuesOf(pack), soc = pack.on ? values.state_of_charge : null;
     const kind = !pack.on ? "stale" : alarmsOf(key).length ? "warned" : "";
     const words = `${packName(key)}: ${pack.on ? unit(soc, "%") : t("pack.silent", { time: span(pack.age) })}`;
@@ -117,20 +116,6 @@ function chart(ui) {
     <p class="legend"><span class="charge">${t("chart.charged")} <b>${kwh(charged)}</b></span><span class="discharge">${t("chart.discharged")} <b>${kwh(discharged)}</b></span><span class="line">${t("soc")}</span></p></section>`;
 }
 
-/** What is off, raised or running; what is normal is not shown. */
-export function badges(key, pack) {
-  const v = valuesOf(pack);
-  const found = alarmsOf(key).map((one) => [SEVERE[one.s], `! ${alarmName(one)}`]);
-  if (v.charging === false || v.charging_switch === false) found.push(["warn", t("badge.no_charge")]);
-  if (v.discharging === false || v.discharging_switch === false) found.push(["warn", t("badge.no_discharge")]);
-  if (v.balancing_switch === false) found.push(["idle", t("badge.no_balance")]);
-  if (v.balancing && pack.on) found.push(["info", t("badge.balancing", { a: num(Math.abs(v.balancing_current ?? 0), 1) })]);
-  if (v.heating && pack.on) found.push(["info", t("badge.heating")]);
-  const out = pack.on && state.bank?.out.find((one) => one.pack === key);
-  if (out) found.push(["warn", t("badge.out")]);
-  return found.map(([kind, words]) => html`<span class="badge ${kind}">${words}</span>`);
-}
-
 const SENSORS = ["temperature_sensor_1", "temperature_sensor_2", "temperature_sensor_4", "temperature_sensor_5"];
 
 function footer(key, pack) {
@@ -140,7 +125,7 @@ function footer(key, pack) {
   return [
     mean == null ? null : unit(mean, "°C", 1),
     v.mosfet_temperature == null ? null : `MOS ${unit(v.mosfet_temperature, "°C", 1)}`,
-    share == null || !pack.on ? null : t("pack.share", { share: unit(share, "%", 1) }),
+    share == null || !pack.on || packKeys().length === 1 ? null : t("pack.share", { share: unit(share, "%", 1) }),
     v.state_of_health == null ? null : t("pack.health", { health: unit(v.state_of_health, "%") }),
   ].filter(Boolean).map((words) => html`<span>${words}</span>`);
 }
@@ -153,7 +138,7 @@ function card(key) {
   const identity = [state.hello.order.length > 1 ? bus : null, t("pack.dip", { n: address }), v.model?.replace(/^JK[_-]/, "")];
   return html`<li class="card pack ${kind}"><a href="#pack/${key}">
     ${glyph(v.state_of_charge)}
-    <span class="who"><h3>${packName(key)}</h3><small>${identity.filter(Boolean).join(" · ")}</small></span>
+    <span class="who"><h2>${packName(key)}</h2><small>${identity.filter(Boolean).join(" · ")}</small></span>
     <span class="state">${stateBadge(pack)}<small>${heard(pack)}</small></span>
     <dl class="three live"><div><dt>${t("power")}</dt><dd>${powerFigure(v.power, true)}</dd></div><div><dt>${t("current")}</dt><dd><b>${num(v.current, 1)}<small>A</small></b></dd></div><div><dt>${t("voltage")}</dt><dd><b>${num(v.total_voltage, 2)}<small>V</small></b></dd></div></dl>
     ${cellBars(pack, packName(key))}
@@ -185,6 +170,9 @@ function links() {
     })}</ul></section>`;
 }
 
+/** A single pack shows its cells at once. */
+const alone = (ui, key) => html`<div class="columns all"><div>${grid(ui, key, state.packs[key])}</div><div><ul class="packs">${card(key)}</ul>${links()}</div></div>`;
+
 export function overview(ui) {
   const keys = packKeys();
   const found = state.findings.length;
@@ -192,6 +180,6 @@ export function overview(ui) {
     <div class="pair one">${hero(keys)}${inverter()}</div>
     ${found ? html`<a class="card oneline" href="#overview/look"><span class="sev ${state.findings[0].s}" aria-hidden="true">${state.findings[0].s === "info" ? "i" : "!"}</span><b>${plural("look.count", found)}</b><span aria-hidden="true">›</span></a>` : nothing}
     <div class="pair two">${chart(ui)}${findings()}</div>
-    <section class="all"><h2 class="vh">${t("packs.title")}</h2><ul class="packs">${repeat(keys, (key) => key, card)}</ul></section>
-    ${links()}</div>`;
+    ${keys.length === 1 ? alone(ui, keys[0]) : html`<section class="all"><h2 class="vh">${t("packs.title")}</h2><ul class="packs">${repeat(keys, (key) => key, card)}</ul></section>
+    ${links()}`}</div>`;
 }

@@ -3,8 +3,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { clock, DASH, heat, list, num, plural, power, signed, span, t, unit } from "../format.js";
 import { history, state } from "../data.js";
 import { framed, navigate } from "../theme.js";
-import { alarmName, alarmsOf, cellsOf, figure, glyph, heard, icon, packKeys, packName, stateBadge, tierSwitch, valuesOf, volts } from "../pieces.js";
-import { badges } from "./overview.js";
+import { alarmName, alarmsOf, badges, cellsOf, figure, glyph, heard, icon, packKeys, packName, stateBadge, tierSwitch, valuesOf, volts } from "../pieces.js";
 import { curve } from "./cells.js";
 
 const SWITCHES = [["charging_switch", "charging"], ["discharging_switch", "discharging"], ["balancing_switch", null]];
@@ -50,7 +49,7 @@ function figures(key, pack, v) {
     ${figure(t("health"), num(v.state_of_health), "%", life.filter(Boolean).join(" · "))}</dl>`;
 }
 
-function grid(ui, key, pack) {
+export function grid(ui, key, pack) {
   const { cells, spread } = cellsOf(pack);
   if (!cells.length) return nothing;
   const picked = ui.cell?.[0] === key ? ui.cell[1] : null;
@@ -77,7 +76,7 @@ function facts(key, pack, v) {
   const differs = state.findings.find((one) => one.key === "settings");
   const rows = [
     ["share", share[key] == null || !pack.on ? null : t("fact.share_of", { share: unit(share[key], "%", 1), fair: unit(fair[key], "%", 1) })],
-    ["lowest", most < 0 || low[most] < 20 || hours < 0.25 ? null : t("fact.lowest_of", { n: most + 1, share: unit(low[most], "%"), time: span(hours * 3600) })],
+    ["lowest", most < 0 || low[most] < 20 || hours < 0.25 ? null : t("fact.lowest_of", { n: most + 1, share: unit(low[most], "%"), time: hours < 23.5 ? span(hours * 3600) : t("tier.24h") })],
     ["balancing", balancing(v)],
     ["full", e.last_full == null ? null : clock(e.last_full)],
     ["efficiency", e.efficiency == null ? null : unit(e.efficiency, "%", 1)],
