@@ -21,8 +21,8 @@ DROPPED = {"host", "accept-encoding", "sec-websocket-extensions", "sec-websocket
 HOP = {"connection", "upgrade", "transfer-encoding", "content-length", "sec-websocket-accept"}
 LARGEST = 16 * 2**20
 HOST = """<!doctype html><html lang="{language}" style="{style}"><head><title>Home</title>
-<link rel="icon" href="data:,"></head><body style="margin:0"><main><iframe title="JK BMS" src="{path}/" style="border:0;width:100%;height:100vh">
-</iframe></main></body></html>"""
+<link rel="icon" href="data:,"></head><body style="margin:0"><main>
+<iframe title="JK BMS" src="{path}/" style="border:0;width:100%;height:100vh"></iframe></main></body></html>"""
 COLORS = ("--primary-background-color", "--card-background-color", "--primary-text-color", "--divider-color")
 
 
