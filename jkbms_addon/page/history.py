@@ -89,10 +89,13 @@ class Ring:
         column = self.columns.get(name)
         if column is None or self.head < 0:
             return array("h", (NONE,)) * rows
-        first, oldest = number - rows + 1, self.head - self.rows + 1
-        return array(
-            "h", [column[n % self.rows] if oldest <= n <= self.head else NONE for n in range(first, number + 1)]
-        )
+        first, last = max(number - rows + 1, self.head - self.rows + 1), min(number, self.head)
+        if last < first:
+            return array("h", (NONE,)) * rows
+        # in slices, as the inverter waits while this is done
+        begin, end = first % self.rows, last % self.rows + 1
+        known = column[begin:end] if begin < end else column[begin:] + column[:end]
+        return array("h", (NONE,)) * (first - (number - rows + 1)) + known + array("h", (NONE,)) * (number - last)
 
 
 def counts(value: float, unit: float) -> int:

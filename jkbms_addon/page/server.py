@@ -34,6 +34,9 @@ _LOGGER = logging.getLogger(__name__)
 CLIENTS: Final = 12
 LARGEST: Final = 64 * 1024  # bytes of a message that comes in
 REQUESTS: Final = 30  # a minute and client
+ANSWERS: Final = 20  # a second for all clients together, as the inverter waits while one is made
+BETWEEN: Final = 0.01  # s between two of them
+PAUSE: Final = 0.5  # s after a refusal
 SILENCE: Final = 45.0  # s
 HELLO: Final = 10.0  # s until a client must have said who it is
 EVERY: Final = 1.0  # s between scenes
@@ -54,6 +57,8 @@ class Page:
         self._camera = stream.Camera(sources)
         self._scene = self._camera.scene(sources.store.clock(), wall())
         self._new = asyncio.Event()
+        self._answers: deque[float] = deque(maxlen=ANSWERS)
+        self._turn = asyncio.Lock()
         told = parts.static(sources.level, __version__, files.version, list(sources.buses))
         self._static = parts.encoded(told)[1:]
 
@@ -167,7 +172,8 @@ class Page:
 
     async def _serve(self, connection: ServerConnection, user: str) -> None:
         told = stream.Told()
-        self._scene = self._camera.scene(self._sources.store.clock(), self._wall())
+        if self._wall() - self._scene.at > EVERY or len(self._clients) == 1:
+            self._scene = self._camera.scene(self._sources.store.clock(), self._wall())
         hello = f'{{"t":"hello","user":{parts.encoded(user)},{self._static}'
         lock = asyncio.Lock()
         await self._send(connection, hello, lock)
@@ -193,15 +199,25 @@ class Page:
                 message = _message(await connection.recv())
             if message.get("t") == "here":
                 continue
-            now = time.monotonic()
-            if len(requests) == REQUESTS and now - requests[0] < 60:
-                answer: dict[str, Any] = {"t": "no", "reason": "too many requests in a minute"}
-            else:
-                requests.append(now)
-                answer = self._asked(message)
+            async with self._turn:  # one answer at a time, and whoever else is due comes before the next
+                answer = self._refused(requests) or self._asked(message)
+                await asyncio.sleep(BETWEEN)
             number = message.get("id")
             told = {**answer, "id": number if isinstance(number, int) else None}
             await self._send(connection, parts.encoded(told), lock)
+            if answer["t"] == "no":
+                await asyncio.sleep(PAUSE)  # meanwhile nothing more is read of who asks too much
+
+    def _refused(self, requests: deque[float]) -> dict[str, Any] | None:
+        """Whether a client, or all of them together, asked too much; None counts as a request."""
+        now = time.monotonic()
+        if len(requests) == REQUESTS and now - requests[0] < 60:
+            return {"t": "no", "reason": "too many requests in a minute"}
+        if len(self._answers) == ANSWERS and now - self._answers[0] < 1:
+            return {"t": "no", "reason": "too many requests of all clients together"}
+        requests.append(now)
+        self._answers.append(now)
+        return None
 
     def _asked(self, message: Mapping[str, Any]) -> dict[str, Any]:
         if message.get("t") != "history":

@@ -37,6 +37,9 @@ function take(message) {
   } else if (message.t === "history") {
     const want = [...wants.values()].find((one) => one.id === message.id);
     if (want) Object.assign(want, { data: decoded(message), at: Date.now(), id: null });
+  } else if (message.t === "no") {
+    const want = [...wants.values()].find((one) => one.id === message.id);
+    if (want) Object.assign(want, { at: Date.now(), id: null }); // once more when it is due again
   }
   changed();
 }
