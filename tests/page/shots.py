@@ -12,11 +12,12 @@ from tests.page.stage import Stage, batteries, served
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 WIDTHS = {1280: 900, 390: 844}
+# page, width, theme, and how much of it is shown: pictures of the manual are small
 SHOWN = (
-    ("overview", 1280, "light"),
-    ("overview", 390, "dark"),
-    ("cells", 1280, "dark"),
-    ("pack/garage/3", 1280, "light"),
+    ("overview", 1280, "light", 1000),
+    ("overview", 390, "dark", 1180),
+    ("cells", 1280, "dark", 1000),
+    ("pack/garage/3", 1280, "light", 700),
 )
 
 
@@ -32,20 +33,21 @@ def stage(folder: Path, count: int, cells: int = 16) -> Stage:
     return built
 
 
-async def picture(browser: Browser, url: str, path: Path, width: int, theme: str, language: str = "en-GB") -> None:
-    """One page, whole, without its bars in the middle of it."""
+async def picture(
+    browser: Browser, url: str, path: Path, width: int, theme: str, language: str = "en-GB", most: int = 0
+) -> None:
+    """One page, whole or its first ``most`` pixels, without its bars in the middle of it."""
     page = await browser.new_page(
         viewport={"width": width, "height": WIDTHS[width]},
         color_scheme="dark" if theme == "dark" else "light",
-        device_scale_factor=2 if width < 600 else 1,
+        device_scale_factor=1 if width > 600 else 1.25 if most else 2,
         locale=language,
     )
     await page.goto(url)
     await page.wait_for_selector("jk-plot canvas, .first", timeout=15000)
     await page.wait_for_timeout(1200)
-    await page.set_viewport_size(
-        {"width": width, "height": await page.evaluate("document.documentElement.scrollHeight")}
-    )
+    height = most or await page.evaluate("document.documentElement.scrollHeight")
+    await page.set_viewport_size({"width": width, "height": height})
     await page.wait_for_timeout(500)
     await page.screenshot(path=path)
     await page.close()
@@ -59,9 +61,9 @@ async def shoot(folder: Path, *, everything: bool) -> None:
         with tempfile.TemporaryDirectory() as data:
             async with served(stage(Path(data), 9)) as place:
                 url = f"http://127.0.0.1:{place.port}/"
-                for page, width, theme in SHOWN:
+                for page, width, theme, most in SHOWN:
                     name = f"page-{page.split('/')[0]}-{width}.png"
-                    await picture(browser, f"{url}#{page}", folder / name, width, theme)
+                    await picture(browser, f"{url}#{page}", folder / name, width, theme, most=most)
                 if everything:
                     for page in ("overview", "cells", "pack/garage/3", "pack/cellar/3"):
                         for width in WIDTHS:

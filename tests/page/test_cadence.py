@@ -1,8 +1,8 @@
 """Whatever clients of the page do, the inverter is told what it needs on time.
 
-A beat that falls due at some moment waits for the turn of the event loop that runs then. So at most one percent of the time
-may lie in turns longer than the limit. Turns are measured in processor time of this thread: a busy neighbour on the same
-computer delays everybody, which is not the page's doing. ``tests.benchmarks`` prints the jitter by the clock.
+A beat that falls due at some moment waits for the turn of the event loop that runs then. So at most one percent of the
+time may lie in turns longer than the limit. Turns are measured in processor time of this thread: a busy neighbour on
+the same computer delays everybody, which is not the page's doing. ``tests.benchmarks`` prints the jitter by the clock.
 """
 
 import asyncio
@@ -53,15 +53,17 @@ async def turns(seconds: float) -> list[float]:
     loop, found, last = asyncio.get_running_loop(), list[float](), time.thread_time()
 
     def turn() -> None:
-        nonlocal last, handle
+        nonlocal last
         now = time.thread_time()
         found.append(now - last)
         last = now
-        handle = loop.call_soon(turn)
+        if not over.is_set():
+            loop.call_soon(turn)
 
-    handle = loop.call_soon(turn)
+    over = asyncio.Event()
+    loop.call_soon(turn)
     await asyncio.sleep(seconds)
-    handle.cancel()
+    over.set()
     return found
 
 

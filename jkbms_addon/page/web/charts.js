@@ -138,7 +138,7 @@ class Plot extends HTMLElement {
     const uPlot = await uplot();
     if (!this.isConnected || (!anew && this.#drawn === this.data)) return;
     this.#drawn = this.data;
-    if (Object.values(this.data.columns).every((one) => one.every((value) => value == null))) return this.#wait();
+    if (Object.values(this.data.columns).every((one) => one.filter((value) => value != null).length < 3)) return this.#wait();
     const { data, told, ...options } = FIGURES[this.kind](this.data, this.column, this.side);
     this.#plot?.destroy();
     this.replaceChildren();
