@@ -20,6 +20,7 @@ from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.command import shortened
 from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.inverter.service import InverterService, Outlet
+from jkbms_addon.kept import JsonFile
 from jkbms_addon.link import stream as link
 from jkbms_addon.mqtt import client
 from jkbms_addon.mqtt.announced import Published

@@ -67,34 +67,51 @@ def _unpacked(header: dict[str, Any], data: bytes) -> History:
         raise ValueError("it is of another version")
     if len(header["series"]) > MOST:
         raise ValueError("it holds too many series")
-    unzip = zlib.decompressobj()
-    counts = array("h")
-    counts.frombytes(unzip.decompress(data, LARGEST))
-    if not unzip.eof:
-        raise ValueError("it is not complete")
-    if header["order"] != sys.byteorder:
-        counts.byteswap()
-    history, rest = History(), counts
+    columns = _Columns(data, swap=header["order"] != sys.byteorder)
+    history = History()
     for key, told in header["series"].items():
-        history.series[key], rest = _series(told, rest)
-    if rest:
+        history.series[key] = _series(told, columns)
+    if not columns.done():
         raise ValueError("it does not fit its header")
     history.loaded()
     return history
 
 
-def _series(told: dict[str, Any], counts: "array[int]") -> "tuple[Series, array[int]]":
-    """One series as its header tells, and the counts that belong to the next ones."""
-    series, at = Series(), 0
+class _Columns:
+    """The columns of a file one after the other, so that it never lies in memory as a whole."""
+
+    def __init__(self, data: bytes, *, swap: bool) -> None:
+        self._unzip, self._rest, self._swap = zlib.decompressobj(), data, swap
+
+    def next(self, rows: int) -> "array[int]":
+        """The next column."""
+        found, wanted = bytearray(), 2 * rows
+        while len(found) < wanted:
+            part = self._unzip.decompress(self._rest, wanted - len(found))
+            self._rest = self._unzip.unconsumed_tail
+            if not part and not self._rest:
+                raise ValueError("it is not complete")
+            found += part
+        column = array("h")
+        column.frombytes(found)
+        if self._swap:
+            column.byteswap()
+        return column
+
+    def done(self) -> bool:
+        """Whether nothing is left, and what was there is as it was written."""
+        return not self._unzip.decompress(self._rest, 1) and self._unzip.eof
+
+
+def _series(told: dict[str, Any], columns: _Columns) -> Series:
+    """One series as its header tells."""
+    series = Series()
     for ring, tier in zip(series.rings, told["tiers"], strict=True):
         ring.head = int(tier["head"])
         for name in tier["columns"]:
             scale(name)  # KeyError where it is none of ours
-            ring.columns[name] = counts[at : at + ring.rows]
-            at += ring.rows
-            if len(ring.columns[name]) != ring.rows:
-                raise ValueError("it is not complete")
+            ring.columns[name] = columns.next(ring.rows)
     for hours, kept in ((series.places.low, told["places"]["low"]), (series.places.high, told["places"]["high"])):
         for hour, sums in list(kept.items())[:HOURS]:
             hours[int(hour)] = array("f", sums)
-    return series, counts[at:]
+    return series

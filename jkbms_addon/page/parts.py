@@ -13,6 +13,7 @@ from jkbms_addon.bank.candidate import Extreme, View
 from jkbms_addon.battery.alarms import alarm_of
 from jkbms_addon.battery.energy import Energy
 from jkbms_addon.battery.quantities import Value, specs
+from jkbms_addon.battery.reading import STATISTICS
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Part, Snapshot
 from jkbms_addon.charging.decision import Targets
@@ -20,6 +21,15 @@ from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.views.findings import Finding
 from jkbms_addon.views.inverter import REASONS
 
+SETTINGS: Final = tuple(key for key, spec in specs().items() if spec.topic == "settings")
+UNSHOWN: Final = frozenset(
+    {
+        *("charging_power", "discharging_power", "errors_bitmask", "operation_mode_bitmask", "operation_mode"),
+        *("temperature_sensor_count", "detail_log_entry_count", "smart_sleep_countdown", "emergency_time_countdown"),
+        *("charge_status_time_elapsed", "precharging", "charger_plugged", "dry_contact_1", "dry_contact_2"),
+    }
+)
+OF_CELLS: Final = frozenset(STATISTICS)  # where the cells are told, the page works them out
 KINDS: Final = ("live", "settings", "about")
 MILLI: Final[Mapping[str, int]] = {"cell_voltage": 0, "cell_resistance": 1}  # told in thousandths, with these digits
 
@@ -41,9 +51,12 @@ def name(bus: str, address: int) -> str:
     return f"{bus}/{address}"
 
 
-def values(part: Part) -> str:
-    """The values of one kind of message, as JSON."""
-    return encoded({key: _value(key, value) for key, value in part.values.items()})
+def values(kind: str, part: Part) -> str:
+    """The values of one kind of message, as JSON; of settings a list in the order of the table, whose keys are long."""
+    if kind == "settings":
+        return encoded([_value(key, part.values.get(key)) for key in SETTINGS])
+    left_out = UNSHOWN | OF_CELLS if part.values.get("cell_voltage") else UNSHOWN
+    return encoded({key: _value(key, value) for key, value in part.values.items() if key not in left_out})
 
 
 def _value(key: str, value: Value) -> object:
@@ -59,10 +72,8 @@ def _value(key: str, value: Value) -> object:
 
 def static(level: str, app: str, web: str, order: Sequence[str]) -> dict[str, Any]:
     """What never changes while the program runs; sent once to every client."""
-    table = {
-        key: {"n": spec.name, "u": spec.unit, "d": spec.digits, "k": spec.kind, "top": spec.topic}
-        for key, spec in specs().items()
-    }
+    rows = {key: specs()[key] for key in SETTINGS}  # what else there is, the page knows by heart
+    table = {key: {"n": row.name, "u": row.unit, "d": row.digits, "k": row.kind} for key, row in rows.items()}
     return {"v": 1, "app": app, "web": web, "may": {"level": level}, "order": list(order), "specs": table}
 
 

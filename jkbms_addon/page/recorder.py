@@ -4,16 +4,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from jkbms_addon import worker
 from jkbms_addon.bank.bank import weights
 from jkbms_addon.battery import energy
 from jkbms_addon.battery.quantities import Value
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Snapshot
+from jkbms_addon.kept import LAST, PATIENCE
 from jkbms_addon.page import history_file
 from jkbms_addon.page.parts import name
 from jkbms_addon.page.sources import Sources
@@ -23,6 +24,7 @@ _LOGGER = logging.getLogger(__name__)
 LOOK: Final = 1.0  # s
 JUDGE: Final = 5  # looks between two judgements of what is worth a look
 SAVE_EVERY: Final = 3600.0  # s
+SLOW: Final = "the history cannot be read or written: the disk does not answer"
 COLUMNS: Final[Mapping[str, str]] = {
     "power": "power",
     "current": "current",
@@ -183,24 +185,24 @@ class Recorder:
 
 
 async def own(sources: Sources, data: Path) -> None:
-    """Look until cancelled. The history comes from a file and goes to it, in a thread of its own."""
-    loop, path = asyncio.get_running_loop(), data / history_file.NAME
+    """Look until cancelled. The history comes from a file and goes to it, in the owner's thread."""
+    thread, path = worker.own(), data / history_file.NAME
     complained = ""
-    with ThreadPoolExecutor(1, "history") as thread:
-        if not sources.history.series:
-            sources.history.adopt(await loop.run_in_executor(thread, history_file.read, path))
-        recorder, saved = Recorder(sources), time.monotonic()
-        try:
-            while True:
-                recorder.look()
-                if time.monotonic() - saved >= SAVE_EVERY:
-                    saved = time.monotonic()
-                    save = partial(history_file.write, path, *history_file.packed(sources.history))
-                    problem = await loop.run_in_executor(thread, save)
-                    if problem and problem != complained:
-                        _LOGGER.warning("%s", problem)
-                    complained = problem
-                await asyncio.sleep(LOOK)
-        finally:
-            if sources.history.series:
-                history_file.write(path, *history_file.packed(sources.history))
+    if not sources.history.series:
+        sources.history.adopt(await thread.call(partial(history_file.read, path), PATIENCE, SLOW))
+    recorder, saved = Recorder(sources), time.monotonic()
+    try:
+        while True:
+            recorder.look()
+            if time.monotonic() - saved >= SAVE_EVERY:
+                saved = time.monotonic()
+                save = partial(history_file.write, path, *history_file.packed(sources.history))
+                problem = await thread.call(save, PATIENCE, SLOW)
+                if problem and problem != complained:
+                    _LOGGER.warning("%s", problem)
+                complained = problem
+            await asyncio.sleep(LOOK)
+    finally:
+        if sources.history.series:
+            save = partial(history_file.write, path, *history_file.packed(sources.history))
+            await thread.finish(save, LAST, SLOW)

@@ -14,7 +14,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from jkbms_addon import __version__
+from jkbms_addon import __version__, worker
 from jkbms_addon.errors import LinkError
 from jkbms_addon.page import first_run, gate, parts, stream
 from jkbms_addon.page.files import SAFETY, Files
@@ -106,12 +105,11 @@ class Page:
 
     async def _ports(self) -> None:
         """What is connected to this computer, for who has no battery yet."""
-        loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, "ports") as thread:
-            while not any(True for _ in self._sources.store):
-                if self._clients or self._camera.first is None:
-                    self._camera.first = await loop.run_in_executor(thread, first_run.look)
-                await asyncio.sleep(LOOK)
+        thread = worker.own()
+        while not any(True for _ in self._sources.store):
+            if self._clients or self._camera.first is None:
+                self._camera.first = await thread.call(first_run.look, LOOK, "the list of serial ports takes too long")
+            await asyncio.sleep(LOOK)
 
     def _answer(self, connection: ServerConnection, request: Request, place: Place) -> Response | None:
         """Static files and refusals; None where a websocket may be opened."""

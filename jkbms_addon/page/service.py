@@ -1,17 +1,17 @@
 """The page's owners, built from the options: what is recorded always, and a server where there is somebody to serve."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from jkbms_addon import worker
 from jkbms_addon.battery import energy
 from jkbms_addon.battery.energy import Moment, combined, moment
 from jkbms_addon.battery.quantities import Values
+from jkbms_addon.kept import PATIENCE
 from jkbms_addon.page import files, recorder
 from jkbms_addon.page.parts import name
-from jkbms_addon.page.place import PageOptions, Place, ask, supervised
+from jkbms_addon.page.place import TIMEOUT, PageOptions, Place, ask, supervised
 from jkbms_addon.page.sources import Sources
 
 Owner = Callable[[Callable[[], None]], Awaitable[None]]  # gets what to call when its link works
@@ -51,14 +51,12 @@ class Service:
 
     async def _ingress(self, healed: Callable[[], None]) -> None:
         """Asked again at every try, as the Supervisor may have another answer by then."""
-        with ThreadPoolExecutor(1, "page") as thread:
-            place = await asyncio.get_running_loop().run_in_executor(thread, ask)
+        place = await worker.own().call(ask, 2 * TIMEOUT, "the Supervisor does not say where to listen")
         await self._serve(place, healed)
 
     async def _serve(self, place: Place, healed: Callable[[], None]) -> None:
         # brings the library along, which costs memory that an installation without a page need not pay
         from jkbms_addon.page.server import Page  # noqa: PLC0415
 
-        with ThreadPoolExecutor(1, "page") as thread:
-            static = await asyncio.get_running_loop().run_in_executor(thread, files.load)
+        static = await worker.own().call(files.load, PATIENCE, "the page cannot be read: the disk does not answer")
         await Page(self.sources, static).own(place, healed)

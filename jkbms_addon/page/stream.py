@@ -46,7 +46,7 @@ class Cache:
         """The part as JSON."""
         known = self.texts.get((pack, kind))
         if known is None or known[0] is not part:
-            known = part, parts.values(part)
+            known = part, parts.values(kind, part)
             self.texts[pack, kind] = known
         return known[1]
 

@@ -227,7 +227,7 @@ async def test_hello_and_ticks(place: Place) -> None:
         told = await hello(client)
         assert told["may"] == {"level": "off"}
         assert told["order"] == ["garage"]
-        assert told["specs"]["current"]["u"] == "A"
+        assert told["specs"]["max_charge_current"]["u"] == "A"
         first, second = await said(client, "tick"), await said(client, "tick")
     assert first["bank"]["counted"] == 4
     assert len(first["packs"]["garage/3"]["live"]["cell_voltage"]) == 16
@@ -269,8 +269,9 @@ async def test_history(place: Place) -> None:
 
 
 # --- bounds -----------------------------------------------------------------------------------------------
-async def test_requests_are_bounded(place: Place) -> None:
-    async with connect(url(place), origin=origin(place), max_size=2**22) as client:
+async def test_requests_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ANSWERS", 1000)
+    async with served(Stage(tmp_path, batteries(4))) as place, connect(url(place), origin=origin(place)) as client:
         await hello(client)
         for n in range(REQUESTS + 1):
             await client.send(json.dumps({"t": "history", "id": n, "of": "bank", "tier": 10, "cols": ["soc"]}))
@@ -278,6 +279,22 @@ async def test_requests_are_bounded(place: Place) -> None:
         assert (refused["id"], refused["reason"]) == (REQUESTS, "too many requests in a minute")
         await client.send('{"t":"here"}')
         await said(client, "tick")
+
+
+async def test_requests_of_all_clients_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ANSWERS", 3)
+    monkeypatch.setattr(server, "BETWEEN", 0.0)
+    async with served(Stage(tmp_path, batteries(4))) as place:
+        clients = [await connect(url(place), origin=origin(place)) for _ in range(4)]
+        for client in clients:
+            await hello(client)
+            await client.send('{"t":"history","id":1,"of":"bank","tier":10,"cols":["soc"]}')
+        assert (await said(clients[3], "no"))["reason"] == "too many requests of all clients together"
+        await asyncio.sleep(1)  # a second later there is room again, also for who was refused
+        await clients[3].send('{"t":"history","id":2,"of":"bank","tier":10,"cols":["soc"]}')
+        assert (await said(clients[3], "history"))["id"] == 2
+        for client in clients:
+            await client.close()
 
 
 async def test_messages_are_bounded(place: Place) -> None:

@@ -78,6 +78,10 @@ def test_what_a_scene_holds(stage: Stage) -> None:
     live = told["packs"]["garage/1"]["live"]
     assert all(isinstance(cell, int) and 3300 < cell < 3500 for cell in live["cell_voltage"])
     assert live["cell_resistance"][1] == 61.0
+    assert "min_cell_voltage" not in live
+    settings = dict(zip(parts.SETTINGS, told["packs"]["garage/6"]["settings"], strict=True))
+    assert settings["max_charge_current"] == 80.0
+    assert settings["smart_sleep_voltage"] is None
     assert told["inverter"]["emitting"] is True
     assert told["inverter"]["limits"]["charge_voltage"][0] == pytest.approx(55.2, abs=0.5)
     assert [(one["pack"], one["s"]) for one in told["alarms"]] == [("garage/6", "warning")]
@@ -145,9 +149,9 @@ def test_a_part_is_written_once_for_all_clients(stage: Stage, monkeypatch: pytes
     camera, written = Camera(stage.sources), []
     values = parts.values
 
-    def counted(part: Part) -> str:
+    def counted(kind: str, part: Part) -> str:
         written.append(part)
-        return values(part)
+        return values(kind, part)
 
     monkeypatch.setattr(parts, "values", counted)
     for _ in range(3):
@@ -165,5 +169,5 @@ def test_the_stream_is_small(tmp_path: Path) -> None:
     stage.feed()
     later = told.tick(camera.scene(stage.app.store.clock(), 1.8e9))
     hello = parts.encoded(parts.static("off", "1", "v", ["a"]))
-    assert len(first) + len(hello) <= 52_000
-    assert len(later) <= 24_000  # every second; batteries are asked every two
+    assert len(first) + len(hello) <= 40_000
+    assert len(later) <= 20_000  # every second; batteries are asked every two

@@ -50,12 +50,18 @@ function tick(message) {
   }
   // a pack that is not told of any more is gone; what is not told anew of one that is stays
   const packs = {};
-  for (const [key, told] of Object.entries(message.packs)) packs[key] = { ...state.packs[key], ...told };
+  for (const [key, told] of Object.entries(message.packs)) {
+    if (told.settings) told.settings = named(told.settings);
+    packs[key] = { ...state.packs[key], ...told };
+  }
   state.packs = packs;
   state.heardAt = Date.now();
   state.connected = true;
   wait = FIRST_WAIT;
 }
+
+/** Settings by key; they come as a list in the order of the table. */
+const named = (values) => Object.fromEntries(Object.keys(state.hello.specs).map((key, n) => [key, values[n]]));
 
 /** Columns of numbers from base64 of int16, little endian; null where nothing was known. */
 export function decoded(message) {
