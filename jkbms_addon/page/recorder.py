@@ -189,7 +189,7 @@ async def own(sources: Sources, data: Path) -> None:
     thread, path = worker.own(), data / history_file.NAME
     complained = ""
     if not sources.history.series:
-        sources.history.adopt(await thread.call(partial(history_file.read, path), PATIENCE, SLOW))
+        sources.history.adopt(await thread.call(partial(history_file.read, path), PATIENCE, SLOW), time.time())
     recorder, saved = Recorder(sources), time.monotonic()
     try:
         while True:

@@ -23,7 +23,7 @@ from tests.benchmarks.figures import microseconds, show
 from tests.conftest import free_port, mosquitto
 from tests.page.browser import CHROMIUM, FLAGS
 from tests.page.ingress import front
-from tests.page.stage import Stage, batteries, served
+from tests.page.stage import Battery, Stage, batteries, served
 from tests.page.test_cadence import hammered, jitter
 
 TOKEN = "benchmark of the page"
@@ -83,7 +83,7 @@ async def whole_program(seconds: float) -> None:
     """The program with 15 batteries and a full history: without clients, and with three."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        filled = Stage(folder, batteries(15))
+        filled = Stage(folder, [Battery("b", n) for n in range(1, 16)])
         filled.past()
         history_file.write(folder / history_file.NAME, *history_file.packed(filled.sources.history))
         broker = await stack.enter_async_context(mosquitto(folder))

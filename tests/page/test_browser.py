@@ -154,7 +154,7 @@ async def power(seen: Visit) -> str:
 async def test_everybody_can_use_it(browser: Browser, nine: World, theme: str) -> None:
     for width in (1280, 390):
         async with visit(browser, nine.front.url, width, theme) as seen:
-            for page in PAGES:
+            for page in PAGES if width == 1280 else PAGES[:3]:
                 await seen.page.goto(f"{nine.front.url}#{page}")
                 await seen.page.wait_for_selector("h1", state="attached")
                 await seen.page.wait_for_selector("jk-plot canvas")

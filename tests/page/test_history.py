@@ -188,6 +188,15 @@ def test_a_strange_header_is_thrown_away(tmp_path: Path, old: bytes, new: bytes)
     assert read(tmp_path / NAME).series == {}
 
 
+def test_a_battery_that_is_gone_for_long_is_forgotten(tmp_path: Path) -> None:
+    history, now = filled()
+    history.take("a/9", now - 31 * 86400, {"soc": 1.0})
+    history.take("a/9", now - 31 * 86400 + 10, {"soc": 1.0})
+    again = History()
+    again.adopt(history, now)
+    assert again.series.keys() == {"a/1", "bank"}
+
+
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     assert "cannot be written" in write(tmp_path / "missing" / NAME, *packed(filled()[0]))
     assert read(tmp_path / NAME).series == {}

@@ -92,11 +92,18 @@ export const powerFigure = (watts, inWatts) => {
   return html`<b>${value}${value === DASH ? nothing : html`<small>${symbol}</small>`}</b>`;
 };
 
+/** What there is of a pack that tells its extremes only, as on CAN. */
+function extremesOf({ min_cell_voltage: min, max_cell_voltage: max, average_cell_voltage: mean, min_voltage_cell: low, max_voltage_cell: high }) {
+  if (min == null || max == null) return { cells: [], mean: null, spread: null, low: null, high: null };
+  const at = (volts, n) => ({ mv: volts * 1000, n: n ?? "?" });
+  return { cells: [], mean: mean == null ? null : mean * 1000, spread: (max - min) * 1000, low: at(min, low), high: at(max, high) };
+}
+
 /** Cells of a pack with the mean: mV, deviation in mV, whether it is the lowest or the highest. */
 export function cellsOf(pack) {
   const told = pack.live?.cell_voltage ?? [];
   const known = told.filter((one) => one != null);
-  if (!known.length) return { cells: [], mean: null, spread: null, low: null, high: null };
+  if (!known.length) return extremesOf(pack.live ?? {});
   const mean = known.reduce((sum, one) => sum + one, 0) / known.length;
   const [min, max] = [Math.min(...known), Math.max(...known)];
   const [low, high] = [told.indexOf(min), told.indexOf(max)];
