@@ -241,7 +241,7 @@ class History:
         return series.places.shares(int(now // 3600)) if series else ([], [], 0.0)
 
     def adopt(self, other: "History", now: float) -> None:
-        """Take the series of an earlier run over; batteries that are gone for longer than we look back are forgotten."""
+        """Take the series of an earlier run over; batteries that are gone for longer than 30 days are forgotten."""
         oldest = now - max(step * rows for step, rows in TIERS)
         self.series.update({key: series for key, series in other.series.items() if series.newest() >= oldest})
         self.loaded()

@@ -134,12 +134,9 @@ class Stage:
             "garage": "/dev/serial/by-id/usb-FTDI_FT232R-if00",
             "cellar": "/dev/serial/by-id/usb-1a86_USB_Serial-if00",
         }
-        bus = {"strategy": "master", "addresses": "1-15"}
+        common = {"strategy": "master", "addresses": "1-15"}
         raw: dict[str, Any] = {
-            "buses": [
-                {"name": name, "strategy": "master", "port": targets.get(name, "/dev/ttyUSB0"), "addresses": "1-15"}
-                for name in names
-            ],
+            "buses": [{**common, "name": name, "port": targets.get(name, "/dev/ttyUSB0")} for name in names],
             "mqtt": {"host": "127.0.0.1", "port": 1},
         }
         if inverter:

@@ -57,10 +57,13 @@ function powerFigure(data) {
   };
 }
 
+/** Digits behind the point that a step between two lines needs, at most 3. */
+export const digitsOf = (step) => [0, 1, 2].find((digits) => Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) < 1e-6) ?? 3;
+
 /** Power at the lines of the axis, with as many digits as tell them apart and the unit at the uppermost. */
 function watts(values, kilo) {
   const step = Math.abs(values[1] - values[0]) / (kilo ? 1000 : 1);
-  const digits = step >= 1 || !kilo ? 0 : step >= 0.5 ? 1 : 2;
+  const digits = kilo ? digitsOf(step) : 0;
   return values.map((one) => num(kilo ? one / 1000 : one, digits) + (one === Math.max(...values) ? (kilo ? " kW" : " W") : ""));
 }
 
@@ -82,7 +85,7 @@ function cellFigure(data, column, side) {
       { stroke: color(`--${side}`), width: 1.8, points: { show: false } },
     ],
     scales: { y: { range: (plot, low, high) => (low == null ? [3, 3.5] : [low - Math.max(0.002, (high - low) * 0.1), high + Math.max(0.002, (high - low) * 0.1)]) } },
-    axes: axes({ values: (plot, values) => values.map((one) => num(one, values.length > 1 && values[1] - values[0] < 0.01 ? 3 : 2)), size: 48 }),
+    axes: axes({ values: (plot, values) => values.map((one) => num(one, Math.max(2, digitsOf(values[1] - values[0])))), size: 48 }),
     told: (row) => [
       cell[row] == null ? null : `${num(cell[row], 3)} V`,
       cell[row] == null || mean[row] == null ? null : t("chart.off", { off: signed((cell[row] - mean[row]) * 1000) }),

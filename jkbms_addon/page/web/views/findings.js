@@ -1,8 +1,8 @@
 // Worth a look: what the server found, in the reader's words, each with a way to act.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { list, num, span, t, tOr } from "../format.js";
+import { list, num, span, t, tOr, unit } from "../format.js";
 import { state } from "../data.js";
-import { icon, packName } from "../pieces.js";
+import { icon, packKeys, packName } from "../pieces.js";
 
 const MOST = 5;
 /** Where to go for a finding without a pack of its own. */
@@ -10,6 +10,25 @@ const PLACES = { score: "overview/links", bus: "overview/links", warm: "overview
 const ACTS = { weak: "cells" };
 
 const specName = (key) => tOr(`spec.${key}`, state.hello.specs[key]?.n ?? key);
+
+/** A setting as it is read. */
+function settingText(key, value) {
+  const { u, d, k } = state.hello.specs[key];
+  return k === "flag" ? t(value ? "switch.on" : "switch.off") : unit(value, u ?? "", d ?? 0).trim();
+}
+
+/** In which of these settings a pack is not like most of the others with as many cells: name, its value, theirs. */
+export function differing(pack, keys) {
+  const cells = (one) => state.packs[one].live?.cell_voltage?.length;
+  const peers = packKeys().filter((one) => state.packs[one].settings && cells(one) === cells(pack));
+  const own = state.packs[pack].settings ?? {};
+  return keys.flatMap((key) => {
+    const counts = new Map();
+    for (const one of peers) counts.set(state.packs[one].settings[key], (counts.get(state.packs[one].settings[key]) ?? 0) + 1);
+    const [most] = [...counts].sort((a, b) => b[1] - a[1])[0] ?? [];
+    return own[key] == null || most == null || own[key] === most ? [] : [[specName(key), settingText(key, own[key]), settingText(key, most)]];
+  });
+}
 
 /** Arguments as they are read: names for packs, numbers of the language. */
 export function readable(found) {
@@ -34,7 +53,8 @@ export function wordKey({ key, args }) {
 
 function entry(found) {
   const key = wordKey(found), args = readable(found);
-  const target = found.key === "weak" ? `cells/${found.pack}/${found.args.cell}` : found.pack ? `pack/${found.pack}` : PLACES[found.key];
+  const odd = found.key === "settings" && packKeys().find((one) => differing(one, found.args.keys.split(" ")).length);
+  const target = odd ? `pack/${odd}` : found.key === "weak" ? `cells/${found.pack}/${found.args.cell}` : found.pack ? `pack/${found.pack}` : PLACES[found.key];
   const sign = found.s === "info" ? "i" : "!";
   const title = t(`find.${key}.title`, args);
   return html`<li><span class="sev ${found.s}" aria-hidden="true">${sign}</span>

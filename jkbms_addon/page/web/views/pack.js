@@ -5,6 +5,7 @@ import { history, state } from "../data.js";
 import { framed, navigate } from "../theme.js";
 import { alarmName, alarmsOf, badges, cellsOf, figure, glyph, heard, icon, packKeys, packName, stateBadge, tierSwitch, valuesOf, volts } from "../pieces.js";
 import { curve } from "./cells.js";
+import { differing } from "./findings.js";
 
 const SWITCHES = [["charging_switch", "charging"], ["discharging_switch", "discharging"], ["balancing_switch", null]];
 
@@ -73,7 +74,7 @@ function facts(key, pack, v) {
   const bms = state.buses.find((one) => one.name === bus)?.bms[address];
   const raised = alarmsOf(key), e = pack.energy ?? {};
   const starts = v.power_on_count == null ? "" : ` · ${plural("fact.starts", v.power_on_count)}`;
-  const differs = state.findings.find((one) => one.key === "settings");
+  const odd = differing(key, (state.findings.find((one) => one.key === "settings")?.args.keys ?? "").split(" ").filter(Boolean));
   const rows = [
     ["share", share[key] == null || !pack.on ? null : t("fact.share_of", { share: unit(share[key], "%", 1), fair: unit(fair[key], "%", 1) })],
     ["lowest", most < 0 || low[most] < 20 || hours < 0.25 ? null : t("fact.lowest_of", { n: most + 1, share: unit(low[most], "%"), time: hours < 23.5 ? span(hours * 3600) : t("tier.24h") })],
@@ -90,7 +91,7 @@ function facts(key, pack, v) {
   ].filter(([, value]) => value != null);
   return html`<section class="card facts"><header><h2>${t("facts.title")}</h2>${framed() ? html`<button type="button" class="link" @click=${() => navigate("/history")}>${t("facts.history")}</button>` : nothing}</header>
     <dl>${rows.map(([name, value]) => html`<div><dt>${t(`fact.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
-    ${differs ? html`<p class="muted">${t("fact.settings")}</p>` : nothing}</section>`;
+    ${odd.length ? html`<h3>${t("fact.settings")}</h3><dl>${odd.map(([name, own, most]) => html`<div><dt>${name}</dt><dd><b>${own}</b> ${t("fact.others", { value: most })}</dd></div>`)}</dl>` : nothing}</section>`;
 }
 
 function chart(ui, key) {
