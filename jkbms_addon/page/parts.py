@@ -5,7 +5,7 @@ digits of the table. Names of packs are ``bus/address``; the page finds words fo
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from jkbms_addon.bank.bank import BankState, weights
@@ -16,7 +16,7 @@ from jkbms_addon.battery.quantities import Value, specs
 from jkbms_addon.battery.reading import STATISTICS
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Part, Snapshot
-from jkbms_addon.charging.decision import Targets
+from jkbms_addon.charging.decision import Decision
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.views.findings import Finding
 from jkbms_addon.views.inverter import REASONS
@@ -143,12 +143,12 @@ def _place(extreme: Extreme | None, views: Iterable[View]) -> dict[str, Any] | N
 
 
 def _cycles(views: Sequence[View]) -> int | None:
-    told = [value for view in views if isinstance(value := view.values.get("charging_cycles"), int)]
+    told = [round(value) for view in views if (value := view.pack.charging_cycles) is not None]
     return max(told, default=None)
 
 
 def inverter(
-    decision: Targets | None, emission: Emission, link: BusStatus, now: float, *, enabled: bool, title: str
+    decision: Decision | None, emission: Emission, link: BusStatus, now: float, *, enabled: bool, title: str
 ) -> dict[str, Any]:
     """What the inverter is told, and why."""
     warning = link.problem if link.connected else ""
@@ -167,8 +167,8 @@ def inverter(
     }
 
 
-def bus(status: BusStatus, now: float) -> dict[str, Any]:
-    """One bus: how it is doing and how its batteries answer."""
+def bus(status: BusStatus, now: float, present: Container[int]) -> dict[str, Any]:
+    """One bus: how it is doing and how its batteries answer; ``present`` are the addresses that are online."""
     return {
         "name": status.name,
         "ok": status.connected and not status.problem,
@@ -188,7 +188,7 @@ def bus(status: BusStatus, now: float) -> dict[str, Any]:
             str(address): {
                 "ms": None if bms.latency is None else round(1000 * bms.latency),
                 "frames": bms.frames,
-                "health": bms.health(now),
+                "health": bms.health(now, present=address in present),
             }
             for address, bms in sorted(status.batteries.items())
         },

@@ -43,7 +43,9 @@ class Service:
 
     def _bank(self) -> Moment | None:
         now = self.sources.store.clock()
-        every = [moment(view.values, now) for view in self.sources.control.state.counted]
+        store = self.sources.store
+        counted = [store.get(view.key) for view in self.sources.control.state.counted]
+        every = [moment(one.values(now), now) for one in counted if one]
         return combined([one for one in every if one], now)
 
     async def _history(self, _healed: Callable[[], None]) -> None:

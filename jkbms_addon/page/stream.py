@@ -90,7 +90,11 @@ class Camera:
         return {kind: parts.encoded(content) for kind, content in told.items()}
 
     def _buses(self, now: float) -> str:
-        return parts.encoded([parts.bus(one, now) for one in self._sources.buses.values()])
+        present: dict[str, set[int]] = {name: set() for name in self._sources.buses}
+        for snapshot in self._sources.store:
+            if snapshot.online(now):
+                present.setdefault(snapshot.bus, set()).add(snapshot.address)
+        return parts.encoded([parts.bus(one, now, present[name]) for name, one in self._sources.buses.items()])
 
     def _places(self, pack: str, now: float, wall: float) -> str:
         """Shares of the day that each cell was lowest and highest, in percent; looked at once a minute."""

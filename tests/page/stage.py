@@ -174,7 +174,7 @@ class Stage:
         self.sources.emission.sent()
         self.sources.emission.note(0x305, now)
         bank = energy.combined(
-            [one for view in self.control.state.counted if (one := energy.moment(view.values, now))], now
+            [one for view in self.control.state.counted if (one := energy.moment(view.pack.model_dump(), now))], now
         )
         heard = [(f"{one.bus}/{one.address}", one.values(now), now) for one in self.app.store if one.online(now)]
         self.sources.energies.look(heard, bank)
