@@ -11,13 +11,17 @@ from typing import Any
 from jkbms_addon import heartbeat
 from jkbms_addon.acquisition.contract import BusOptions
 from jkbms_addon.acquisition.owner import own_bus
+from jkbms_addon.battery import energy
+from jkbms_addon.battery.energy import Energies
 from jkbms_addon.battery.incidents import Incidents
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.command import shortened
 from jkbms_addon.commands.queue import CommandQueue
+from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.service import InverterService, Outlet
+from jkbms_addon.kept import JsonFile
 from jkbms_addon.link import stream as link
 from jkbms_addon.mqtt import client
 from jkbms_addon.mqtt.announced import Published
@@ -26,6 +30,8 @@ from jkbms_addon.mqtt.client import Broker
 from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Outbox
 from jkbms_addon.options.file import Options
+from jkbms_addon.page.service import Owner, Service
+from jkbms_addon.page.sources import Sources
 from jkbms_addon.supervise import Supervisor
 from jkbms_addon.views import bank, inverter
 
@@ -65,7 +71,28 @@ class App:
         shown = [*bank.devices(self.inverter), *inverter.devices(self.inverter)]
         self._routes = {topics.command(one.word, key): act for one in shown for key, act in one.takes.items()}
         known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
-        self.outbox = Outbox(topics, self.store, self.buses, served, known, self.commands, shown, problems)
+        self.page = Service(options.page, self._seen(data, problems), data)
+        watch = self.page.sources.watch
+        self.outbox = Outbox(
+            topics, self.store, self.buses, served, known, self.commands, shown, problems, lambda: watch.findings
+        )
+
+    def _seen(self, data: Path, problems: Sequence[str]) -> Sources:
+        """What the page looks at."""
+        service = self.inverter
+        # of several inverters the first stands for all, as they hear the same decision
+        first = next(iter(service.outlets), None)
+        return Sources(
+            self.store,
+            self.buses,
+            service.control,
+            first.emission if first else Emission(),
+            first.link if first else BusStatus("inverter"),
+            Energies(JsonFile(data / energy.NAME)),
+            inverter=" · ".join(dict.fromkeys(outlet.title for outlet in service.outlets)),
+            level=self.options.writes.level,
+            problems=tuple(problems),
+        )
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -85,6 +112,8 @@ class App:
                 tasks.create_task(self._inverter(outlet))
             if not self.options.mqtt.problem:
                 tasks.create_task(self._broker())
+            for name, owner in self.page.owners():
+                tasks.create_task(self._owned(name, owner))
             tasks.create_task(self._beat())
             tasks.create_task(self._remember())
             for keep in (self._published.run, self._incidents.run, *self.inverter.control.files):
@@ -115,6 +144,10 @@ class App:
         status = self.buses[bus.name]
         supervisor = self._supervisor(bus.name, self._failed(status))
         await supervisor.run(partial(own_bus, bus, status, self.store, supervisor.healed, self.commands))
+
+    async def _owned(self, name: str, owner: Owner) -> None:
+        supervisor = self._supervisor(name)
+        await supervisor.run(partial(owner, supervisor.healed))
 
     async def _inverter(self, outlet: Outlet) -> None:
         if outlet.sender:

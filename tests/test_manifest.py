@@ -16,7 +16,18 @@ from jkbms_addon import __version__
 from jkbms_addon.acquisition.contract import GROUP, Plugin
 from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.coming_from import GROUPS, SYNONYMS
-from jkbms_addon.options.file import LOG_LEVELS, MQTT, SECTIONS, WRITE_LEVELS, WRITES, Options, WriteOptions, parse
+from jkbms_addon.options.file import (
+    LOG_LEVELS,
+    MQTT,
+    PAGE,
+    SECTIONS,
+    WRITE_LEVELS,
+    WRITES,
+    Options,
+    WriteOptions,
+    parse,
+)
+from jkbms_addon.page.place import PageOptions
 
 ROOT = Path(__file__).parent.parent
 LANGUAGES = ("de", "en", "fr")
@@ -214,7 +225,7 @@ def names(schema: Mapping[Any, Any]) -> set[str]:
     return {str(key) for key in schema}
 
 
-def fields(options: type[MqttOptions | WriteOptions]) -> set[str]:
+def fields(options: type[MqttOptions | PageOptions | WriteOptions]) -> set[str]:
     return set(options.__dataclass_fields__) - {"problem"}
 
 
@@ -235,6 +246,7 @@ def test_the_form_has_the_options_of_the_program() -> None:
     assert names(CONFIG["schema"]["mqtt"]) == names(MQTT.schema) == fields(MqttOptions)
     assert CONFIG["schema"]["log_level"] == f"list({'|'.join(LOG_LEVELS)})"
     assert names(CONFIG["schema"]["writes"]) == names(WRITES.schema) == fields(WriteOptions)
+    assert names(CONFIG["schema"]["page"]) == names(PAGE.schema) == fields(PageOptions) - {"host"}
     assert CONFIG["schema"]["writes"]["level"] == f"list({'|'.join(WRITE_LEVELS)})"
 
 
@@ -253,6 +265,7 @@ def test_the_defaults_are_those_of_the_program() -> None:
     assert [bus.problem for bus in options.buses] == [""]
     assert options.mqtt == MqttOptions()
     assert options.writes == WriteOptions()
+    assert options.page == PageOptions()
     assert options.log_level == Options().log_level
     bus = options.buses[0]
     assert bus.plugin is not None

@@ -30,7 +30,7 @@ REFUSABLE = {
     *(f"mqtt.{key}" for key in ("host", "username", "password", "ca_file", "discovery_prefix", "base_topic")),
     "bank.members",
     *(f"inverter.{key}" for key in ("channel", "bitrate", "manufacturer", "float_voltage", "cell_extremes")),
-    *(f"inverters[].{key}" for key in ("protocol", "channel", "share", "cell_extremes")),
+    *(f"inverters[].{key}" for key in ("protocol", "channel", "share", "manufacturer", "cell_extremes")),
 }
 
 
@@ -111,7 +111,7 @@ def test_a_wrong_bus_changes_nothing_for_the_others(raw: dict[str, Any]) -> None
     assert [(bus.name, bus.values, bus.problem) for bus in alone.buses] == [(b.name, b.values, "") for _, b in good]
 
 
-# four that chance brings together too seldom: everything at once, one channel at two bit rates, a float voltage
+# some that chance brings together too seldom: everything at once, one channel at two bit rates, a float voltage
 # above the charge voltage, several inverters
 FULL = json.loads((Path(__file__).parent / "options" / "0.1.0-full.json").read_text(encoding="utf-8"))
 CLASH = {
@@ -138,6 +138,11 @@ SEVERAL = {
         {"protocol": "pylontech_rs485", "channel": "/dev/ttyUSB7", "baudrate": "9600", "confirmed": True},
     ],
 }
+SHARES = {
+    **CONFIG["options"],
+    "inverters": [{"protocol": "pylontech", "channel": f"can{n}", "share": 60.0} for n in (7, 8)],
+}
+NO_SUCH_FRAMES = {**CONFIG["options"], "inverters": [{"protocol": "sma", "channel": "can7", "cell_numbers": True}]}
 
 
 def test_both_outcomes_come_for_every_option() -> None:
@@ -151,6 +156,8 @@ def test_both_outcomes_come_for_every_option() -> None:
     @example(CLASH)
     @example(SEVERAL)
     @example(FLOAT)
+    @example(SHARES)
+    @example(NO_SUCH_FRAMES)
     @calm
     @given(raw=files())
     def collect(raw: dict[str, Any]) -> None:

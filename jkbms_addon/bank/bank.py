@@ -192,7 +192,7 @@ class BatteryBank:
         """The bank at this moment."""
         listed = {candidate.key: candidate for candidate in candidates}
         everybody = self._judged(listed)
-        healthy = self._healthy(everybody, now)
+        healthy = self._healthy(everybody, listed, now)
         joined = self._joined(healthy, now)
         counted = joined or {key for key, one in everybody.items() if one.faulty}
         self._left = (self._left | self._counted) - counted
@@ -249,9 +249,10 @@ class BatteryBank:
             return Judged(one.view, f"{' and '.join(lost)} not heard any more")
         return one
 
-    def _healthy(self, everybody: dict[Key, Judged], now: float) -> dict[Key, View]:
+    def _healthy(self, everybody: dict[Key, Judged], listed: Mapping[Key, Candidate], now: float) -> dict[Key, View]:
         healthy = {key: one.view for key, one in everybody.items() if one.view and not one.reason}
-        self._good_since = {key: self._good_since.get(key, now) for key in healthy}
+        # good since it was heard, not since somebody looked
+        self._good_since = {key: self._good_since.get(key, now - (listed[key].age or 0.0)) for key in healthy}
         return healthy
 
     def _steady(self, key: Key, now: float) -> bool:

@@ -25,9 +25,12 @@ def _number(values: Values, key: str) -> float | None:
     return value if isinstance(value, (int, float)) else None
 
 
-def _cells(values: Values) -> list[float]:
+def _cells(values: Values) -> Sequence[float]:
     cells = values.get("cell_voltage")
-    return [cell for cell in cells if isinstance(cell, (int, float))] if isinstance(cells, tuple) else []
+    if not isinstance(cells, tuple):
+        return ()
+    # hardly ever one is missing, and this is looked at with every frame
+    return cells if None not in cells else [cell for cell in cells if cell is not None]  # type: ignore[return-value, misc]
 
 
 # A loose sense wire makes a cell read wrong while the pack is fine; then the BMS says so itself.
@@ -37,20 +40,29 @@ _WIRE_ALARMS = {"cell_count_differs_from_setting", "balance_wire_resistance_too_
 def _sum_differs(values: Values) -> bool:
     total, cells = _number(values, "total_voltage"), _cells(values)
     alarms = values.get("alarms")
-    if total is None or "cell_voltage" not in values or (isinstance(alarms, tuple) and _WIRE_ALARMS & set(alarms)):
+    if total is None or "cell_voltage" not in values:
+        return False
+    if alarms and isinstance(alarms, tuple) and _WIRE_ALARMS & set(alarms):
         return False
     return abs(sum(cells) - total) > 0.05 + 0.01 * total if cells else total > 1
 
 
 def _outside(*keys: str) -> Callable[[Values], bool]:
+    bounds = [(key, *POSSIBLE[key].shown) for key in keys]
+
     def broken(values: Values) -> bool:
-        return any(not POSSIBLE[key].shows(value) for key in keys if (value := _number(values, key)) is not None)
+        for key, low, high in bounds:
+            value = values.get(key)
+            if isinstance(value, (int, float)) and not low <= value <= high:
+                return True
+        return False
 
     return broken
 
 
 def _cell_impossible(values: Values) -> bool:
-    return any(not CELL.shows(cell) for cell in _cells(values))
+    cells = _cells(values)
+    return bool(cells) and not (CELL.shows(min(cells)) and CELL.shows(max(cells)))
 
 
 def _capacity_impossible(values: Values) -> bool:
@@ -89,7 +101,10 @@ CONTRADICTIONS = (
 
 def contradiction(values: Values, without: frozenset[str] = frozenset()) -> str | None:
     """Name of the first rule that the values break by themselves; None when they are possible."""
-    return next((rule.name for rule in CONTRADICTIONS if rule.name not in without and rule.broken(values)), None)
+    for rule in CONTRADICTIONS:
+        if rule.broken(values) and rule.name not in without:
+            return rule.name
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Final
 
 from jkbms_addon.battery.status import BusStatus
@@ -96,7 +97,7 @@ class Sender:
     async def _send(self, channel: Channel, decision: Decision) -> bool:
         """One set; whether it went out whole before the decision expired."""
         options = self._options
-        told = portion(said(decision, options.manufacturer), options.share)
+        told = portion(said(decision, options.manufacturer, datetime.now(UTC).astimezone()), options.share)
         built = self._dialect.frames(
             told, options.dlc, options.cell_extremes, cell_numbers=options.cell_numbers, adapted=True
         )
@@ -165,9 +166,10 @@ class Sender:
     # --- beginning and end -----------------------------------------------------------------------------------
     async def _take_leave(self, channel: Channel) -> None:
         """Zero limits a few times, a second apart, then silence."""
-        began = self._control.clock()
+        began = max(self._control.clock(), self._turns.earliest)
         for cycle in range(GOODBYES):
             await self._hear_until(channel, began + cycle * PERIOD)
+            self._turns.begun(self._control.clock())
             decision = self._control.goodbye(self._control.clock())
             if decision is None:
                 break

@@ -98,6 +98,16 @@ class InverterService:
         return bool(self.outlets)
 
     @property
+    def first(self) -> Outlet:
+        """The inverter that is shown where there is room for one; without any an outlet that tells nothing."""
+        return self.outlets[0] if self.outlets else _outlet(1, InverterOptions())
+
+    @property
+    def title(self) -> str:
+        """Of the dialect of the first inverter, empty where there is none."""
+        return self.first.title if self.outlets else ""
+
+    @property
     def always(self) -> bool:
         """Whether the bank is shown even for a single battery."""
         return self._bank_options.enabled

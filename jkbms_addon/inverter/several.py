@@ -54,14 +54,18 @@ def listed(raw: object, first: InverterOptions, bank: BankOptions) -> tuple[Inve
 
 
 def following(raw: object, first: InverterOptions, inverters: Iterable[InverterOptions]) -> InverterOptions:
-    """The section ``inverter`` with a charge that follows the cells where any of the inverters obeys only that.
+    """The section ``inverter`` with setpoints that fit the inverters that there are.
 
-    What the owner wrote in the section, ``raw``, comes first.
+    The charge told follows the cells where any of them obeys only that, unless the owner wrote something else in the
+    section, ``raw``. Where one takes a silence for the end of its battery there is none, however long nothing is heard.
     """
-    if isinstance(raw, dict) and raw.get("soc_follows") not in (None, ""):
-        return first
-    follows = any(DIALECTS[one.protocol].soc_decides for one in inverters if one.wanted)
-    return replace(first, setpoints=replace(first.setpoints, soc_follows=follows))
+    spoken = [DIALECTS[one.protocol] for one in inverters if one.wanted]
+    setpoints = first.setpoints
+    if not (isinstance(raw, dict) and raw.get("soc_follows") not in (None, "")):
+        setpoints = replace(setpoints, soc_follows=any(one.soc_decides for one in spoken))
+    if any(one.silence_after is not None for one in spoken):
+        setpoints = replace(setpoints, stop_after=None)
+    return replace(first, setpoints=setpoints)
 
 
 def _alone(first: InverterOptions) -> tuple[InverterOptions, ...]:

@@ -141,8 +141,8 @@ class Targets(State):
         return not now < self.valid_until
 
 
-def said(decision: Decision, manufacturer: str | None = None) -> Targets:
-    """A decision in the inverter's words."""
+def said(decision: Decision, manufacturer: str | None = None, date: datetime | None = None) -> Targets:
+    """A decision in the inverter's words; ``date`` is the local time, which some inverters want to know."""
     bank, facts = decision.bank, decision.facts
     low, high, cold, warm = bank.min_cell, bank.max_cell, bank.min_temperature, bank.max_temperature
     protections, alarms = _troubles(decision)
@@ -188,6 +188,7 @@ def said(decision: Decision, manufacturer: str | None = None) -> Targets:
         min_temperature_number=cold.code if cold else None,
         max_cell_number=high.code if high else None,
         min_cell_number=low.code if low else None,
+        date=date,
         valid_until=decision.valid_until,
         phase=decision.phase,
         reasons=decision.reasons,

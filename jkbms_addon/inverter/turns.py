@@ -14,6 +14,7 @@ from jkbms_addon.charging.cadence import PERIOD
 
 PATIENCE: Final = 2.5  # s without a query; inverters ask each second
 EARLY: Final = 0.05  # s by which a timer may ring too soon
+AGAIN: Final = 0.2  # s between two frames of one id, at least
 SLACK: Final = 0.2  # s by which a query may come before its second is over, once in a while
 
 
@@ -34,6 +35,11 @@ class Turns:
         if self._waiting:
             self._allowed = max(self._allowed + PERIOD, now + PERIOD - SLACK)
         self._begun, self._waiting = now, False
+
+    @property
+    def earliest(self) -> float:
+        """Before this no value is told again: some inverters forbid it."""
+        return self._begun + AGAIN
 
     def next(self, now: float) -> float:
         """The next full second, later when the inverter has asked lately."""

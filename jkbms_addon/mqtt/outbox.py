@@ -5,7 +5,7 @@ in it: parts that did not change are not flattened again, ranges of settings are
 an announcement is made anew when something in it differs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import is_
 from typing import Any
@@ -29,6 +29,7 @@ from jkbms_addon.views.battery import (
     word,
 )
 from jkbms_addon.views.entities import Device, Identity, Shown
+from jkbms_addon.views.findings import Finding
 from jkbms_addon.views.health import Summary, bridge, overview
 
 HEALTH_EVERY = 10.0  # seconds; sooner when a bus or a battery changes its state
@@ -88,9 +89,11 @@ class Outbox:
         commands: CommandQueue | None = None,
         others: Sequence[Shown] = (),
         problems: Sequence[str] = (),
+        findings: Callable[[], Sequence[Finding]] = tuple,
     ) -> None:
         self.topics, self._store, self._buses, self._served = topics, store, buses, served
         self._commands, self._others, self._problems = commands, others, tuple(problems)
+        self._findings = findings
         self.announced = announced if announced is not None else {}
         self.changed = False  # whether ``announced`` should be saved
         self.sent = float("-inf")  # all that was due at this time has reached the broker
@@ -312,6 +315,7 @@ class Outbox:
                 for name, address in self._bmss()
             ],
             [(key, said.available, said.troubled) for key, said in self._said.items()],
+            [finding.text for finding in self._findings()],
         )
         if state == self._health_state and now - self._health_at < HEALTH_EVERY:
             return []
@@ -332,6 +336,7 @@ class Outbox:
             self._problems,
             tuple(self._store.twins()),
             self._commands.unlocked if self._commands and self._writing() else None,
+            self._findings(),
         )
         return overview(self._buses, summary, now, self._store.present)
 

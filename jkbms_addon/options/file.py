@@ -17,10 +17,11 @@ from jkbms_addon.inverter.several import following, listed
 from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.coming_from import carried_over
 from jkbms_addon.options.migration import MOVES, Move, migrated
+from jkbms_addon.page.place import PageOptions
 from jkbms_addon.validators import explained, given, host_alone, plain
 
 DEFAULT_FILE = Path("/data/options.json")
-SECTIONS = ("log_level", "buses", "mqtt", "writes", "bank", "inverter", "inverters")
+SECTIONS = ("log_level", "buses", "mqtt", "writes", "bank", "inverter", "inverters", "page")
 WRITE_LEVELS = ("off", *LEVELS)
 Level = Literal["trace", "debug", "info", "warning", "error", "fatal"]
 LOG_LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
@@ -49,13 +50,14 @@ class Options:
     bank: BankOptions = field(default_factory=BankOptions)
     inverter: InverterOptions = field(default_factory=InverterOptions)
     inverters: tuple[InverterOptions, ...] = ()  # everybody who is told something
+    page: PageOptions = field(default_factory=PageOptions)
     unusable: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
 
     @property
     def problems(self) -> list[str]:
         """A line for each problem of what concerns all; the buses, the bank and the inverter have their own."""
-        return [*self.unusable, *filter(None, (self.mqtt.problem, self.writes.problem))]
+        return [*self.unusable, *filter(None, (self.mqtt.problem, self.writes.problem, self.page.problem))]
 
 
 MOST = 200  # characters of a topic; what we put behind it has to fit, too
@@ -124,6 +126,8 @@ WRITES = vol.Schema(
         vol.Optional("unlocked_at_start", default=False): _yes_no,
     }
 )
+SHORTEST_TOKEN = 16  # characters
+PAGE = vol.Schema({vol.Optional("port", default=0): _whole(0, 65535), vol.Optional("token", default=""): _secret})
 BUS_NAME = re.compile(r"[a-z0-9_]+")
 LONGEST_NAME = 64  # of a bus; it is part of topics and identifiers
 DEEPEST = 12  # levels of objects and lists; no option has half as many
@@ -169,7 +173,10 @@ def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
     inverters = tuple(_undisturbed(one, found) for one in listed(today.get("inverters"), inverter, bank))
     inverter = following(today.get("inverter"), inverter, inverters)
     level, unusable = _level(today)
-    return Options(level, found, _mqtt(today), _writes(today), bank, inverter, inverters, unusable, (*carried, *moved))
+    page = _page(today)
+    return Options(
+        level, found, _mqtt(today), _writes(today), bank, inverter, inverters, page, unusable, (*carried, *moved)
+    )
 
 
 def _level(raw: Mapping[str, Any]) -> tuple[Level, tuple[str, ...]]:
@@ -198,6 +205,18 @@ def _writes(raw: Mapping[str, Any]) -> WriteOptions:
         return WriteOptions(**WRITES(given(raw.get("writes", {}))))
     except vol.Invalid as error:
         return WriteOptions(problem=f"writes: {explained(error)}; nothing can be changed")
+
+
+def _page(raw: Mapping[str, Any]) -> PageOptions:
+    """Where the page is, beside Home Assistant's side bar; nowhere without a token that is worth something."""
+    try:
+        options = PageOptions(**PAGE(given(raw.get("page", {}))))
+    except vol.Invalid as error:
+        return PageOptions(problem=f"page: {explained(error)}; there is no page on a port")
+    if options.port and len(options.token) < SHORTEST_TOKEN:
+        problem = f"page: token: needs {SHORTEST_TOKEN} characters or more; there is no page on a port"
+        return PageOptions(problem=problem)
+    return options
 
 
 def _undisturbed(inverter: InverterOptions, buses: Iterable[BusOptions]) -> InverterOptions:

@@ -68,7 +68,7 @@ def test_the_floor_with_checks_does_check(check: Callable[[bytes], dict[str, Any
 def test_decoding(kept: list[dict[str, Any]]) -> None:
     decoding.measure(20)
     whole.plausibility()
-    assert len(kept) == 17
+    assert len(kept) == 18
     assert all(figure["value"] > 0 for figure in kept)
 
 

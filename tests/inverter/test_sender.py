@@ -288,3 +288,18 @@ async def test_a_set_of_each_dialect_is_on_the_wire_each_second(name: str) -> No
     assert set(ids) <= DIALECTS[name].ids
     begun = [at for at, frame in sent if frame.can_id == ids[0]]
     assert all(0.7 < later - earlier < 1.3 for earlier, later in pairwise(begun))
+
+
+async def test_no_value_is_told_twice_within_a_fifth_of_a_second() -> None:
+    """Which SMA forbids; a stop may come just after a set began."""
+    async with slcan_adapter(500000) as adapter:
+        async with plant(adapter.port, protocol="sma") as one:
+            await until(lambda: one.emission.sets >= 2)
+            seen = len(adapter.transmitted)
+            await until(lambda: len(adapter.transmitted) > seen)
+            await one.stop()
+        await asyncio.sleep(0.1)
+        sent = list(adapter.transmitted)
+    for can_id in DIALECTS["sma"].ids:
+        times = [at for at, frame in sent if frame.can_id == can_id]
+        assert all(later - earlier >= 0.15 for earlier, later in pairwise(times)), f"0x{can_id:03X}"

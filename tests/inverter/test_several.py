@@ -1,5 +1,7 @@
 """The list ``inverters``: everybody gets a part, nobody more than there is, and the old section is the first of it."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +80,13 @@ def test_the_charge_follows_the_cells_where_any_inverter_obeys_only_that() -> No
     assert follows([], protocol="sma", channel="can1")
 
 
+def test_no_silence_where_it_would_be_the_end() -> None:
+    sma = {"protocol": "sma", "channel": "can3", "confirmed": True}
+    assert options([VICTRON], {"stop_after": 60}).inverter.setpoints.stop_after == 60
+    assert options([VICTRON, sma], {"stop_after": 60}).inverter.setpoints.stop_after is None
+    assert options([], sma | {"stop_after": 60}).inverter.setpoints.stop_after is None
+
+
 def test_a_name_for_each() -> None:
     found = options([VICTRON | {"manufacturer": "BYD"}, DEYE], {"manufacturer": "PYLONX"})
     assert [one.manufacturer for one in found.inverters] == ["BYD", None]
@@ -147,3 +156,12 @@ def test_a_part_changes_nothing_else() -> None:
     changed = {key for key in Targets.model_fields if getattr(told, key) != getattr(targets, key)}
     assert changed <= {"charge_current", "discharge_current"}
     assert portion(targets, 1.0) is targets
+
+
+@pytest.mark.parametrize("version", ["0.1.0", "0.2.0"])
+def test_the_inverter_of_an_earlier_version_goes_on(version: str) -> None:
+    folder = Path(__file__).parents[1] / "options"
+    found = parse(json.loads((folder / f"{version}-full.json").read_text(encoding="utf-8")))
+    (one,) = found.inverters
+    assert (one.protocol, one.channel, one.problem, one.share) == (found.inverter.protocol, "can1", "", 1.0)
+    assert one.emits

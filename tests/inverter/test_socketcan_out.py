@@ -129,12 +129,11 @@ async def test_each_dialect_s_set_on_the_interface_with_its_period(
             return [at for at, message in far.heard if message.arbitration_id == first]
 
         await until(lambda: len(begun()) >= 5, 40)
-        ids = far.ids()
+        ids, periods = far.ids(), sorted(b - a for a, b in pairwise(begun()))
     size = ids.index(first, 1)
     assert ids[: 2 * size] == ids[:size] * 2
     assert set(ids) <= dialect.ids
     assert not any(message.is_extended_id for _, message in far.heard)
-    periods = sorted(b - a for a, b in pairwise(begun()))
     assert abs(periods[len(periods) // 2] - dialect.period) < 0.4
     with capsys.disabled():
         print(f"\n{name}: {size} frames, periods {[round(period, 3) for period in periods]}")

@@ -19,7 +19,9 @@ from jkbms_addon.simulator.can import Adapter, broadcasting, can_bms, slcan_adap
 from jkbms_addon.simulator.far_end import serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from tests.conftest import Mosquitto, until
+from tests.inverter import receiver_rs485 as master
 from tests.inverter.senders import LIMITS, gaps, limits, starts
+from tests.inverter.test_responder import line
 from tests.mqtt.test_client import listening
 
 STATE, BANK = "jkbms/inverter/state", "jkbms/bank/state"
@@ -284,3 +286,26 @@ async def test_without_an_inverter_the_bank_shows_the_limits_and_takes_the_numbe
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+async def test_an_inverter_that_asks_over_rs485_is_answered_by_the_whole_program(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        _, buses = await stack.enter_async_context(four_on_can())
+        far = stack.enter_context(line())
+        heard = await stack.enter_async_context(listening(broker.port))
+        one = await stack.enter_async_context(
+            app(tmp_path, broker.port, buses, protocol="pylontech_rs485", channel=far.port, baudrate=9600)
+        )
+        await until(lambda: one.inverter.control.state.packs_online == 4, 30)
+        await until(lambda: one.inverter.control.decision(one.inverter.control.clock()), 30)
+        answer = b""
+        for _ in range(5):  # as an inverter does, which hears nothing before the port is open
+            far.ask(0x63)
+            answer = answer or await far.answer()
+        told = master.system_management(master.opened(answer)[2])
+        assert told["discharge_enabled"]
+        assert told["discharge_current"] > 0
+        await until(lambda: json.loads(heard.last(STATE) or "{}").get("emitting") == "ON")
+        assert "63" in json.loads(heard.last(STATE) or "{}")["heartbeat_ids"]

@@ -18,7 +18,7 @@ from tests.options_form import paths
 from tests.test_manifest import CONFIG, ELEMENT, faults
 
 FILES = Path(__file__).parent
-RELEASED = ("0.1.0",)
+RELEASED = ("0.1.0", "0.2.0")
 ALL = frozenset(range(1, 16))
 
 
