@@ -1,7 +1,8 @@
 """The charge control over days of sun, clouds and house: ``python -m tests.benchmarks.sun 365`` for a year.
 
-Two packs of 280 Ah with a cell that runs ahead, at each kind of inverter, whose meter reads 0.15 V high; full charges, the longest time between two, hours with more than 3.40 V a
-cell, hours in which the house was dark although a battery could serve it (must be 0), and how often limits changed.
+Two packs of 280 Ah with a cell that runs ahead, at each kind of inverter, whose meter reads 0.15 V high: full charges,
+the longest time between two, hours with more than 3.40 V a cell, hours in which the house was dark although a battery
+could serve it (must be 0), and how often limits changed.
 """
 
 import sys
