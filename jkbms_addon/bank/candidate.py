@@ -221,7 +221,7 @@ def _view(candidate: Candidate, pack: Pack, label: str) -> View:
     remaining = pack.capacity_remaining
     if remaining is None and capacity is not None:
         remaining = capacity * pack.state_of_charge / 100
-    probes = _probes(pack, label, candidate.address)
+    coldest, warmest, temperature = _probes(pack, label, candidate.address)
     alarms = pack.alarms or ()
     unset = _unset(pack) if candidate.settings_required else ""
     charge_closed = pack.charging is not False and pack.charging_switch is not False
@@ -239,9 +239,9 @@ def _view(candidate: Candidate, pack: Pack, label: str) -> View:
         cells=_cell_count(pack, (low.value + high.value) / 2),
         low=low,
         high=high,
-        coldest=min(probes, key=_value, default=None),
-        warmest=max(probes, key=_value, default=None),
-        temperature=sum(map(_value, probes)) / len(probes) if probes else None,
+        coldest=coldest,
+        warmest=warmest,
+        temperature=temperature,
         mosfet=pack.mosfet_temperature,
         alarms=alarms,
         faults=candidate.faults,
@@ -254,18 +254,24 @@ def _view(candidate: Candidate, pack: Pack, label: str) -> View:
     )
 
 
-def _probes(pack: Pack, label: str, address: int) -> list[Extreme]:
+def _probes(pack: Pack, label: str, address: int) -> tuple[Extreme | None, Extreme | None, float | None]:
+    """Coldest and warmest sensor, and the mean of all."""
     told = (
         (1, pack.temperature_sensor_1),
         (2, pack.temperature_sensor_2),
         (4, pack.temperature_sensor_4),
         (5, pack.temperature_sensor_5),
     )
-    return [Extreme(value, f"{label}-T{n}", n, address) for n, value in told if value is not None]
+    known = [(value, n) for n, value in told if value is not None]
+    if not known:
+        return None, None, None
+    low, high = min(known, key=_first), max(known, key=_first)
+    mean = sum([value for value, _ in known]) / len(known)
+    return (*(Extreme(value, f"{label}-T{n}", n, address) for value, n in (low, high)), mean)
 
 
-def _value(extreme: Extreme) -> float:
-    return extreme.value
+def _first(pair: tuple[float, int]) -> float:
+    return pair[0]
 
 
 def _cell_extremes(pack: Pack, label: str, address: int) -> tuple[Extreme, Extreme]:

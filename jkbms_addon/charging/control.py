@@ -7,6 +7,7 @@ hang, the sender falls silent. What the owner set in Home Assistant and what the
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from math import inf
 from typing import Any, Final
@@ -47,7 +48,7 @@ class Control:
         candidates: Callable[[float], Sequence[Candidate]],
         clock: Callable[[], float],
         *,
-        wall: Callable[[], float] = lambda: 0.0,
+        wall: Callable[[], float] = time.time,
         expected: int = 0,
         named: frozenset[Key] = frozenset(),
         setpoints: Setpoints | None = None,

@@ -1,11 +1,10 @@
 """A decision: what may be charged and discharged, until when, and why. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from jkbms_addon.bank.bank import BankState
 from jkbms_addon.battery.chemistry import Name
-from jkbms_addon.charging.chemistry import LFP
 from jkbms_addon.charging.phases import Phase
 from jkbms_addon.charging.requests import Wanted
 
@@ -14,20 +13,20 @@ from jkbms_addon.charging.requests import Wanted
 class Facts:
     """What is worth showing beside the limits; s, V, ``last_full`` in s since 1970."""
 
-    last_full: float | None = None
-    days_since_full: float | None = None
-    absorbed: float = 0.0
-    learned: float = 0.0
-    trim: float = 0.0  # V by which the voltage is told lower than the phase wants
-    may_charge: int = 0
-    may_discharge: int = 0
-    empty: tuple[str, ...] = ()
-    chemistry: Name = LFP.name
-    charge_voltage: float = 0.0  # V per cell, after all bounds
-    float_voltage: float = 0.0
-    empty_voltage: float = 0.0
-    findings: tuple[str, ...] = ()
-    asleep: bool = False  # empty, and switched off by itself
+    last_full: float | None
+    days_since_full: float | None
+    absorbed: float
+    learned: float
+    trim: float  # V by which the voltage is told lower than the phase wants
+    may_charge: int
+    may_discharge: int
+    empty: tuple[str, ...]
+    chemistry: Name
+    charge_voltage: float  # V per cell, after all bounds
+    float_voltage: float
+    empty_voltage: float
+    findings: tuple[str, ...]
+    asleep: bool  # empty, and switched off by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +45,8 @@ class Decision:
     reasons: Mapping[str, str]
     bank: BankState
     valid_until: float
+    facts: Facts
     lost: bool = False
-    facts: Facts = field(default_factory=Facts)
 
     def expired(self, now: float) -> bool:
         """Whether it is too old to be told."""

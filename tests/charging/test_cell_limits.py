@@ -1,5 +1,6 @@
 """Between what a pack is worked: its settings, the owner, its chemistry."""
 
+from dataclasses import astuple
 from typing import Any
 
 import pytest
@@ -186,10 +187,23 @@ def test_every_chemistry_is_in_order(chemistry: Any) -> None:
     assert chemistry.least_charge <= chemistry.charge <= chemistry.most_charge < chemistry.stop
 
 
-def test_the_numbers_of_lfp() -> None:
-    """Those of the specification."""
-    lfp = CHEMISTRIES["LFP"]
-    assert (lfp.rebulk, lfp.hungry, lfp.rested, lfp.sunk, lfp.sinking) == (3.30, 3.05, 3.20, 3.10, 3.00)
+def test_the_numbers_of_every_chemistry() -> None:
+    """Voltages in the order of the table, then temperatures; those of LFP are the specification's."""
+    numbers = {name: astuple(one)[1:] for name, one in CHEMISTRIES.items()}
+    assert numbers == {
+        "LFP": (
+            *(3.45, 3.40, 3.51, 3.55, 3.35, 3.30, 2.90, 3.00, 3.05, 3.20, 3.10, 3.00),
+            *(0, 55, -20, 60),
+        ),
+        "Li-ion": (
+            *(4.10, 3.80, 4.10, 4.14, 4.00, 3.90, 3.10, 3.25, 3.40, 3.60, 3.45, 3.30),
+            *(0, 45, -20, 60),
+        ),
+        "LTO": (
+            *(2.65, 2.50, 2.66, 2.72, 2.50, 2.40, 1.80, 1.90, 2.00, 2.15, 2.05, 1.95),
+            *(-30, 55, -30, 60),
+        ),
+    }
 
 
 def test_the_narrowest_of_all_packs_counts_and_is_named() -> None:

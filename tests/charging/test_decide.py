@@ -223,6 +223,13 @@ class TestMemory:
 
 
 class TestSteps:
+    def test_a_step_counts_as_long_as_it_was(self) -> None:
+        bench = Bench(memory=Memory(phase="float", ramp=55.0, highest=50, sent=55.0))
+        bench.run(candidate(told=values(3.4)), seconds=2)
+        before = bench.controller._voltage.phases.progress.ramp
+        bench.run(candidate(told=values(3.4)), seconds=3)
+        assert before - bench.controller._voltage.phases.progress.ramp == pytest.approx(0.3 / 60)
+
     def test_a_late_step_counts_ten_seconds_at_most(self) -> None:
         bench = Bench(memory=Memory(phase="float", ramp=55.0, highest=50, sent=55.0))
         bench.run(candidate(told=values(3.4)), seconds=2)

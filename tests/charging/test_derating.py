@@ -8,7 +8,7 @@ from jkbms_addon.bank.bank import BatteryBank
 from jkbms_addon.bank.candidate import View
 from jkbms_addon.battery.alarms import Direction
 from jkbms_addon.charging.cell_limits import CellLimits, CellLimitsOf
-from jkbms_addon.charging.derating import Latches, cause, charging, discharging, rated, rating
+from jkbms_addon.charging.derating import Latches, by_lowest_cell, cause, charging, discharging, rated, rating
 from jkbms_addon.charging.setpoints import Setpoints
 from tests.bank.packs import candidate, values, with_cell
 
@@ -96,6 +96,11 @@ def test_both_sensors_count() -> None:
 )
 def test_lowest_cell(volts: float, factor: float) -> None:
     assert discharge(with_cell(3, volts)) == pytest.approx(factor)
+
+
+def test_the_curve_of_the_lowest_cell_ends_at_all_of_it() -> None:
+    one = view()
+    assert by_lowest_cell(3.3, limits(one)) == 1.0
 
 
 def test_the_charge_that_is_counted_hinders_nothing() -> None:

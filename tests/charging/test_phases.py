@@ -90,6 +90,14 @@ class TestBulk:
         assert one.progress.learned == pytest.approx(0.36)
         assert not one.progress.doubtful
 
+    def test_a_battery_above_its_voltage_has_nothing_to_learn(self) -> None:
+        one = One(learned=0.3)
+        one.run(voltage=3.46, hot=3.46, seconds=75)
+        assert one.progress.learned == 0
+
+    def test_without_a_limit_a_full_counter_changes_nothing(self) -> None:
+        assert One().run(SEEN, 5, state_of_charge=100.0) == "bulk"
+
     def test_the_clock_of_absorption_is_kept_until_the_battery_was_used(self) -> None:
         one = One(clock=1000.0, at_voltage=2000.0, highest=90.0)
         one.run(state_of_charge=75.1)
