@@ -267,7 +267,8 @@ def _probes(pack: Pack, label: str, address: int) -> tuple[Extreme | None, Extre
         return None, None, None
     low, high = min(known, key=_first), max(known, key=_first)
     mean = sum([value for value, _ in known]) / len(known)
-    return (*(Extreme(value, f"{label}-T{n}", n, address) for value, n in (low, high)), mean)
+    coldest, warmest = (Extreme(value, f"{label}-T{n}", n, address) for value, n in (low, high))
+    return coldest, warmest, mean
 
 
 def _first(pair: tuple[float, int]) -> float:

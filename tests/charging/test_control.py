@@ -11,7 +11,7 @@ from jkbms_addon.charging.control import DEADMAN, Control
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.kept import JsonFile
-from tests.bank.packs import WALL, candidate
+from tests.bank.packs import WALL, candidate, values
 
 
 class Bench:
@@ -216,6 +216,31 @@ def test_what_was_learned_is_written_now_and_then_and_at_the_end(tmp_path: Path)
     bench.written()
     kept = file.load()
     assert (kept["phase"], kept["sent"], kept["seen"].keys()) == ("bulk", 55.2, {"garage/1", "garage/2"})
+
+
+class Noted:
+    """Instead of a file: what was to be written, and when."""
+
+    def __init__(self, bench: "Bench") -> None:
+        self.bench, self.at = bench, list[float]()
+
+    def save(self, _content: object) -> None:
+        self.at.append(round(self.bench.now - 50))
+
+
+def test_how_often_it_is_written(tmp_path: Path) -> None:
+    bench = Bench(memory=JsonFile(tmp_path / "charging.json"))
+    noted = Noted(bench)
+    bench.control._memory = noted  # type: ignore[assignment]
+    bench.packs = [candidate(1, values(state_of_charge=60))]
+    for second in range(1, 200):
+        if second == 70:
+            bench.control.command("charge_voltage", "3.42")
+        if second == 72:  # moves again within ten seconds
+            bench.control.command("charge_voltage", "3.43")
+        bench.packs = [candidate(1, values(state_of_charge=60 + second / 100))]
+        bench.step()
+    assert noted.at == [1, 61, 71, 81, 141]
 
 
 def test_after_a_restart_the_first_set_waits_for_everybody(tmp_path: Path) -> None:

@@ -170,7 +170,8 @@ class TestDischarging:
         bench = running(packs=2)
         opened = candidate(1, with_cell(4, 2.7, discharging=False, alarms=("cell_under_voltage_protection",)))
         low = candidate(2, with_cell(4, 2.85, current=-2.0))
-        assert bench.run(opened, low, seconds=30).reasons["discharge_current"].startswith("discharge stopped: every")
+        reason = bench.run(opened, low, seconds=30).reasons["discharge_current"]
+        assert reason == "discharge stopped: every pack is empty, cell 1-4 at 2.70 V"
 
     def test_measured_shares_bound_the_bank(self) -> None:
         bench = running(packs=2)

@@ -177,6 +177,7 @@ def test_the_reason_names_pack_and_place(told: Any, direction: Direction, why: s
         (values(max_charge_current=None), 50, "0.5 C of pack 2, whose settings are unknown"),
         (values(max_charge_current=-1.0), 50, "0.5 C of pack 2, whose settings are unknown"),
         (values(max_charge_current=3000.1), 50, "0.5 C of pack 2, whose settings are unknown"),
+        (values(max_charge_current=3000.0), 3000, "over-current setting of pack 2, 3000 A"),
         (values(max_charge_current=0.0), 0, "over-current setting of pack 2, 0 A"),
         (
             values(max_charge_current=None, full_charge_capacity=None),
