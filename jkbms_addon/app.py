@@ -19,7 +19,6 @@ from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.command import shortened
 from jkbms_addon.commands.queue import CommandQueue
-from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.service import InverterService, Outlet
 from jkbms_addon.kept import JsonFile
 from jkbms_addon.link import stream as link
@@ -80,16 +79,12 @@ class App:
     def _seen(self, data: Path, problems: Sequence[str]) -> Sources:
         """What the page looks at."""
         service = self.inverter
-        # of several inverters the first stands for all, as they hear the same decision
-        first = next(iter(service.outlets), None)
         return Sources(
             self.store,
             self.buses,
             service.control,
-            first.emission if first else Emission(),
-            first.link if first else BusStatus("inverter"),
             Energies(JsonFile(data / energy.NAME)),
-            inverter=" · ".join(dict.fromkeys(outlet.title for outlet in service.outlets)),
+            service.outlets,
             level=self.options.writes.level,
             problems=tuple(problems),
         )
