@@ -108,7 +108,7 @@ CELLS: dict[tuple[str, str], Cell] = {
     ("MQTT", "name server dead"): Cell(BROKER, "whenever", FOUND.more),
     ("Supervisor", "name server dead"): NAMED,
     **{(link, "one address ill"): CUT for link in LINKS},
-    ("CAN in", "one address ill"): Cell("BMS 2: values that contradict each other", "others", STEADY, seconds=25),
+    ("CAN in", "one address ill"): Cell("BMS 2: the cells sum to", more=f"that battery does not count, {STEADY}"),
     **{(link, "frozen values"): STILL for link in LINKS},
 }
 

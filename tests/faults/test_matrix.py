@@ -112,6 +112,8 @@ class Case:
         if cell.published == "others":
             await until(lambda: not one.available(ONE), 4)
             assert one.available(1)
+        if "does not count" in cell.more:
+            await until(lambda: "JK BMS a 2 does not count" in one.logged(), 4)
         if cell.published == "named" or "was found" in cell.more:
             assert one.fresh(MEMBERS, time.monotonic() - 3)
         if "Emitting" in cell.more:
