@@ -16,9 +16,9 @@ ONE = 2  # the address that a fault of a single battery hits
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def cut(said: bytes) -> bytes:
+def cut(said: bytes, address: int = ONE) -> bytes:
     """What arrives of an answer of 300 bytes and its acknowledgement, as cheap adapters lose it."""
-    return said[:287] + said[300:] if said[300:301] == bytes([ONE]) else said
+    return said[:287] + said[300:] if said[300:301] == bytes([address]) else said
 
 
 class Link(ABC):
