@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import time
 from contextlib import suppress
 
 from jkbms_addon.simulator.can import Adapter, broadcasting, can_bms, slcan_adapter
@@ -162,9 +163,11 @@ class CanIn(Link):
 
     async def ill(self) -> None:
         """One BMS says a voltage that its cells do not have."""
+        self.world.judge.unsure_until = time.monotonic() + 3.0
         self.batteries[1].changes["total_voltage"] = 30.0
 
     async def cured(self) -> None:
+        self.world.judge.unsure_until = time.monotonic() + 3.0
         self.batteries[1].changes.clear()
 
     def one(self) -> SimulatedBms:
