@@ -411,10 +411,4 @@ PROBLEM = Spec("Problem", kind="flag", device_class="problem")
 
 def alarm_spec(alarm: Alarm) -> Spec:
     """Row of one alarm's binary sensor."""
-    return Spec(
-        alarm.label,
-        kind="flag",
-        device_class=None if alarm.severity == "info" else "problem",
-        diagnostic=True,
-        enabled=alarm.severity != "info",
-    )
+    return Spec(alarm.label, kind="flag", diagnostic=True, enabled=False)

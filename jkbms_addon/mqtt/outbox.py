@@ -5,12 +5,12 @@ in it: parts that did not change are not flattened again, ranges of settings are
 an announcement is made anew when something in it differs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import is_
-from typing import Any
+from typing import Any, Final
 
-from jkbms_addon.battery.quantities import Scalar
+from jkbms_addon.battery.quantities import Scalar, Spec
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Key, Part, Snapshot, Store
 from jkbms_addon.commands.queue import CommandQueue
@@ -30,9 +30,11 @@ from jkbms_addon.views.battery import (
 )
 from jkbms_addon.views.entities import Device, Identity, Shown
 from jkbms_addon.views.health import Summary, bridge, overview
+from jkbms_addon.views.quiet import Calm
 
 HEALTH_EVERY = 10.0  # seconds; sooner when a bus or a battery changes its state
 SETTLING = 1.0  # seconds that Home Assistant may need to subscribe to what was just announced
+PATIENCE = 60.0  # seconds after the start until a battery of an earlier run that is not heard is lost
 NEVER = float("inf")
 
 
@@ -54,6 +56,17 @@ class Announced:
     key: Key | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """How much is told: ``calm`` holds values back that hardly moved, ``raw`` adds every reading as it came."""
+
+    calm: bool = True
+    raw: bool = False
+
+
+CALM: Final = Detail()
+
+
 @dataclass(slots=True)
 class _Said:
     """What was published of one battery."""
@@ -63,11 +76,13 @@ class _Said:
     again: float = NEVER  # when the state is sent once more
     count: int = 0
     available: bool | None = None
-    troubled: bool = False
+    raised: bool = False  # an alarm that it has not taken back, even if it fell silent since
+    dismissed: bool = False  # its device was deleted while it was silent
     leaves: dict[str, dict[str, Scalar]] = field(default_factory=dict)
     announcement: tuple[frozenset[str], Identity, dict[str, Range]] | None = None
     based_on: tuple[object, ...] = ()  # what the announcement was made of
     values: Values = field(default_factory=Values)
+    calm: Calm = field(default_factory=lambda: Calm(table()))
     known: frozenset[str] | None = None
     sheets: dict[str, Sheet] = field(default_factory=dict)
     cells: int | None = None
@@ -88,9 +103,13 @@ class Outbox:
         commands: CommandQueue | None = None,
         others: Sequence[Shown] = (),
         problems: Sequence[str] = (),
+        *,
+        detail: Detail = CALM,
+        more: Callable[[Key], Mapping[str, Scalar]] | None = None,
     ) -> None:
         self.topics, self._store, self._buses, self._served = topics, store, buses, served
         self._commands, self._others, self._problems = commands, others, tuple(problems)
+        self._detail, self._more = detail, more  # how much is told, and what is known of a battery beside its readings
         self.announced = announced if announced is not None else {}
         self.changed = False  # whether ``announced`` should be saved
         self.sent = float("-inf")  # all that was due at this time has reached the broker
@@ -99,11 +118,15 @@ class Outbox:
             device.key: frozenset(still_known(device.components)) for device in self.announced.values() if device.key
         }
         self._shown: dict[str, tuple[Device, object]] = {}  # of the other devices, with their news
+        self._calms: dict[str, Calm] = {}
+        self._texts: dict[str, str] = {}  # what was said last of the other devices
+        self._settles: dict[str, float] = {}  # when that is said once more
         self._configs: dict[str, str] = {}  # topics of announcements, and the device that each announces
         self._greeted = self._bridge_told = False
         self._cursor = 0  # in the log of outcomes
         self._health_at = float("-inf")
         self._health_state: object = None
+        self._began = store.clock()
 
     def forget(self) -> None:
         """Home Assistant or the broker has started: everything is news again."""
@@ -111,6 +134,8 @@ class Outbox:
             said.seen, said.count, said.available, said.announcement = None, 0, None, None
             said.leaves.clear()
         self._shown.clear()
+        self._texts.clear()
+        self._settles.clear()
         self._greeted = self._bridge_told = False
         self._health_at = float("-inf")
 
@@ -127,6 +152,7 @@ class Outbox:
         for key, said in self._said.items():
             if word(key) == device:
                 said.seen, said.announcement = None, None
+                said.dismissed = said.available is False
 
     def due(self, now: float) -> list[Message]:
         """Everything that is to be published now, in this order."""
@@ -167,7 +193,9 @@ class Outbox:
     # --- devices beside the batteries --------------------------------------------------------------------
     def _other(self, other: Shown, now: float) -> list[Message]:
         before, news = self._shown.get(other.word), other.news()
-        if before and before[1] == news:
+        if now >= self._settles.get(other.word, NEVER):  # Home Assistant may only now have subscribed
+            del self._settles[other.word], self._texts[other.word]
+        elif before and before[1] == news:
             return []
         device = other.device()
         if device is None:
@@ -175,7 +203,17 @@ class Outbox:
         self._shown[other.word] = (device, news)
         changed = before is None or before[0] != device
         messages = self._announce(device, None, other.keeps) if changed else []
-        return [*messages, Message(self.topics.of(device.place, "state"), encoded(other.values(now)))]
+        values = other.values(now)
+        if self._detail.calm:
+            calm = self._calms.setdefault(other.word, Calm(specs_of(device)))
+            values = calm.told(values, now)
+        text = encoded(values)
+        if changed:
+            self._settles[other.word] = now + SETTLING
+        if changed or self._texts.get(other.word) != text:
+            self._texts[other.word] = text
+            messages.append(Message(self.topics.of(device.place, "state"), text))
+        return messages
 
     def _greeting(self) -> list[Message]:
         messages = []
@@ -209,11 +247,11 @@ class Outbox:
 
     # --- batteries -----------------------------------------------------------------------------------------
     def _battery(self, snapshot: Snapshot, said: _Said, now: float) -> list[Message]:
-        said.seen, said.until, said.troubled = snapshot, snapshot.until(now), False
+        said.seen, said.until = snapshot, snapshot.until(now)
         if not snapshot.online(now):
             return self._available(snapshot.key, said, online=False)
         values = said.values.of(snapshot, now)
-        said.troubled = values["state"].get("problem") is True
+        said.raised, said.dismissed = values["state"].get("problem") is True, False
         known = self._keys(snapshot, said, values)
         messages = self._announcement(snapshot, said, known, now)
         if messages:
@@ -222,8 +260,10 @@ class Outbox:
         if said.count != snapshot.count or now >= said.again:
             if now >= said.again:
                 said.again = NEVER
+            if self._detail.raw and said.count != snapshot.count:
+                messages.append(Message(self.topics.battery(snapshot.key, "raw"), encoded(values["state"])))
             said.count = snapshot.count
-            messages.append(self._part(snapshot.key, said, "state", values["state"]))
+            messages.append(self._part(snapshot.key, said, "state", self._calm(said, values["state"], now)))
         for leaf in LEAVES:
             fresh = values[leaf]
             before = said.leaves.get(leaf)
@@ -232,6 +272,9 @@ class Outbox:
                 if fresh != before:
                     messages.append(self._part(snapshot.key, said, leaf, fresh))
         return messages
+
+    def _calm(self, said: _Said, values: Mapping[str, Scalar], now: float) -> Mapping[str, Scalar]:
+        return said.calm.told(values, now) if self._detail.calm else values
 
     def _part(self, key: Key, said: _Said, leaf: str, values: Mapping[str, Scalar]) -> Message:
         """Every key that is known of this battery, null where it is not known now."""
@@ -302,13 +345,18 @@ class Outbox:
         said.available = online
         return [Message(self.topics.battery(key, "availability"), "online" if online else "offline", retain=True)]
 
+    def _patient(self, now: float) -> bool:
+        """Whether a battery of an earlier run may still be on its way."""
+        return now - self._began < PATIENCE
+
     # --- health --------------------------------------------------------------------------------------------
     def _health(self, now: float) -> list[Message]:
         state = (
             [(bus.connected, bus.problem, bus.mode) for bus in self._buses.values()],
             self._commands.unlocked if self._commands else None,
             [bms.health(now) for bus in self._buses.values() for bms in bus.batteries.values()],
-            [(key, said.available, said.troubled) for key, said in self._said.items()],
+            [(key, said.available, said.raised, said.dismissed) for key, said in self._said.items()],
+            self._patient(now),
         )
         if state == self._health_state and now - self._health_at < HEALTH_EVERY:
             return []
@@ -317,13 +365,21 @@ class Outbox:
 
     def health(self, now: float) -> dict[str, Any]:
         """Diagnostics of the whole, of the buses and of every BMS."""
+        earlier = dict.fromkeys(self._earlier, None if self._patient(now) else False)
+        known = {key: said for key, said in self._said.items() if not said.dismissed}
         summary = Summary(
-            any(said.troubled for said in self._said.values()),
+            earlier | {key: said.available for key, said in known.items()},
+            frozenset(key for key, said in known.items() if said.raised),
             self._problems,
             tuple(self._store.twins()),
             self._commands.unlocked if self._commands and self._writing() else None,
         )
         return overview(self._buses, summary, now)
+
+
+def specs_of(device: Device) -> dict[str, Spec]:
+    """Rows of a device's entities by key."""
+    return {entity.key: entity.spec for entity in device.entities}
 
 
 def still_known(components: Mapping[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from jkbms_addon.bank.bank import BankState
 from jkbms_addon.bank.candidate import Extreme
-from jkbms_addon.battery.quantities import Scalar, Spec, specs
+from jkbms_addon.battery.quantities import PROBLEM, Scalar, Spec, specs
 from jkbms_addon.inverter.service import InverterService
 from jkbms_addon.views.entities import Device, Shown, Takes, measured, shown, text
 
@@ -36,7 +36,9 @@ ENTITIES: Final[Mapping[str, Spec]] = {
     "packs_blocking_charge": measured("Packs blocking charge", None, None, 0),
     "packs_blocking_discharge": measured("Packs blocking discharge", None, None, 0),
     "packs_excluded": text("Packs excluded"),
+    "problem": PROBLEM,
 }
+PATIENCE: Final = 60  # decisions, of one a second, after which a pack that was never heard is a problem
 SHARING: Final = "sharing_"  # before the name of a pack: its share of the current
 
 # What the owner sets here, by key; a row needs an action of the same key in ``takes`` and a value in ``values``.
@@ -78,10 +80,19 @@ def view(
         labels = sorted({*(view.label for view in now.counted), *(one.label for one in now.excluded)})
         return device(labels) if always or len(labels) > 1 else None
 
-    def told(_now: float) -> Mapping[str, Scalar]:
-        return {**dict.fromkeys(ENTITIES), **values(state())}
+    complete = False
 
-    changes = _Changes(count, lambda: values(state()))
+    def now_told() -> Mapping[str, Scalar]:
+        nonlocal complete
+        found = values(state())
+        complete = complete or not found["problem"]
+        waiting = not complete and count() < PATIENCE  # who is not heard yet may still be on its way
+        return {**found, "problem": None} if waiting else found
+
+    def told(_now: float) -> Mapping[str, Scalar]:
+        return {**dict.fromkeys(ENTITIES), **now_told()}
+
+    changes = _Changes(count, now_told)
     return Shown(BANK, changes, found, told, takes, keeps=SHARING)
 
 
@@ -128,6 +139,7 @@ def values(state: BankState) -> dict[str, Scalar]:
         "packs_blocking_charge": state.blocking("charge"),
         "packs_blocking_discharge": state.blocking("discharge"),
         "packs_excluded": "; ".join(one.text for one in state.excluded)[:255],
+        "problem": bool(state.excluded) or state.faulty or state.packs_online < state.expected,
         **{f"{SHARING}{label.replace('/', '_')}": round(share, 1) for label, share in state.sharing.items()},
     }
 

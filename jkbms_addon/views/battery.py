@@ -17,11 +17,11 @@ CELLS: Final = 32  # the most that a battery can have
 LEAVES: Final = ("settings", "info")  # parts that change seldom
 LAST_WRITE: Final = "last_write"
 
+HEALTHS: Final = ("ok", "late", "silent", "corrupt", "frozen")
 # Diagnostics of one BMS that stay available when it is silent.
 DIAGNOSTICS: Final[Mapping[str, Spec]] = {
-    "health": Spec(
-        "Health", kind="choice", device_class="enum", options=("ok", "late", "silent", "corrupt"), diagnostic=True
-    ),
+    "connection": Spec("Connection", kind="flag", device_class="connectivity"),
+    "health": Spec("Health", kind="choice", device_class="enum", options=HEALTHS, diagnostic=True),
     "age": Spec("Age of the last frame", unit="s", device_class="duration", digits=0, diagnostic=True, enabled=False),
     "latency": Spec(
         "Response latency",

@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from jkbms_addon import __version__
 from jkbms_addon.battery.quantities import Scalar, Spec
-from jkbms_addon.battery.status import WALL, BusStatus
+from jkbms_addon.battery.status import WALL, BmsStatus, BusStatus
+from jkbms_addon.battery.store import Key
 from jkbms_addon.commands.rules import Range
 from jkbms_addon.views.battery import word
 from jkbms_addon.views.entities import HEALTH, Device, Entity, Identity, controlled
 
 BRIDGE: Final = "bridge"
+ILL: Final = ("corrupt", "frozen")  # what is wrong with a link although something is heard
 LONGEST: Final = 255  # characters of a state in Home Assistant
 
 BUS_DIAGNOSTICS: Final[Mapping[str, Spec]] = {
@@ -73,36 +75,64 @@ def _entities(buses: Iterable[str], *, writing: bool) -> Iterator[Entity]:
 class Summary:
     """What concerns everything; ``writing`` is None where nothing can be changed at all."""
 
-    troubled: bool  # whether a battery has a problem
+    connected: Mapping[Key, bool | None]  # whether each battery that is shown is there; None as long as nobody knows
+    raised: frozenset[Key] = frozenset()  # batteries with an alarm that they have not taken back yet
     problems: tuple[str, ...] = ()  # of the configuration
     twins: tuple[str, ...] = ()
     writing: bool | None = None
 
 
 def overview(buses: Mapping[str, BusStatus], summary: Summary, now: float) -> dict[str, Any]:
-    """Diagnostics of the whole, of the buses and of every BMS; ``now`` is monotonic s."""
+    """Diagnostics of the whole, of the buses and of every BMS; ``now`` is monotonic s.
+
+    A battery that is lost, frozen or corrupt is a problem as much as one that says so.
+    """
+    statuses = _statuses(buses)
     problems = [f"bus {name}: {bus.problem}" for name, bus in buses.items() if bus.option_error]
     problems += summary.problems
     return {
-        "any_battery_problem": on_off(state=summary.troubled),
+        "any_battery_problem": on_off(state=troubled(buses, summary, now)),
         "configuration_problem": on_off(state=bool(problems)),
         "configuration_reason": ("; ".join(problems) or "ok")[:LONGEST],
         **({} if summary.writing is None else {"writing": on_off(state=summary.writing)}),
         "same_battery": "; ".join(summary.twins)[:LONGEST],
         "buses": {name: bus_health(bus, now) for name, bus in buses.items()},
         "batteries": {
-            word((name, address)): {
-                "health": bms.health(now),
-                "age": None if bms.last_frame is None else round(now - bms.last_frame, 1),
-                "latency": None if bms.latency is None else round(bms.latency * 1000),
-                "frames": bms.frames,
-                "failures": bms.failures,
-                "implausible": bms.implausible,
-            }
-            for name, bus in buses.items()
-            for address, bms in bus.batteries.items()
+            word(key): {**_link(statuses.get(key), now), "connection": connection(summary.connected.get(key))}
+            for key in (*statuses, *(key for key in summary.connected if key not in statuses))
         },
     }
+
+
+def troubled(buses: Mapping[str, BusStatus], summary: Summary, now: float) -> bool:
+    """Whether any battery has a problem."""
+    if summary.raised or any(there is False for there in summary.connected.values()):
+        return True
+    statuses = _statuses(buses)
+    return any(key in statuses and statuses[key].health(now) in ILL for key in summary.connected)
+
+
+def _statuses(buses: Mapping[str, BusStatus]) -> dict[Key, BmsStatus]:
+    return {(name, address): bms for name, bus in buses.items() for address, bms in bus.batteries.items()}
+
+
+def _link(bms: BmsStatus | None, now: float) -> dict[str, Scalar]:
+    """How the link to one battery is doing."""
+    if bms is None:
+        return {"health": "silent"}
+    return {
+        "health": bms.health(now),
+        "age": None if bms.last_frame is None else round(now - bms.last_frame, 1),
+        "latency": None if bms.latency is None else round(bms.latency * 1000),
+        "frames": bms.frames,
+        "failures": bms.failures,
+        "implausible": bms.implausible,
+    }
+
+
+def connection(there: bool | None) -> str | None:  # noqa: FBT001 - unknown is the third
+    """The word of *Connection*."""
+    return None if there is None else on_off(state=there)
 
 
 def bus_health(bus: BusStatus, now: float) -> dict[str, Scalar]:

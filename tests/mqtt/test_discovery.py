@@ -108,11 +108,12 @@ def test_identity_stands_on_the_device() -> None:
     assert told == ("JK_PB", "4711", "15A", "15.41")
 
 
-def test_informational_alarms_are_no_problem_and_disabled() -> None:
-    part = PAYLOAD["components"]["alarm_change_the_default_password"]
-    assert part["enabled_by_default"] is False
-    assert "device_class" not in part
-    assert PAYLOAD["components"]["alarm_cell_under_voltage_protection"]["device_class"] == "problem"
+def test_only_summaries_are_problems_and_single_alarms_are_disabled() -> None:
+    problems = [key for key, part in COMPONENTS if part.get("device_class") == "problem"]
+    assert problems == ["problem", "any_battery_problem", "configuration_problem", "rs485_problem", "garage_problem"]
+    alarms = [part for key, part in COMPONENTS if key.startswith("alarm_") and key not in specs()]
+    assert len(alarms) > 20
+    assert {(part["enabled_by_default"], part["entity_category"]) for part in alarms} == {(False, "diagnostic")}
 
 
 def test_an_empty_bank_announces_nothing() -> None:

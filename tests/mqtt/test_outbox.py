@@ -196,12 +196,82 @@ def test_health_tells_buses_batteries_and_any_problem() -> None:
         "frames": 1,
         "failures": 0,
         "implausible": 0,
+        "connection": "ON",
     }
     published.live(alarms=("charge_mosfet_anomaly",))
     status.down("unplugged")
     (health,) = published.payloads("jkbms/bridge/health")
     assert health["any_battery_problem"] == "ON"
     assert (health["buses"]["a"]["problem"], health["buses"]["a"]["last_error"]) == ("ON", "unplugged")
+
+
+def any_problem(published: Published) -> str:
+    return str(published.outbox.health(published.clock.now)["any_battery_problem"])
+
+
+def connection(published: Published, address: int = 1) -> str | None:
+    said: str | None = published.outbox.health(published.clock.now)["batteries"][f"a_{address}"]["connection"]
+    return said
+
+
+def test_an_alarm_stays_until_its_battery_takes_it_back() -> None:
+    published = Published()
+    published.live(alarms=("charge_mosfet_anomaly",))
+    published.sent()
+    assert any_problem(published) == "ON"
+    published.clock.now += 30  # a BMS falls silent after under-voltage
+    assert published.payloads("jkbms/a/1/availability") == ["offline"]
+    assert (any_problem(published), connection(published)) == ("ON", "OFF")
+    published.live()
+    published.sent()
+    assert (any_problem(published), connection(published)) == ("OFF", "ON")
+
+
+def test_a_lost_battery_is_a_problem_and_its_connection_says_so() -> None:
+    published = Published()
+    published.live()
+    published.live(2)
+    published.sent()
+    assert any_problem(published) == "OFF"
+    published.clock.now += 11
+    published.live(2)
+    (health,) = published.payloads("jkbms/bridge/health")
+    assert health["any_battery_problem"] == "ON"
+    assert [health["batteries"][f"a_{n}"]["connection"] for n in (1, 2)] == ["OFF", "ON"]
+
+
+def test_a_battery_with_a_corrupt_link_is_a_problem() -> None:
+    published = Published()
+    published.live()
+    published.sent()
+    for _ in range(3):
+        published.buses["a"].bms(1).failed(damaged=True)
+    published.buses["a"].bms(7).failed(damaged=True)  # of nobody
+    assert any_problem(published) == "ON"
+    published.buses["a"].bms(1).heard(published.clock.now)
+    assert any_problem(published) == "OFF"
+
+
+def test_a_battery_of_an_earlier_run_is_given_time_before_it_is_lost() -> None:
+    published = Published({"jkbms_a_1": Announced(CONFIG, {"current": "sensor"}, ("a", 1))})
+    published.sent()
+    assert (any_problem(published), connection(published)) == ("OFF", None)
+    published.clock.now += 61
+    assert (any_problem(published), connection(published)) == ("ON", "OFF")
+
+
+def test_a_silent_battery_whose_device_is_deleted_is_no_problem_any_more() -> None:
+    published = Published()
+    published.live()
+    published.sent()
+    published.clock.now += 11
+    published.sent()
+    assert any_problem(published) == "ON"
+    published.outbox.again(CONFIG)  # Home Assistant cleared it
+    assert [m for m in published.sent() if m.topic == CONFIG] == []
+    assert any_problem(published) == "OFF"
+    published.live()
+    assert CONFIG in [m.topic for m in published.sent()]
 
 
 def test_informational_alarms_set_no_problem() -> None:
