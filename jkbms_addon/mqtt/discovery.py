@@ -129,7 +129,7 @@ def component(topics: Topics, device: Device, entity: Entity) -> Payload:
     part: Payload = {
         "p": kind,
         "unique_id": f"{topics.identifier(device.word)}_{entity.key}",
-        "default_entity_id": f"{kind}.{topics.entity(device.entity)}_{entity.key}",
+        "default_entity_id": f"{kind}.{topics.entity(device.entity)}_{entity.word or entity.key}",
         "name": entity.label,
     }
     if kind != "button":

@@ -33,8 +33,8 @@ ENTITIES: Final[Mapping[str, Spec]] = {
     "sharing_error": measured("Sharing error", "%", None, 1),
     "packs_online": measured("Packs online", None, None, 0),
     "packs_expected": measured("Packs expected", None, None, 0),
-    "packs_blocking_charge": measured("Packs blocking charge", None, None, 0),
-    "packs_blocking_discharge": measured("Packs blocking discharge", None, None, 0),
+    "packs_blocking_charge": measured("Charge blocked", None, None, 0),
+    "packs_blocking_discharge": measured("Discharge blocked", None, None, 0),
     "packs_excluded": text("Packs excluded"),
     "problem": PROBLEM,
 }

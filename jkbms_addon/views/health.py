@@ -23,8 +23,8 @@ BUS_DIAGNOSTICS: Final[Mapping[str, Spec]] = {
     "reason": Spec("reason", kind="text", diagnostic=True),
     "quality": Spec("quality", unit="%", state_class="measurement", digits=0, diagnostic=True),
     "mode": Spec("mode", kind="text", diagnostic=True, enabled=False),
-    "worst_incident": Spec("worst incident", kind="text", diagnostic=True, enabled=False),
-    "worst_incident_time": Spec("worst incident time", device_class="timestamp", diagnostic=True, enabled=False),
+    "worst_incident": Spec("incident", kind="text", diagnostic=True, enabled=False),
+    "worst_incident_time": Spec("incident time", device_class="timestamp", diagnostic=True, enabled=False),
     "since": Spec("since", device_class="timestamp", diagnostic=True, enabled=False),
     "last_error": Spec("last error", kind="text", diagnostic=True, enabled=False),
     **{
@@ -32,8 +32,8 @@ BUS_DIAGNOSTICS: Final[Mapping[str, Spec]] = {
         for name, label in (
             ("bytes", "bytes"),
             ("frames", "frames"),
-            ("checksum_errors", "checksum errors"),
-            ("implausible", "implausible frames"),
+            ("checksum_errors", "bad checksums"),
+            ("implausible", "implausible"),
             ("junk", "junk bytes"),
             ("timeouts", "time-outs"),
             ("reconnects", "reconnects"),
@@ -42,8 +42,8 @@ BUS_DIAGNOSTICS: Final[Mapping[str, Spec]] = {
 }
 BRIDGE_DIAGNOSTICS: Final[Mapping[str, Spec]] = {
     "any_battery_problem": Spec("Any battery problem", kind="flag", device_class="problem"),
-    "configuration_problem": Spec("Configuration problem", kind="flag", device_class="problem", diagnostic=True),
-    "configuration_reason": Spec("Configuration reason", kind="text", diagnostic=True),
+    "configuration_problem": Spec("Config problem", kind="flag", device_class="problem", diagnostic=True),
+    "configuration_reason": Spec("Config reason", kind="text", diagnostic=True),
     "same_battery": Spec("Same battery twice", kind="text", diagnostic=True, enabled=False),
 }
 WRITING: Final = Spec("Writing", kind="flag", icon="mdi:lock-open-variant")
