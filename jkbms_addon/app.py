@@ -24,7 +24,7 @@ from jkbms_addon.mqtt.announced import Published
 from jkbms_addon.mqtt.broker import BrokerAddress
 from jkbms_addon.mqtt.client import Broker
 from jkbms_addon.mqtt.discovery import Topics
-from jkbms_addon.mqtt.outbox import Outbox
+from jkbms_addon.mqtt.outbox import Detail, Outbox
 from jkbms_addon.options.file import Options
 from jkbms_addon.supervise import Supervisor
 from jkbms_addon.views import bank, inverter
@@ -62,7 +62,9 @@ class App:
         shown = [*bank.devices(self.inverter, sum(map(len, served.values()))), *inverter.devices(self.inverter)]
         self._routes = {topics.command(one.word, key): act for one in shown for key, act in one.takes.items()}
         known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
-        self.outbox = Outbox(topics, self.store, self.buses, served, known, self.commands, shown, problems)
+        self.outbox = Outbox(
+            topics, self.store, self.buses, served, known, self.commands, shown, problems, detail=_detail(options)
+        )
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -169,6 +171,11 @@ def _tell(options: Options) -> None:
         _LOGGER.error("%s", line)
     for line in options.moved:
         _LOGGER.info("%s", line)
+
+
+def _detail(options: Options) -> Detail:
+    """How much is published, and in which language."""
+    return Detail(options.mqtt.detail == "calm", options.mqtt.raw, options.language)
 
 
 def _status(bus: BusOptions) -> BusStatus:

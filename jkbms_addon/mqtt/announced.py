@@ -58,7 +58,7 @@ class Published:
             device: {
                 "topic": known.topic,
                 "components": dict(known.components),
-                **({"bus": known.key[0], "address": known.key[1]} if known.key else {}),
+                **({"bus": known.key[0], "address": known.key[1], "plain": known.plain} if known.key else {}),
             }
             for device, known in outbox.announced.items()
         }

@@ -18,6 +18,7 @@ from jkbms_addon.commands.rules import Range
 from jkbms_addon.mqtt.discovery import BRIDGE, Topics, payload
 from jkbms_addon.mqtt.sheet import Sheet, compact, encoded
 from jkbms_addon.views.battery import (
+    LAST_CHANGE,
     LAST_WRITE,
     LEAVES,
     Values,
@@ -25,16 +26,19 @@ from jkbms_addon.views.battery import (
     cell,
     columns,
     identity,
+    in_words,
     table,
     word,
 )
 from jkbms_addon.views.entities import Device, Identity, Shown
 from jkbms_addon.views.health import Summary, bridge, overview
+from jkbms_addon.views.languages import Language
 from jkbms_addon.views.quiet import Calm
 
 HEALTH_EVERY = 10.0  # seconds; sooner when a bus or a battery changes its state
 SETTLING = 1.0  # seconds that Home Assistant may need to subscribe to what was just announced
 PATIENCE = 60.0  # seconds after the start until a battery of an earlier run that is not heard is lost
+MORE_EVERY = 5.0  # seconds between two looks at what is known beside the readings
 NEVER = float("inf")
 
 
@@ -54,14 +58,16 @@ class Announced:
     topic: str
     components: dict[str, str]
     key: Key | None = None
+    plain: bool = True  # whether the ids of its entities have the address alone, without the bus
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much is told: ``calm`` holds values back that hardly moved, ``raw`` adds every reading as it came."""
+    """How it is told: ``calm`` holds values back that hardly moved, ``raw`` adds every reading as it came."""
 
     calm: bool = True
     raw: bool = False
+    language: Language = "en"
 
 
 CALM: Final = Detail()
@@ -76,6 +82,8 @@ class _Said:
     again: float = NEVER  # when the state is sent once more
     count: int = 0
     available: bool | None = None
+    more: dict[str, Scalar] = field(default_factory=dict)  # beside what its readings tell
+    more_at: float = float("-inf")
     raised: bool = False  # an alarm that it has not taken back, even if it fell silent since
     dismissed: bool = False  # its device was deleted while it was silent
     leaves: dict[str, dict[str, Scalar]] = field(default_factory=dict)
@@ -186,6 +194,8 @@ class Outbox:
             if key in self._said:
                 self._said[key].leaves.pop("settings", None)
                 self._said[key].seen = None
+                self._said[key].count = 0
+                self._said[key].more = self._said[key].more | {LAST_CHANGE: in_words(outcome)}
             event = {"event_type": outcome.result, **outcome.record()}
             messages.append(Message(self.topics.battery(key, LAST_WRITE), compact(event)))
         return messages
@@ -251,6 +261,7 @@ class Outbox:
         if not snapshot.online(now):
             return self._available(snapshot.key, said, online=False)
         values = said.values.of(snapshot, now)
+        values["state"] = {**values["state"], **self._beside(snapshot.key, said, now)}
         said.raised, said.dismissed = values["state"].get("problem") is True, False
         known = self._keys(snapshot, said, values)
         messages = self._announcement(snapshot, said, known, now)
@@ -273,6 +284,16 @@ class Outbox:
                     messages.append(self._part(snapshot.key, said, leaf, fresh))
         return messages
 
+    def _beside(self, key: Key, said: _Said, now: float) -> Mapping[str, Scalar]:
+        """What is known of a battery that its readings do not tell; looked at now and then."""
+        if now >= said.more_at:
+            said.more_at = now + MORE_EVERY
+            if self._more:
+                said.more = {**said.more, **self._more(key)}
+            if self._writing():
+                said.more.setdefault(LAST_CHANGE, "none")
+        return said.more
+
     def _calm(self, said: _Said, values: Mapping[str, Scalar], now: float) -> Mapping[str, Scalar]:
         return said.calm.told(values, now) if self._detail.calm else values
 
@@ -286,7 +307,7 @@ class Outbox:
         live = snapshot.parts.get("live")
         listed = live.values.get("cell_voltage") if live else None
         count = len(listed) if isinstance(listed, tuple) and listed else None
-        if count != said.cells or said.known is None or not all(part.keys() <= known for part in values.values()):
+        if count != said.cells or not said.sheets or not all(part.keys() <= known for part in values.values()):
             known = frozenset(key for key in known.union(*values.values()) if count is None or cell(key) <= count)
             said.known, said.cells = known, count
             said.sheets = {part: Sheet(columns(known, part)) for part in values}
@@ -315,13 +336,13 @@ class Outbox:
         if said.announcement == wanted:
             return []
         said.announcement = wanted
-        device = battery(snapshot.key, *wanted, single_bus=len(self._buses) == 1)
+        device = battery(snapshot.key, *wanted, plain=self._plain(snapshot.key))
         return self._announce(device, snapshot.key)
 
     def _announce(self, device: Device, key: Key | None, keeps: str = "") -> list[Message]:
         """The announcement; before it, once, tombstones for what it no longer has."""
         name = self.topics.identifier(device.word)
-        topic, told = self.topics.config(name), payload(self.topics, device)
+        topic, told = self.topics.config(name), payload(self.topics, device, self._detail.language)
         self._configs[topic] = device.word
         components = {name: part["p"] for name, part in told["components"].items()}
         before = self.announced.get(name)
@@ -334,10 +355,19 @@ class Outbox:
             buried = {**told, "components": {**told["components"], **gone}}
             messages.append(Message(topic, compact(buried), retain=True))
         if before is None or before.components != components or before.topic != topic:
-            self.announced[name] = Announced(topic, components, key)
+            self.announced[name] = Announced(topic, components, key, key is None or self._plain(key))
             self.changed = True
         messages.append(Message(topic, compact(told), retain=True))
         return messages
+
+    def _plain(self, key: Key) -> bool:
+        """Whether a battery goes by its address alone: the first one with an address does, and stays so."""
+        known = self.announced.get(self.topics.identifier(word(key)))
+        if known:
+            return known.plain
+        return not any(
+            one.plain and one.key[1] == key[1] for one in self.announced.values() if one.key and one.key != key
+        )
 
     def _available(self, key: Key, said: _Said, *, online: bool) -> list[Message]:
         if said.available is online:

@@ -11,7 +11,7 @@ from jkbms_addon.battery.alarms import ALARMS, alarm_key, alarm_of
 from jkbms_addon.battery.quantities import ERRORS, PROBLEM, Scalar, Spec, Value, alarm_spec, specs
 from jkbms_addon.battery.reading import alarm_values
 from jkbms_addon.battery.store import Key, Part, Snapshot
-from jkbms_addon.commands.command import RESULTS
+from jkbms_addon.commands.command import RESULTS, Outcome
 from jkbms_addon.commands.rules import Range
 from jkbms_addon.views import energy
 from jkbms_addon.views.entities import HEALTH, Device, Entity, Identity, controlled
@@ -22,6 +22,7 @@ LONGEST: Final = 255  # characters of a state in Home Assistant
 CELLS: Final = 32  # the most that a battery can have
 LEAVES: Final = ("settings", "info")  # parts that change seldom
 LAST_WRITE: Final = "last_write"
+LAST_CHANGE: Final = "last_change"
 # What cards look for: the proposed ids of these switches end in other words than their keys.
 SWITCHES: Final = {
     "charging_switch": "charging",
@@ -58,6 +59,7 @@ DERIVED: Final[Mapping[str, Mapping[str, Spec]]] = {
     "total_runtime": {"total_runtime_formatted": Spec("Running for", kind="text", diagnostic=True)},
 }
 ALARMS_TEXT: Final = Spec("Alarms", kind="text", diagnostic=True, icon="mdi:alert-outline")
+CHANGED: Final = Spec("Last change", kind="text", diagnostic=True, icon="mdi:pencil-lock-outline")
 # What an owner looks at; everything else is there, but disabled.
 ENABLED: Final = frozenset(
     {
@@ -70,6 +72,7 @@ ENABLED: Final = frozenset(
         *("charging", "discharging", "balancing", "balancing_current"),
         *("problem", "alarms", "total_runtime_formatted"),
         *("energy_charged", "energy_discharged"),
+        LAST_CHANGE,
     }
 )
 
@@ -88,7 +91,7 @@ def table() -> Mapping[str, Spec]:
         found.update(dict.fromkeys(numbered(key), spec) if spec.listed else {key: spec})
         if key in DERIVED:
             found.update(DERIVED[key])
-    found.update({"problem": PROBLEM, "errors": ERRORS, "alarms": ALARMS_TEXT, **energy.ENTITIES})
+    found.update({"problem": PROBLEM, "errors": ERRORS, "alarms": ALARMS_TEXT, **energy.ENTITIES, LAST_CHANGE: CHANGED})
     found = {key: replace(spec, enabled=key in ENABLED) for key, spec in found.items()}
     for name, alarm in ALARMS.items():
         found[alarm_key(name)] = replace(alarm_spec(alarm), name=ALARM_NAMES[name], enabled=False)
@@ -136,14 +139,17 @@ def battery(
     known: Identity,
     controls: Mapping[str, Range] = MappingProxyType({}),
     *,
-    single_bus: bool,
+    plain: bool = True,
 ) -> Device:
-    """The device of a BMS with the entities of ``keys``; those in ``controls`` may be changed."""
+    """The device of a BMS with the entities of ``keys``; those in ``controls`` may be changed.
+
+    ``plain`` leaves the bus out of ids and name.
+    """
     bus, address = key
     return Device(
         word(key),
-        f"jk_bms_{address}" if single_bus else f"jk_bms_{bus}_{address}",
-        f"JK BMS {address}" if single_bus else f"JK BMS {bus} {address}",
+        f"jk_bms_{address}" if plain else f"jk_bms_{bus}_{address}",
+        f"JK BMS {address}" if plain else f"JK BMS {bus} {address}",
         f"{bus}/{address}",
         (*_entities(keys, controls), *_diagnostics(key, changeable=bool(controls))),
         known,
@@ -169,6 +175,14 @@ def _diagnostics(key: Key, *, changeable: bool) -> Iterator[Entity]:
         yield Entity(LAST_WRITE, spec, part=LAST_WRITE, events=RESULTS)
     for name, spec in DIAGNOSTICS.items():
         yield Entity(name, spec, part=HEALTH, path=("batteries", word(key), name), always=True)
+
+
+def in_words(outcome: Outcome) -> str:
+    """What became of a change, as it can be read on a device page."""
+    spec, wanted = specs().get(outcome.command.key), outcome.command.payload
+    name = spec.name if spec else outcome.command.key
+    reason = f": {outcome.reason}" if outcome.reason else ""
+    return f"{outcome.result.replace('_', ' ')}{reason} ({name} {wanted})"[:LONGEST]
 
 
 # --- values ----------------------------------------------------------------------------------------------

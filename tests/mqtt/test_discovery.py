@@ -39,7 +39,7 @@ def everything() -> frozenset[str]:
 
 PAYLOAD = payload(
     Topics(),
-    battery(("rs485", 1), everything(), Identity("Jikong", "JK_PB", "4711", "15A", "15.41"), single_bus=True),
+    battery(("rs485", 1), everything(), Identity("Jikong", "JK_PB", "4711", "15A", "15.41")),
 )
 BRIDGE = payload(Topics(), bridge(["rs485", "garage"]))
 COMPONENTS = [*PAYLOAD["components"].items(), *BRIDGE["components"].items()]
@@ -78,7 +78,7 @@ def test_unique_ids_are_unique_and_entity_ids_as_promised() -> None:
     assert len(ids) == len(set(ids))
     assert PAYLOAD["components"]["total_voltage"]["unique_id"] == "jkbms_rs485_1_total_voltage"
     assert PAYLOAD["components"]["total_voltage"]["default_entity_id"] == "sensor.jk_bms_1_total_voltage"
-    several = payload(Topics(), battery(("rs485", 1), frozenset({"current"}), Identity(), single_bus=False))
+    several = payload(Topics(), battery(("rs485", 1), frozenset({"current"}), Identity(), plain=False))
     assert several["components"]["current"]["default_entity_id"] == "sensor.jk_bms_rs485_1_current"
     assert several["device"]["identifiers"] == ["jkbms_rs485_1"]
 
