@@ -179,7 +179,7 @@ def _diagnostics(key: Key, *, changeable: bool) -> Iterator[Entity]:
 
 def in_words(outcome: Outcome) -> str:
     """What became of a change, as it can be read on a device page."""
-    spec, wanted = specs().get(outcome.command.key), outcome.command.payload
+    spec, wanted = specs().get(outcome.command.key), outcome.command.value
     name = spec.name if spec else outcome.command.key
     reason = f": {outcome.reason}" if outcome.reason else ""
     return f"{outcome.result.replace('_', ' ')}{reason} ({name} {wanted})"[:LONGEST]
