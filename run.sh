@@ -76,9 +76,6 @@ command=${1:-run}
 [ $# = 0 ] || shift
 case $command in
 run)
-    if [ -d /data/plugins ]; then
-        export PYTHONPATH="/data/plugins${PYTHONPATH:+:$PYTHONPATH}"
-    fi
     exec python3 -m jkbms_addon run "$@"
     ;;
 options)

@@ -46,10 +46,10 @@ class App:
         self.buses = {bus.name: _status(bus) for bus in options.buses}
         self._running = [bus for bus in options.buses if bus.plugin and not _shared(bus, options.buses, self.buses)]
         topics = Topics(options.mqtt.base_topic, options.mqtt.discovery_prefix)
-        served = {bus.name: bus.plugin.addresses(bus.values) for bus in options.buses if bus.plugin}
+        served = {bus.name: bus.addresses for bus in options.buses if bus.plugin}
         self._published = Published(data, topics)
         self._incidents = Incidents(data, self.buses)
-        writable = {bus.name: bus.plugin.writable(bus.values) for bus in options.buses if bus.plugin}
+        writable = {bus.name: bus.writable for bus in options.buses if bus.plugin}
         writes = options.writes
         self._audit = Audit(data)
         self.commands = CommandQueue(
@@ -69,7 +69,7 @@ class App:
     async def run(self) -> None:
         """Run until cancelled."""
         asyncio.get_running_loop().set_exception_handler(_complaint)
-        self.commands.recall()
+        await self.commands.recall()
         try:
             await self._owners()
         finally:
@@ -185,7 +185,7 @@ def _status(bus: BusOptions) -> BusStatus:
         status.option_error = True
         status.says(bus.problem)
     elif bus.plugin:
-        status.target = bus.plugin.target(bus.values)
+        status.target = bus.target
     return status
 
 
@@ -197,7 +197,7 @@ def _asks(bus: BusOptions) -> bool:
 def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, BusStatus]) -> bool:
     """Whether an earlier bus has the same port; then this one is a problem, as two owners would disturb each other."""
     for other in buses[: buses.index(bus)]:
-        if other.plugin and _place(status[other.name].target) == _place(status[bus.name].target):
+        if bus.target and other.plugin and _place(status[other.name].target) == _place(status[bus.name].target):
             option = next((key for key in ("port", "host", "channel") if key in bus.values), "strategy")
             problem = f"{option}: uses the same port as bus {other.name}: {status[bus.name].target}"
             _LOGGER.error("bus %s: %s", bus.name, problem)

@@ -1,6 +1,7 @@
 """Validators that the option schemas share, and what is said of an option that is wrong."""
 
 import re
+import unicodedata
 from collections.abc import Collection, Mapping
 from ipaddress import ip_address
 from math import isnan
@@ -17,7 +18,7 @@ LINE = 300  # characters of what is said of an option
 def addresses(value: object) -> frozenset[int]:
     """Addresses from text such as ``1-3,7``; every one within 0 to 15."""
     wanted: set[int] = set()
-    for part in str(value).split(","):
+    for part in usual(str(value)).split(","):
         first, dash, last = (piece.strip() for piece in part.partition("-"))
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise vol.Invalid("must be addresses such as '1-3,7'")
@@ -35,13 +36,30 @@ def _address(digits: str) -> int:
     return number
 
 
+def usual(text: str) -> str:
+    """A text whose digits are 0 to 9 and none of another alphabet, which look the same."""
+    if any(char.isdecimal() and not char.isascii() for char in text):
+        raise vol.Invalid(f"must be written with the digits 0 to 9, {unicodedata.normalize('NFKC', text)!r:.60}")
+    return text
+
+
 def interval(value: object) -> float:
     """Seconds between round starts, 0 to 3600."""
+    if isinstance(value, str):
+        usual(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(value, float) and isnan(value)):
         raise vol.Invalid("must be a number of seconds")
     if not 0 <= value <= 3600:
-        raise vol.Invalid("must be 0 to 3600 seconds")
+        raise vol.Invalid(f"must be 0 to 3600 seconds{_meant(value)}")
+    # nobody asks a battery every 8 minutes and 20 seconds
+    if value >= 500 and value % 100 == 0 and value % 60:
+        raise vol.Invalid(f"{value:g} would be seconds{_meant(value)}")
     return float(value)
+
+
+def _meant(value: float) -> str:
+    """What whoever thinks in milliseconds should write."""
+    return f"; if milliseconds were meant, write {value / 1000:g}" if 100 <= value < 3_600_000 else ""
 
 
 def pause(value: object) -> float:
@@ -53,6 +71,8 @@ def pause(value: object) -> float:
 
 def address(value: object) -> int:
     """Address under which the battery is shown, 0 to 15."""
+    if isinstance(value, str):
+        usual(value)
     if isinstance(value, bool) or not isinstance(value, int) or value not in ADDRESSES:
         raise vol.Invalid("must be a whole number from 0 to 15")
     return value
@@ -61,6 +81,12 @@ def address(value: object) -> int:
 def port(value: object) -> str:
     """Path of a serial port."""
     path = value.strip() if isinstance(value, str) else ""
+    found = re.fullmatch(r"(\w+://)?([\w.-]+|\[[0-9a-fA-F:]+\])(?::(\d{1,5}))?/?", path, re.ASCII)
+    if found and (found[1] or found[3]):
+        where = f"host {found[2].strip('[]')} and tcp_port {found[3] or 'NUMBER'}"
+        raise vol.Invalid(
+            f"must name a serial port, best as /dev/serial/by-id/...; for a gateway write {where} instead"
+        )
     # nothing but a path: pyserial would also take addresses such as loop://
     if not (path.startswith("/") and path.isprintable() and len(path) <= PATH):
         raise vol.Invalid("must name a serial port, best as /dev/serial/by-id/...")
@@ -70,8 +96,18 @@ def port(value: object) -> str:
 def host(value: object) -> str:
     """Name or address of a gateway."""
     name = value.strip() if isinstance(value, str) else ""
+    return host_alone(name, "the gateway", "tcp_port")
+
+
+def host_alone(name: str, of: str, port_option: str) -> str:
+    """A name or an address; what was typed around it is told apart."""
+    usual(name)
+    found = re.fullmatch(r"(?:\w+://)?([^/:\s]+|\[[0-9a-fA-F:]+\])(?::(\d{1,5}))?/?", name, re.ASCII)
+    if found and found[1] != name:
+        beside = f" and {port_option} {found[2]}" if found[2] else ""
+        raise vol.Invalid(f"must be the name or the address of {of} alone: write {found[1].strip('[]')}{beside}")
     if not named(name):
-        raise vol.Invalid("must be the name or the address of the gateway")
+        raise vol.Invalid(f"must be the name or the address of {of}")
     return name
 
 
@@ -88,6 +124,8 @@ def named(name: str) -> bool:
 
 def tcp_port(value: object) -> int:
     """TCP port of a gateway, 1 to 65535."""
+    if isinstance(value, str):
+        usual(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
         raise vol.Invalid("must be a whole number from 1 to 65535")
     return value
@@ -107,6 +145,13 @@ def bitrate(value: object) -> int:
     """Bits a second of a CAN bus, 250000 or 500000."""
     if isinstance(value, bool) or str(value) not in ("250000", "500000"):  # a list of Home Assistant's form gives text
         raise vol.Invalid("must be 250000 or 500000")
+    return int(str(value))
+
+
+def baudrate(value: object) -> int:
+    """Speed of a serial port in bit/s, 115200 or 9600 (UART protocol 013)."""
+    if isinstance(value, bool) or str(value) not in ("9600", "115200"):  # a list of Home Assistant's form gives text
+        raise vol.Invalid("must be 115200 or 9600")
     return int(str(value))
 
 

@@ -1,7 +1,6 @@
 """Strategy *auto*: listens first; a master heard is followed, a bus without one is polled."""
 
 import logging
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -9,14 +8,15 @@ import voluptuous as vol
 
 from jkbms_addon.acquisition.contract import Options, Plugin
 from jkbms_addon.acquisition.gateway import PATIENCE, SILENT_LISTENING, SILENT_POLLING, Watched
+from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.acquisition.master import YIELD, Master
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.commands.deed import Change, Deed
 from jkbms_addon.errors import CommandError
-from jkbms_addon.link.stream import Link, serial_link, tcp_link
-from jkbms_addon.validators import ADDRESSES, addresses, host, interval, one_link, port, target, tcp_port
+from jkbms_addon.link.stream import BAUDRATE, Link, serial_link, tcp_link
+from jkbms_addon.validators import ADDRESSES, addresses, baudrate, host, interval, one_link, port, target, tcp_port
 from jkbms_addon.wire.pb.registers import WRITABLE
 
 _LOGGER = logging.getLogger(__name__)
@@ -32,8 +32,16 @@ class Auto:
         self._link, self._status, self._wanted, self._every, self._tcp = link, status, wanted, every, tcp
         self._listener: Listener | None = Listener(link, status, tcp=tcp)
         self._master: Master | None = None
-        self._since = time.monotonic()
+        self._clock = status.clock
+        self._since = self._clock()
         status.mode = "listening for a master"
+
+    @property
+    def intake(self) -> Intake:
+        """As the behaviour that is at work."""
+        source = self._listener or self._master
+        assert source is not None
+        return source.intake
 
     @property
     def missed(self) -> float | None:
@@ -44,11 +52,11 @@ class Auto:
         """Follow or ask, whichever fits this bus now."""
         if self._listener:
             readings = await self._listener.poll()
-            self._consider_asking(self._listener, time.monotonic())
+            self._consider_asking(self._listener, self._clock())
             return readings
         assert self._master is not None
         readings = await self._master.poll()
-        if self._master.yielding(time.monotonic()):
+        if self._master.yielding(self._clock()):
             self._follow()
         return readings
 
@@ -82,7 +90,7 @@ class Auto:
 
     def _follow(self) -> None:
         self._master, self._listener = None, Listener(self._link, self._status, tcp=self._tcp)
-        self._listener.master_heard = self._since = time.monotonic()
+        self._listener.master_heard = self._since = self._clock()
         self._status.mode = "listening"
         self._status.says("")
         _LOGGER.warning("%s: another master has appeared: listening", self._status.name)
@@ -93,7 +101,7 @@ async def opened(options: Options, status: BusStatus) -> AsyncIterator[Auto | Wa
     """The port or the connection to the gateway."""
     wanted, every = options["addresses"], options["interval"]
     if "port" in options:
-        async with serial_link(options["port"]) as link:
+        async with serial_link(options["port"], options.get("baudrate", BAUDRATE)) as link:
             yield Auto(link, status, wanted, every)
         return
     async with tcp_link(options["host"], options["tcp_port"]) as link:
@@ -107,6 +115,7 @@ PLUGIN = Plugin(
         vol.All(
             {
                 vol.Optional("port"): port,
+                vol.Optional("baudrate"): baudrate,
                 vol.Optional("host"): host,
                 vol.Optional("tcp_port"): tcp_port,
                 vol.Optional("addresses", default="1-15"): addresses,

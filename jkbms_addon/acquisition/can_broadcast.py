@@ -3,16 +3,15 @@
 CAN has a checksum of its own, so no reading must be told twice; what cannot be true is not published.
 """
 
-import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import voluptuous as vol
 
 from jkbms_addon.acquisition.contract import Options, Plugin
-from jkbms_addon.battery.plausibility import contradiction
+from jkbms_addon.acquisition.intake import Intake
+from jkbms_addon.battery.plausibility import BELIEFS, contradiction
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.link.can import Channel, can_channel
@@ -25,6 +24,7 @@ _LOGGER = logging.getLogger(__name__)
 IDLE = 1.0  # longest time of one poll, in s
 PACE = 0.05  # s between two looks at the channel: twelve BMSs send 1100 frames a second
 LOOK = 0.25  # s between two looks for readings that are due
+SLICE = 256  # frames that are taken in at a time, before others get their turn
 PILED_UP = 1.0  # s after which what nobody read is too old to be taken for new
 SILENCE = 3.0  # s without a frame until an adapter is told its settings again, and until it is called a problem
 # s of listening before an address is first told of; where BMSs of this bus are known a short look must do
@@ -44,9 +44,10 @@ class Broadcast:
 
     def __init__(self, channel: Channel, status: BusStatus, bitrate: int) -> None:
         self._channel, self._status, self._bitrate = channel, status, bitrate
+        self.intake, self._clock = Intake(status), status.clock
         known = any(bms.frames for bms in status.batteries.values())
         self._bus = Bus(settle=AGAIN if known else SETTLE)
-        now = time.monotonic()
+        now = self._clock()
         self._opened = self._read_at = self._heard_at = self._reminded = now
         self._look = now
         self._junk = 0
@@ -55,62 +56,55 @@ class Broadcast:
 
     async def poll(self) -> Sequence[Reading]:
         """Readings that are due, at most one a second of each BMS."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._read_at > PILED_UP:
             self._channel.discard()
         end = now + IDLE
         while True:
             await self._hear(max(0.0, end - now))
-            now = time.monotonic()
+            now = self._clock()
             readings = self._due(now) if now >= self._look else []
             if readings or now >= end:
                 break
             # many frames for one awakening; the kernel keeps them meanwhile
-            await asyncio.sleep(min(PACE, end - now))
+            await self._clock.sleep(min(PACE, end - now))
         await self._remind(now)
         self._diagnose(now)
         return readings
 
     async def _hear(self, seconds: float) -> None:
         frames = await self._channel.read(seconds)
-        self._read_at = now = time.monotonic()
+        self._read_at = now = self._clock()
         if not frames:
             return
         self._heard_at = now
-        self._status.frames += len(frames)
-        for can_id, extended, data in frames:
-            self._status.bytes += len(data)
+        self.intake.frames(len(frames), sum(len(data) for _, _, data in frames))
+        for number, (can_id, extended, data) in enumerate(frames, 1):
             self._bus.heard(can_id, extended, data, now)
+            if number % SLICE == 0:
+                await self._clock.sleep(0)
 
     def _due(self, now: float) -> list[Reading]:
         self._look = now + LOOK
-        return [reading for reading in self._bus.readings(now) if self._believed(reading, now)]
+        return [believed for reading in self._bus.readings(now) for believed in self._believed(reading, now)]
 
-    def _believed(self, reading: Reading, now: float) -> bool:
+    def _believed(self, reading: Reading, now: float) -> list[Reading]:
         assert reading.address is not None
-        bms = self._status.bms(reading.address)
-        # the cells are up to a second older than the voltage: the bus compares them over time
-        broken = contradiction({key: value for key, value in reading.values.items() if key != "cell_voltage"})
-        if broken:
-            self._impossible[reading.address] = now + HOLD, f"values that contradict each other ({broken})"
-            bms.implausible += 1
-            self._status.implausible += 1
-            self._status.quality.note(now, bad=1)
-            return False
-        if not bms.frames:
+        first = not self._status.bms(reading.address).frames
+        taken = self.intake.take((reading,), now, expected=IDLE)
+        self._status.bms(reading.address).valid_for = SILENT
+        if taken.rejected:
+            why = contradiction(reading.values, BELIEFS["can"].without)
+            self._impossible[reading.address] = now + HOLD, f"values that contradict each other ({why})"
+        elif first:
             version = self._bus.version(reading.address)
             _LOGGER.info("%s: BMS %d heard, protocol V%s", self._status.name, reading.address, version or "1 or V2")
-        bms.heard(now)
-        bms.expected, bms.valid_for = IDLE, SILENT
-        self._status.quality.note(now, good=1)
-        return True
+        return taken.readings
 
     # --- what is wrong -------------------------------------------------------------------------------
     def _diagnose(self, now: float) -> None:
         self._count(now)
-        problem = self._problem(now)
-        if self._status.says(problem) and problem:
-            _LOGGER.warning("%s: %s", self._status.name, problem)
+        self.intake.named(*self._problem(now))
 
     def _count(self, now: float) -> None:
         self._status.junk += self._channel.junk - self._junk
@@ -120,24 +114,23 @@ class Broadcast:
             news = rejected - self._rejected.get(address, 0)
             self._rejected[address] = rejected  # a BMS that fell silent is counted anew
             if news > 0:
-                self._status.bms(address).implausible += news
-                self._status.implausible += news
-                self._status.quality.note(now, bad=news)
+                self.intake.impossible(address, news, now)
 
-    def _problem(self, now: float) -> str:
+    def _problem(self, now: float) -> tuple[str, dict[int, str]]:
+        """What is wrong with the bus, and with single addresses."""
         if now - self._heard_at > SILENCE:
             channel = self._channel
             if channel.rate not in (None, self._bitrate):
-                return OTHER_RATE.format(channel=channel.name, found=channel.rate, bitrate=self._bitrate)
+                return OTHER_RATE.format(channel=channel.name, found=channel.rate, bitrate=self._bitrate), {}
             trouble = f" ({channel.trouble})" if channel.trouble else ""
-            return NOTHING.format(bitrate=self._bitrate) + trouble
+            return NOTHING.format(bitrate=self._bitrate) + trouble, {}
         found = self._bus.problems(now)
         for address, (until, text) in self._impossible.items():
             if now < until:
                 found[address] = "; ".join(filter(None, (found.get(address, ""), text)))
         if not found and now - self._opened > SILENCE and not self._bus.presences(now):
-            return FOREIGN
-        return "; ".join(f"BMS {address}: {text}" for address, text in sorted(found.items()))
+            return FOREIGN, {}
+        return "", found
 
     async def _remind(self, now: float) -> None:
         """An adapter that starts when it is opened misses its settings; a link may run at another rate."""

@@ -1,23 +1,32 @@
 """Strategies of acquiring data, as plug-ins.
 
 A plug-in is an entry point of the group ``jkbms_addon.acquisition`` that names a ``Plugin``: a schema of
-its own options and a function that opens a ``Source``. Built-in strategies are found the same way.
+its own options and a function that opens a ``Source``. Built-in strategies are found the same way. A plug-in can hurt
+only its own bus: whatever goes wrong in its code becomes the problem of that bus.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from importlib.metadata import entry_points
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import voluptuous as vol
 
+from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.commands.deed import Change, Deed
 from jkbms_addon.errors import OptionsError
+from jkbms_addon.supervise import guarded
+from jkbms_addon.validators import ADDRESSES, explained
 
 GROUP = "jkbms_addon.acquisition"
+API = 1  # of this contract; a plug-in names the one that it was written for
+PACKAGE = "jkbms_addon."
+Result = TypeVar("Result")
 
 
 class Source(Protocol):
@@ -50,19 +59,33 @@ class Interleaving(Protocol):
         """
 
 
+@runtime_checkable
+class Attentive(Protocol):
+    """A source that has put its readings through an intake of its own, since it needs the verdict at once."""
+
+    @property
+    def intake(self) -> Intake:
+        """What its readings came through; of all other sources the owner puts them through one."""
+
+
 Options = Mapping[str, Any]
 Open = Callable[[Options, BusStatus], AbstractAsyncContextManager[Source]]
 
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A strategy: what its options are, how to open it, and which link of its own it occupies."""
+    """A strategy: what its options are, how to open it, and which link of its own it occupies.
+
+    ``name`` is that of the entry point where it is left empty.
+    """
 
     schema: vol.Schema
     open: Open
     target: Callable[[Options], str] = lambda options: str(options.get("port", ""))
-    addresses: Callable[[Options], frozenset[int]] = lambda options: options.get("addresses", frozenset(range(16)))
+    addresses: Callable[[Options], frozenset[int]] = lambda options: options.get("addresses", frozenset(ADDRESSES))
     writable: Callable[[Options], frozenset[str]] = lambda _options: frozenset()
+    name: str = ""
+    api: int = API
 
     @property
     def rows(self) -> Mapping[Any, Any]:
@@ -76,13 +99,19 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True)
 class BusOptions:
-    """One bus: its plug-in with checked options, or the problem that keeps it from running."""
+    """One bus: its plug-in with checked options and what that says of them, or the problem that keeps it from running.
+
+    ``target`` is the link that it occupies, empty where it occupies none.
+    """
 
     name: str
     strategy: str
     values: Mapping[str, Any]
     plugin: Plugin | None = None
     problem: str = ""
+    target: str = ""
+    addresses: frozenset[int] = frozenset(ADDRESSES)
+    writable: frozenset[str] = frozenset()
 
 
 def known() -> list[str]:
@@ -90,19 +119,77 @@ def known() -> list[str]:
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
+def look_in(folder: Path) -> None:
+    """Plug-ins may also lie in a folder; behind everything else on the path, so that they can replace nothing."""
+    if folder.is_dir() and str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
 def load(name: str) -> Plugin:
     """The plug-in of that name; ``OptionsError`` lists the known ones when there is none."""
-    for point in entry_points(group=GROUP):
-        if point.name == name:
-            return _loaded(name, point.load)
-    raise OptionsError(f"strategy: {name!r:.60} is not one of {', '.join(known()) or 'none (package not installed)'}")
+    points = [point for point in entry_points(group=GROUP) if point.name == name]
+    if not points:
+        names = ", ".join(known()) or "none (package not installed)"
+        raise OptionsError(f"strategy: {name!r:.60} is not one of {names}")
+    return _loaded(name, _only(name, points))
 
 
-def _loaded(name: str, loader: Callable[[], object]) -> Plugin:
-    try:
-        plugin = loader()
-    except (ImportError, AttributeError, SyntaxError) as error:
-        raise OptionsError(f"strategy: {name!r:.60} cannot be loaded: {error}") from error
+def _only(name: str, points: Sequence[EntryPoint]) -> EntryPoint:
+    """The one of that name: a built-in strategy cannot be replaced, and of two others neither is taken."""
+    by_value = {point.value: point for point in points}  # one package may be found twice on the path
+    ours = [point for value, point in by_value.items() if value.startswith(PACKAGE)]
+    found = ours or list(by_value.values())
+    if len(found) > 1:
+        where = " and ".join(sorted(value.partition(":")[0] for value in by_value))
+        raise OptionsError(f"strategy: {name!r:.60} is offered by two plug-ins, {where}: remove one of them")
+    return found[0]
+
+
+def _loaded(name: str, point: EntryPoint) -> Plugin:
+    plugin = attempted(point.load, f"strategy: {name!r:.60} cannot be loaded")
     if not isinstance(plugin, Plugin):
         raise OptionsError(f"strategy: {name!r:.60} is not a plug-in of this program")
-    return plugin
+    if plugin.api != API:
+        raise OptionsError(
+            f"strategy: {name!r:.60} is made for interface {plugin.api!r:.20} of plug-ins, and this program has {API}"
+        )
+    return plugin if plugin.name else replace(plugin, name=name)
+
+
+def configured(name: str, strategy: str, values: Mapping[str, Any]) -> BusOptions:
+    """A bus with checked options; ``OptionsError`` says in one line what is wrong with them or with the plug-in."""
+    plugin = load(strategy)
+    checked = attempted(lambda: plugin.schema(values), "its options cannot be checked")
+    if not isinstance(checked, Mapping):
+        raise OptionsError(f"strategy: {strategy!r:.60}: its schema gives no options")
+    return attempted(lambda: _described(name, strategy, plugin, checked), f"strategy: {strategy!r:.60}")
+
+
+def _described(name: str, strategy: str, plugin: Plugin, values: Mapping[str, Any]) -> BusOptions:
+    return BusOptions(
+        name,
+        strategy,
+        values,
+        plugin,
+        target=str(plugin.target(values)),
+        addresses=frozenset(int(address) for address in plugin.addresses(values)),
+        writable=frozenset(str(key) for key in plugin.writable(values)),
+    )
+
+
+def attempted(action: Callable[[], Result], what: str) -> Result:
+    """The result of code that may not be ours; whatever it raises becomes an ``OptionsError`` in one line."""
+    failure: BaseException | None = None
+
+    def told(error: BaseException) -> None:
+        nonlocal failure
+        failure = error
+
+    with guarded(told):
+        return action()
+    if isinstance(failure, OptionsError):
+        raise failure
+    if isinstance(failure, vol.Invalid):
+        raise OptionsError(explained(failure)) from failure
+    text = " ".join(f"{type(failure).__name__}: {failure}".split())
+    raise OptionsError(f"{what}: {text:.200}") from failure

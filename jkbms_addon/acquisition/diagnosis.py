@@ -5,11 +5,13 @@ The table of reasons is the one source of what the log, the entities and the man
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import inf
 
 from jkbms_addon.wire.pb.frames import HEADER
 
 WINDOW = 20.0  # seconds of evidence that a reason is made from
 PATIENCE = 8.0  # seconds without a frame before a cause is looked for; a master's cycle is 4 to 8 s
+TROUBLED = 3  # more bad answers than good ones that make an address troubled; none is left when it is well again
 STOOD_STILL = 4.0  # seconds between two looks that tell that this program was stopped meanwhile
 ENOUGH = 24  # bytes that are needed to call something garbage
 
@@ -83,6 +85,21 @@ REASONS: dict[str, Reason] = {
         "their DIP switches are equal",
         "give each BMS an address of its own",
     ),
+    "unproved": Reason(
+        "frames arrive whole, but nothing proves from which BMS",
+        "the acknowledgement behind each frame gets lost on the way, and a configured address does not answer",
+        "list only the addresses that exist; check the adapter or the gateway, which may cut short messages off",
+    ),
+    "cut": Reason(
+        "its answers arrive cut or damaged",
+        "two BMSs with this address answer at once, an adapter that loses bytes, noise, or a missing ground",
+        "give each BMS an address of its own, connect GND, try an isolated adapter",
+    ),
+    "exception": Reason(
+        "it refuses our questions (Modbus exception)",
+        "another device has this address, or the UART protocol of this BMS is not 001",
+        "check the configured addresses, and set UART protocol 001 in the app",
+    ),
     "modbus_tcp": Reason(
         "the gateway speaks Modbus TCP",
         "its conversion swallows the 300-byte frames",
@@ -102,14 +119,29 @@ REASONS: dict[str, Reason] = {
 
 
 @dataclass(slots=True)
+class Trouble:
+    """What one address did instead of answering well: ``bad`` counts up with each of it and down with good answers."""
+
+    kind: str = ""
+    detail: str = ""
+    bad: int = 0
+    told: bool = False
+
+
+@dataclass(slots=True)
 class Diagnosis:
-    """Evidence of one bus. ``polling`` tells which silence is strange, ``tcp`` whether a gateway is between."""
+    """Evidence of one bus. ``polling`` tells which silence is strange, ``tcp`` whether a gateway is between.
+
+    ``missed`` is since when those who were there do not answer: between two rounds nobody need speak.
+    """
 
     polling: bool
     tcp: bool = False
     started: float | None = None
     last_frame: float | None = None
     last_byte: float | None = None
+    last_whole: float | None = None  # when a frame came whole of which nobody knows who sent it
+    missed: float | None = None
     last_short: float | None = None  # when a question or an acknowledgement was heard whole
     echoes: int = 0
     damaged: int = 0
@@ -118,11 +150,13 @@ class Diagnosis:
     _chunks: deque[tuple[float, bytes]] = field(default_factory=lambda: deque(maxlen=64))
     _clocks: dict[int, deque[float]] = field(default_factory=dict)
     duplicates: set[int] = field(default_factory=set)
+    _troubles: dict[int, Trouble] = field(default_factory=dict)
 
     def awake(self, now: float) -> None:
         """This program looks, as it does about once a second; if it could not for a while, the silence was its own."""
         if self._awake is not None and now - self._awake > STOOD_STILL:
-            self.started = self.last_frame = now
+            self.started, self.missed = now, None
+            self.last_frame = None if self.last_frame is None else now
         self._awake = now
 
     def chunk(self, data: bytes, now: float) -> None:
@@ -134,13 +168,48 @@ class Diagnosis:
 
     def frame(self, address: int, clock: float | None, now: float) -> None:
         """A valid frame; ``clock`` is the running time that it tells, in s."""
-        self.last_frame = now
+        self.last_frame, self.missed, self.damaged = now, None, 0
         self._chunks.clear()  # whatever came before is no sign of what is wrong now
+        if address in self._troubles:
+            self._better(address)
         if clock is None:
             return
         told = self._clocks.setdefault(address, deque(maxlen=6))
         told.append(clock - now)
         self._compare(address, told)
+
+    def whole(self, now: float) -> None:
+        """A valid frame of which nobody knows who sent it: neither noise nor the wrong speed."""
+        self.last_whole, self.damaged = now, 0
+        self._chunks.clear()
+
+    def unanswered(self, now: float) -> None:
+        """A question that should have been answered was not."""
+        self.missed = self.missed or now
+
+    def bad(self, address: int, kind: str, detail: str = "") -> None:
+        """An address gave something else than its answer: ``kind`` is the key of a reason."""
+        trouble = self._troubles.setdefault(address, Trouble())
+        trouble.kind, trouble.detail = kind, detail
+        trouble.bad = min(trouble.bad + 1, 2 * TROUBLED)
+        trouble.told |= trouble.bad >= TROUBLED
+
+    def _better(self, address: int) -> None:
+        trouble = self._troubles[address]
+        trouble.bad -= 1
+        if trouble.bad <= 0:
+            del self._troubles[address]
+
+    def troubles(self) -> dict[int, str]:
+        """What is wrong with single addresses, in words, however well the others are."""
+        found = {}
+        for address, trouble in self._troubles.items():
+            if trouble.told:
+                reason = REASONS[trouble.kind]
+                detail = f" ({trouble.detail})" if trouble.detail else ""
+                found[address] = f"{reason.symptom}{detail}: {reason.cause}; {reason.remedy}"
+        found.update((address, str(REASONS["duplicate"])) for address in self.duplicates)
+        return found
 
     def _compare(self, address: int, told: deque[float]) -> None:
         """Two running times that take turns come from two units."""
@@ -157,17 +226,25 @@ class Diagnosis:
         """Key of the reason that fits best; None while all is well or it is too early to tell."""
         if self.foreign is not None and self.polling:
             return "two_masters"
-        if self.duplicates:
-            return "duplicate"
         # where a master is heard at work, one damaged frame in a cycle says nothing yet
         asked = not self.polling and self.last_short is not None and now - self.last_short < PATIENCE
         quiet = 2 * PATIENCE if asked else PATIENCE
-        if self.started is None or now - (self.last_frame or self.started) < quiet:
+        if self.started is None or now - self._quiet_since() < quiet:
             return None
+        if self.last_whole is not None and now - self.last_whole < WINDOW:
+            return "unproved"
         recent = [data for at, data in self._chunks if now - at <= WINDOW]
         if not recent or self._broken_off(recent, now):
             return self._silence()
         return self._noise(recent, sample, asked=asked)
+
+    def _quiet_since(self) -> float:
+        """Since when somebody should have been heard: where we ask, that is not before a question."""
+        quiet = self.last_frame if self.last_frame is not None else self.started
+        assert quiet is not None
+        if self.polling and self.last_frame is not None:
+            return inf if self.missed is None else max(quiet, self.missed)
+        return quiet
 
     def _broken_off(self, recent: list[bytes], now: float) -> bool:
         """Whether the last that came was half a frame of ours, and then nothing: that is silence, not noise."""

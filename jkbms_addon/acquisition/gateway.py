@@ -1,6 +1,5 @@
 """Strategy *gateway*: the behaviours of master and listen through an RS485-to-TCP gateway."""
 
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -9,6 +8,7 @@ import voluptuous as vol
 
 from jkbms_addon.acquisition.contract import Changing, Interleaving, Options, Plugin, Source
 from jkbms_addon.acquisition.diagnosis import REASONS
+from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.acquisition.master import Master
 from jkbms_addon.battery.reading import Reading
@@ -28,6 +28,10 @@ class Missing(Source, Protocol):
     """A source that tells since when it misses everybody whom it heard; None while somebody is heard."""
 
     @property
+    def intake(self) -> Intake:
+        """What it puts its readings through."""
+
+    @property
     def missed(self) -> float | None:
         """Monotonic time in s."""
 
@@ -41,12 +45,18 @@ class Watched:
 
     def __init__(self, source: Missing, link: Link, silence: float, gone: float) -> None:
         self._source, self._link, self._silence, self._gone = source, link, silence, gone
-        self._received, self._since = 0, time.monotonic()
+        self._clock = source.intake.clock
+        self._received, self._since = 0, self._clock()
+
+    @property
+    def intake(self) -> Intake:
+        """As the source's."""
+        return self._source.intake
 
     async def poll(self) -> Sequence[Reading]:
         """As the source; ``LinkError`` when the connection is half-open."""
         readings = await self._source.poll()
-        now, missed = time.monotonic(), self._source.missed
+        now, missed = self._clock(), self._source.missed
         if self._link.received != self._received:
             self._received, self._since = self._link.received, now
         elif self._quiet(now, missed) > (self._silence if missed is None else self._gone):

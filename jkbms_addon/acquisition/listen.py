@@ -1,7 +1,6 @@
 """Strategy *listen*: a BMS with DIP address 0 masters the bus; we follow and never transmit."""
 
 import logging
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,12 +11,13 @@ import voluptuous as vol
 
 from jkbms_addon.acquisition.contract import Options, Plugin
 from jkbms_addon.acquisition.diagnosis import Diagnosis
+from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.acquisition.master import HOLD, HOLD_TCP
 from jkbms_addon.acquisition.receiver import Receiver
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.link.stream import Link, serial_link
-from jkbms_addon.validators import port
+from jkbms_addon.link.stream import BAUDRATE, Link, serial_link
+from jkbms_addon.validators import baudrate, port
 from jkbms_addon.wire.pb.frames import Attributed
 
 _LOGGER = logging.getLogger(__name__)
@@ -34,12 +34,14 @@ class Listener:
     """Follows the questions and answers of another master. ``clock`` gives the seconds of the link's bytes."""
 
     def __init__(
-        self, link: Link, status: BusStatus, *, tcp: bool = False, clock: Callable[[], float] = time.monotonic
+        self, link: Link, status: BusStatus, *, tcp: bool = False, clock: Callable[[], float] | None = None
     ) -> None:
-        self._link, self._status, self._clock = link, status, clock
+        self._link, self._status, self._clock = link, status, clock or status.clock
         self._hold = HOLD_TCP if tcp else HOLD
         answered = ANSWERED_TCP if tcp else ANSWERED
-        self.receiver = Receiver(status, Diagnosis(polling=False, tcp=tcp, started=clock()), self._hold, answered)
+        diagnosis = Diagnosis(polling=False, tcp=tcp, started=self._clock())
+        self.intake = Intake(status)
+        self.receiver = Receiver(self.intake, diagnosis, self._hold, answered)
         self.master_heard: float | None = None  # monotonic time of the last sign of a master, in s
         self._proved: dict[int, float] = {}
         self._cycles: dict[int, deque[float]] = {}
@@ -82,15 +84,9 @@ class Listener:
             heard = replace(heard, address=None)
         if heard.address is not None and heard.frame.type == 2:
             self._cadence(heard.address, now)
-        reading, _ = self.receiver.judge(heard, now)
-        if reading is None or reading.address is None:
-            return []
-        if reading.kind != "live":
-            return [reading]
-        cycle = min(self._cycles.get(reading.address) or (FIRST_CYCLE,))
-        bms = self._status.bms(reading.address)
-        bms.expected, bms.valid_for = cycle, max(CYCLES * cycle, 10.0)
-        return [replace(reading, valid_for=bms.valid_for)]
+        cycle = min(self._cycles.get(heard.address, ()), default=FIRST_CYCLE) if heard.address is not None else None
+        ends = None if cycle is None else max(CYCLES * cycle, 10.0)
+        return self.receiver.judge(heard, now, None, cycle, ends).readings
 
     def _cadence(self, address: int, now: float) -> None:
         """Learn how often the master asks this BMS; a lost frame makes one gap longer, never the shortest."""
@@ -104,8 +100,8 @@ class Listener:
 @asynccontextmanager
 async def opened(options: Options, status: BusStatus) -> AsyncIterator[Listener]:
     """The port, opened for us alone."""
-    async with serial_link(options["port"]) as link:
+    async with serial_link(options["port"], options.get("baudrate", BAUDRATE)) as link:
         yield Listener(link, status)
 
 
-PLUGIN = Plugin(schema=vol.Schema({vol.Required("port"): port}), open=opened)
+PLUGIN = Plugin(schema=vol.Schema({vol.Required("port"): port, vol.Optional("baudrate"): baudrate}), open=opened)

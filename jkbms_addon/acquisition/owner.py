@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Callable
 
-from jkbms_addon.acquisition.contract import BusOptions
+from jkbms_addon.acquisition.contract import Attentive, BusOptions
 from jkbms_addon.acquisition.deeds import carry_out
+from jkbms_addon.acquisition.foreign import Foreign
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
@@ -17,6 +18,7 @@ async def own_bus(
 ) -> None:
     """Open the bus, poll it for ever and carry out commands; ``LinkError`` when the wire is gone."""
     assert bus.plugin is not None
+    status.present = lambda address: store.present((bus.name, address))
 
     def take(reading: Reading) -> None:
         store.update(bus.name, reading)
@@ -24,7 +26,8 @@ async def own_bus(
             commands.saw(bus.name, reading)
 
     try:
-        async with bus.plugin.open(bus.values, status) as source:
+        async with bus.plugin.open(bus.values, status) as opened:
+            source = opened if isinstance(opened, Attentive) else Foreign(opened, status, bus.addresses)
             status.up()
             store.changed.set()
             if commands:

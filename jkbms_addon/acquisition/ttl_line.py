@@ -4,13 +4,12 @@ Source: specification of the UART-TTL protocol, chapters 1.3 and 2.2.
 """
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from jkbms_addon.acquisition.diagnosis import Reason
-from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.errors import FrameError
 from jkbms_addon.link.stream import Link
 from jkbms_addon.wire.ttl.frames import START, Frame, Framer, masked
@@ -80,10 +79,11 @@ class Heard:
 
 
 class Line:
-    """The port as messages: counted, traced without passwords, our own echo left out."""
+    """The port as messages: traced without passwords, our own echo left out."""
 
-    def __init__(self, link: Link, status: BusStatus, silence: float = SILENCE) -> None:
-        self._link, self._status, self._silence = link, status, silence
+    def __init__(self, link: Link, intake: Intake, silence: float = SILENCE) -> None:
+        self._link, self._intake, self._silence = link, intake, silence
+        self.clock = intake.clock
         self._framer, self._heard = Framer(), Heard()
         self._end = b""  # of the bytes before, as a start may come in pieces
         self._cause, self._caused = "", 0.0
@@ -103,8 +103,8 @@ class Line:
 
     async def rest(self, seconds: float) -> None:
         """Say nothing for so long; what still comes answers an earlier question, so it is dropped."""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
+        end = self.clock() + seconds
+        while (left := end - self.clock()) > 0:
             await self.read(left)
 
     def _look(self, data: bytes) -> None:
@@ -116,15 +116,9 @@ class Line:
         self._end = joined[1 - len(MODBUS_START) :]
 
     def _count(self, frames: Sequence[Frame]) -> list[Frame]:
-        status, framer = self._status, self._framer
-        status.bytes += framer.received
-        status.junk += framer.junk
-        status.checksum_errors += framer.checksum_failures
-        if framer.checksum_failures:
-            status.quality.note(time.monotonic(), bad=framer.checksum_failures)
-        self._heard.junk += framer.junk
+        self._heard.junk += self._framer.junk
         self._heard.frames += len(frames)
-        framer.received = framer.junk = framer.checksum_failures = 0
+        self._intake.stream(self._framer, self.clock())
         for frame in frames:
             self._trace(frame)
         answers = [frame for frame in frames if frame.kind != "echo"]
@@ -138,7 +132,7 @@ class Line:
             shown = masked(frame.data).hex(" ")
         except FrameError as error:  # where the password stands is not known, so nothing is shown
             shown = f"{len(frame.data)} bytes of kind {frame.kind}: {error}"
-        _LOGGER.log(TRACE, "%s <- %s", self._status.name, shown)
+        _LOGGER.log(TRACE, "%s <- %s", self._intake.status.name, shown)
 
     def cause(self, now: float) -> str:
         """Key of the likely reason why no table came since the last look; a telling one stands for a while."""

@@ -53,6 +53,7 @@ class Member:
     hold_after: float = 5.0
     stale_after: float = 10.0
     required: tuple[str, ...] = ()
+    absent: str = ""  # why it does not count although it is heard
 
     @property
     def key(self) -> Key:
@@ -156,7 +157,7 @@ def _silent(member: Member) -> str:
     if member.age is None or not isfinite(member.age):
         return "no data yet"
     if not member.fresh or member.age > member.stale_after:
-        return f"silent for {member.age:.0f} s"
+        return member.absent or f"silent for {member.age:.0f} s"
     return ""
 
 

@@ -77,6 +77,7 @@ class Membership:
             hold_after=hold,
             stale_after=stale,
             required=SETTINGS if self._tells_settings(snapshot) else (),
+            absent=snapshot.withheld,
         )
 
     def _name(self, key: Key) -> str:

@@ -96,9 +96,9 @@ CONTRADICTIONS = (
 )
 
 
-def contradiction(values: Values) -> str | None:
+def contradiction(values: Values, without: frozenset[str] = frozenset()) -> str | None:
     """Name of the first rule that the values break by themselves; None when they are possible."""
-    return next((rule.name for rule in CONTRADICTIONS if rule.broken(values)), None)
+    return next((rule.name for rule in CONTRADICTIONS if rule.name not in without and rule.broken(values)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,34 @@ COARSE = (
     Jump("temperature_sensor_2", 1, 0.1, "whole degrees"),
 )
 FIRST_GENERATION = (*(jump for jump in JUMPS if jump.key not in {coarse.key for coarse in COARSE}), *COARSE)
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What it takes to believe a format: its jump table, and whether a first word must be said twice.
+
+    ``without`` names rules that do not hold, ``ordinary`` doubts that healthy batteries raise all the time, so that
+    they are no sign of damage. ``still_for`` is after how many seconds of the very same words a source counts as
+    frozen: longer than the running time of a sound one stands still.
+    """
+
+    jumps: Sequence[Jump]
+    twice: bool = True
+    without: frozenset[str] = frozenset()
+    ordinary: frozenset[str] = frozenset(("first seen", "changed"))
+    still_for: float = 60.0
+
+
+BELIEFS = {
+    "pb": Belief(JUMPS),
+    # a clock of minutes: a sound battery that rests says the same for up to one of them
+    "ttl": Belief(FIRST_GENERATION, ordinary=frozenset(("first seen", "changed", "states", "current")), still_for=66.0),
+    # CAN has a checksum of its own, so nothing must be told twice; the cells are up to a second older than the
+    # voltage, and the bus compares them over time
+    "can": Belief((), twice=False, without=frozenset(("cells against total voltage",))),
+}
+# of a plug-in, whose transport is its own affair
+FOREIGN = Belief(JUMPS, twice=False)
 CELL_JUMP = 0.003  # V that one cell may move against the mean of all; cells in series share their load
 RESISTANCE_JUMP = 0  # ohm; the balancer's measurement of a wire stands still for hours
 TOLERATED = 60.0  # seconds for which a battery that moves like that again and again is not doubted for it
@@ -196,8 +224,9 @@ class Gate:
 
     FORGET = 120.0  # seconds without a word after which a battery must prove itself anew
 
-    def __init__(self, table: Sequence[Jump] = JUMPS) -> None:
-        self._table = table
+    def __init__(self, belief: Belief | Sequence[Jump] = BELIEFS["pb"]) -> None:
+        self._belief = belief if isinstance(belief, Belief) else Belief(belief)
+        self._table = self._belief.jumps
         self._believed: dict[Who, _Told] = {}
         self._held: dict[Who, _Told] = {}
         self._tolerated: dict[tuple[Who, str], float] = {}
@@ -205,10 +234,13 @@ class Gate:
 
     def admit(self, reading: Reading, now: float) -> Verdict:
         """Verdict on a reading; ``reason`` says why it was not accepted."""
-        broken = contradiction(reading.values)
+        broken = contradiction(reading.values, self._belief.without)
         if broken:
             self.reason = broken
             return "rejected"
+        if not self._table:
+            self.reason = ""
+            return "accepted"
         who: Who = (reading.address, reading.kind)
         found = self._found(who, reading, now)
         self.reason = ", ".join(sorted(found))
@@ -232,6 +264,8 @@ class Gate:
             told = known.get(who)
             if told and (now - told.at <= self.FORGET or reading.kind != "live"):
                 doubts.append(self._against(who, told, reading, now))
+        if not self._belief.twice and (reading.kind != "live" or not doubts):
+            return frozenset()  # a setting or a first word is taken as it is said
         found = min(doubts, key=len, default=frozenset({"first seen"}))
         held = self._held.get(who)
         if found and held and reading.kind == "live" and found <= held.found - {"first seen"}:

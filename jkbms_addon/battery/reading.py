@@ -13,7 +13,9 @@ class Reading:
 
     ``fingerprint`` holds the bytes that do not change from frame to frame, ``doubts`` the reasons why a
     frame that passed its checksum should be seen twice before it is believed. ``valid_for`` is how
-    long, in seconds, the values may be shown without being heard again.
+    long, in seconds, the values may be shown without being heard again; the intake makes it finite. ``raw`` are
+    the bytes that were measured, empty where a source has none. ``withheld`` says why the battery does not count
+    although it was heard: nothing of it is shown then.
     """
 
     address: int | None
@@ -25,6 +27,8 @@ class Reading:
     valid_for: float = inf
     latency: float | None = None
     format: str = ""
+    raw: bytes = b""
+    withheld: str = ""
 
 
 def derive(values: dict[str, Value]) -> None:

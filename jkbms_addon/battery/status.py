@@ -2,7 +2,11 @@
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from jkbms_addon.battery.sensors import Sensors
+from jkbms_addon.clock import MONOTONIC, Clock
 
 BUCKET = 10.0  # seconds
 SET = 2.0  # seconds by which the wall clock must be off to count as set anew
@@ -15,12 +19,16 @@ class WallClock:
     It follows when somebody sets the clock, but not its drift: the time of a moment stays the same to the digit.
     """
 
-    def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+    def __init__(self, clock: Callable[[], float] = MONOTONIC, wall: Callable[[], float] | None = None) -> None:
+        self._clock, self._wall = clock, wall
+        self._offset = self._now() - clock()
+
+    def _now(self) -> float:
+        return self._wall() if self._wall else time.time()
 
     def at(self, moment: float) -> float:
         """What a rightly set clock showed at that moment."""
-        offset = time.time() - time.monotonic()
+        offset = self._now() - self._clock()
         if abs(offset - self._offset) > SET:
             self._offset = offset
         return self._offset + moment
@@ -67,9 +75,18 @@ class Incident:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """The last words of a battery, its running time in s, and since when both have been the same."""
+
+    words: object
+    runtime: object
+    since: float
+
+
 @dataclass(slots=True)
 class BmsStatus:
-    """Counters of one BMS; times are seconds of the monotonic clock."""
+    """Counters and trouble of one BMS; times are seconds of the monotonic clock."""
 
     frames: int = 0
     failures: int = 0
@@ -79,6 +96,9 @@ class BmsStatus:
     expected: float | None = None  # seconds until the next frame should come
     valid_for: float = 10.0
     latency: float | None = None  # seconds from request to the last byte of the answer
+    problem: str = ""  # what is wrong with this address, in words; empty when nothing is
+    frozen: bool = False  # whether it says the same for ever
+    life: Life | None = None
 
     def heard(self, now: float, latency: float | None = None) -> None:
         """A good frame arrived."""
@@ -93,11 +113,13 @@ class BmsStatus:
         self.failures += 1
         self.damaged += damaged
 
-    def health(self, now: float) -> str:
-        """``ok``, ``late``, ``silent`` or ``corrupt``."""
+    def health(self, now: float, *, present: bool) -> str:
+        """``ok``, ``late``, ``silent``, ``corrupt`` or ``frozen``; ``present`` is what the store says."""
+        if self.frozen:
+            return "frozen"
         if self.damaged >= DAMAGED:
             return "corrupt"
-        if self.last_frame is None or now - self.last_frame > self.valid_for:
+        if self.last_frame is None or not present:
             return "silent"
         late = self.expected is not None and now - self.last_frame > 1.5 * self.expected + 1
         return "late" if late else "ok"
@@ -114,7 +136,10 @@ class BusStatus:
     strategy: str = ""
     target: str = ""
     connected: bool = False
-    since: float = field(default_factory=time.monotonic)  # of the last change, on the monotonic clock
+    clock: Clock = MONOTONIC
+    # whether the battery at an address is present, as the store says; nobody is where there is no store
+    present: Callable[[int], bool] = lambda _address: False
+    since: float = 0.0  # of the last change, on the monotonic clock
     problem: str = "not opened yet"
     mode: str = ""  # what a strategy that decides for itself is doing
     last_error: str = ""
@@ -128,8 +153,12 @@ class BusStatus:
     reconnects: int = 0
     batteries: dict[int, BmsStatus] = field(default_factory=dict)
     quality: Quality = field(default_factory=Quality)
+    sensors: Sensors = field(default_factory=Sensors)
     worst: Incident | None = None
     _trouble: tuple[str, float] | None = None  # reason of what is wrong now, and since when: monotonic
+
+    def __post_init__(self) -> None:
+        self.since = self.clock()
 
     def bms(self, address: int) -> BmsStatus:
         """Counters of one address, made when it is first spoken of."""
@@ -138,13 +167,13 @@ class BusStatus:
     def up(self) -> None:
         """The link is open."""
         if not self.connected:
-            self.connected, self.since = True, time.monotonic()
+            self.connected, self.since = True, self.clock()
             self.says("")
 
     def down(self, reason: str) -> None:
         """The link is gone."""
         if self.connected:
-            self.since = time.monotonic()
+            self.since = self.clock()
             self.reconnects += 1
         self.connected, self.last_error = False, reason
         self.says(reason)
@@ -153,7 +182,7 @@ class BusStatus:
         """What is wrong now, empty when nothing is; whether that is news. The worst incident is kept."""
         if reason == self.problem:
             return False
-        now = time.monotonic()
+        now = self.clock()
         if self._trouble:
             what, began = self._trouble
             if self.worst is None or now - began > self.worst.seconds:

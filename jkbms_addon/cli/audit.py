@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -27,8 +28,10 @@ def run(args: argparse.Namespace) -> int:
 
 def line(record: dict[str, object]) -> str:
     """One attempt for people."""
-    at = record.get("time")
-    when = datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds") if isinstance(at, (int, float)) else "?"
+    at, when = record.get("time"), "?"
+    if isinstance(at, (int, float)):
+        with suppress(ValueError, OverflowError, OSError):  # a line that somebody changed
+            when = datetime.fromtimestamp(at).astimezone().isoformat(" ", "seconds")
     reason = f" ({record['reason']})" if record.get("reason") else ""
     change = f"{_known(record.get('from'))} -> {record.get('to')}, now {_known(record.get('now'))}"
     what = f"{record.get('bms')}  {record.get('key')}: {change}"

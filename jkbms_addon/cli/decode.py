@@ -10,6 +10,7 @@ from typing import Any
 
 from jkbms_addon.battery.plausibility import contradiction
 from jkbms_addon.battery.reading import Reading, flat
+from jkbms_addon.battery.sensors import Sensors
 from jkbms_addon.cli import recording
 from jkbms_addon.cli.can_text import can
 from jkbms_addon.errors import FrameError, OptionsError
@@ -92,7 +93,7 @@ _HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE)
 
 def pb(text: str) -> Iterator[Outcome]:
     """Readings of the 300-byte frames of the PB series, attributed as on a listened bus."""
-    framer, attribution = Framer(), Attribution()
+    framer, attribution, sensors = Framer(), Attribution(), Sensors()
     position = 0
     data = hex_bytes(text)
     for event in [*framer.feed(data), *framer.flush()]:
@@ -101,24 +102,24 @@ def pb(text: str) -> Iterator[Outcome]:
         size = event.message.size if isinstance(event, Short) else len(event.payload)
         position = event.offset + size
         for decided in attribution.event(event, 0):
-            yield _judged(decided)
+            yield _judged(decided, sensors)
         if isinstance(event, Short) and event.message.kind not in ("request", "ack"):
             message = event.message
             yield f"{size} bytes at {event.offset}: Modbus {message.kind} of address {message.address}"
     for decided in attribution.release():
-        yield _judged(decided)
+        yield _judged(decided, sensors)
     if position < len(data):
         yield f"{len(data) - position} bytes at {position}: no valid message"
 
 
-def _judged(decided: Attributed) -> Outcome:
+def _judged(decided: Attributed, sensors: Sensors) -> Outcome:
     where = f"frame at {decided.frame.offset}"
     try:
         reading = decided.reading()
     except FrameError as error:
         return f"{where}: {error}"
     broken = contradiction(reading.values)
-    return f"{where}: contradicts itself: {broken}" if broken else reading
+    return f"{where}: contradicts itself: {broken}" if broken else sensors.fitted(reading)
 
 
 def ttl(text: str) -> Iterator[Outcome]:

@@ -53,7 +53,7 @@ def told(options: Options) -> Iterator[str]:
 def _bus(bus: BusOptions) -> str:
     if bus.plugin is None:
         return f"WRONG {bus.problem}"
-    target = bus.plugin.target(bus.values)
+    target = bus.target
     missing = target.startswith("/") and not Path(target).exists()
     return f"{bus.strategy} on {target}{', which is not plugged in now' if missing else ''}{_asked(bus)}"
 

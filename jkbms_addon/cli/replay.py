@@ -14,6 +14,7 @@ from pathlib import Path
 from jkbms_addon.acquisition import listen
 from jkbms_addon.acquisition.contract import BusOptions
 from jkbms_addon.acquisition.contract import Options as Values
+from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.app import App
 from jkbms_addon.battery.reading import Reading
@@ -144,6 +145,11 @@ class Replayed:
         self._link = link
         link.tap = self._tapped
 
+    @property
+    def intake(self) -> Intake:
+        """As the listener's."""
+        return self._listener.intake
+
     async def poll(self) -> Sequence[Reading]:
         """As the listener."""
         readings = await self._listener.poll()
@@ -166,8 +172,8 @@ async def _opened(playback: Playback, _values: Values, status: BusStatus) -> Asy
 
 def bus(playback: Playback) -> BusOptions:
     """The recording as a bus."""
-    plugin = replace(listen.PLUGIN, open=partial(_opened, playback), target=lambda _: playback.name)
-    return BusOptions(NAME, NAME, {}, plugin)
+    plugin = replace(listen.PLUGIN, open=partial(_opened, playback))
+    return BusOptions(NAME, NAME, {}, plugin, target=playback.name)
 
 
 class Replay(App):

@@ -156,7 +156,7 @@ class Scan:
 
     def _take(self, readings: Iterable[Reading], mode: Mode) -> None:
         for reading in readings:
-            if reading.address is not None:
+            if reading.address is not None and not reading.withheld:
                 self._found.setdefault(reading.address, Found(reading.address, mode)).tell(reading)
 
     # --- listening -----------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ class Scan:
         end = time.monotonic() + LONGEST
         while time.monotonic() < end and not self._asked_enough(master):
             members = master.schedule.members.values()
-            asked = sum(member.present or member.pause > FIRST_PAUSE for member in members)
+            asked = sum(member.answers or member.pause > FIRST_PAUSE for member in members)
             self._say(f"asking addresses 0 to 15{self._so_far()}", f"({asked} of {len(members)})")
             self._take(await master.poll(), "asked")
             if master.yielding(time.monotonic()):
@@ -219,7 +219,7 @@ class Scan:
             set(self._found[address].kinds) >= PAGES
             if address in self._found
             else self._hopeless(address)
-            if member.present
+            if member.answers
             else member.pause > 2 * FIRST_PAUSE
             for address, member in master.schedule.members.items()
         )
@@ -232,8 +232,9 @@ class Scan:
     async def _answered(self, master: Master) -> Result:
         found = self._sorted()
         members = master.schedule.members.items()
-        unread = [address for address, member in members if member.present and address not in self._found]
+        unread = [address for address, member in members if member.answers and address not in self._found]
         notes = [f"BMS {address} answers, but damaged, or what cannot be true" for address in unread]
+        notes += [f"BMS {address}: {bms.problem}" for address, bms in self._status.batteries.items() if bms.problem]
         if found:
             return Result(found, "master", self._duplicates(master.receiver), notes)
         reason = self._reason(master.receiver)

@@ -110,8 +110,7 @@ class Task:
     @property
     def writable(self) -> frozenset[str]:
         """Settings that can be changed on it."""
-        assert self.bus.plugin is not None
-        return self.bus.plugin.writable(self.bus.values)
+        return self.bus.writable
 
 
 async def _carried_out(args: argparse.Namespace, task: Task) -> int:

@@ -4,8 +4,9 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from jkbms_addon.acquisition.contract import BusOptions, Source
+from jkbms_addon.acquisition.contract import Attentive, BusOptions, Source
 from jkbms_addon.acquisition.deeds import carry_out
+from jkbms_addon.acquisition.foreign import Foreign
 from jkbms_addon.battery.quantities import Scalar, Value
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
@@ -26,7 +27,7 @@ def chosen(options: Options, name: str) -> BusOptions:
         raise OptionsError(f"no bus is named {name!r}: there is {', '.join(b.name for b in options.buses) or 'none'}")
     if bus.plugin is None:
         raise OptionsError(f"bus {name}: {bus.problem}")
-    if not bus.plugin.writable(bus.values):
+    if not bus.writable:
         raise OptionsError(f"bus {name}: the strategy {bus.strategy} cannot change settings as it is configured")
     return bus
 
@@ -100,8 +101,10 @@ async def visiting(
     narrow = {"addresses": frozenset(addresses), "interval": 0.0}
     values = {**bus.values, **{key: value for key, value in narrow.items() if key in bus.values}}
     status, store = BusStatus(bus.name, bus.strategy), Store()
-    writable = {bus.name: bus.plugin.writable(bus.values)}
-    async with bus.plugin.open(values, status) as source:
+    writable = {bus.name: bus.writable}
+    status.present = lambda address: store.present((bus.name, address))
+    async with bus.plugin.open(values, status) as opened:
+        source = opened if isinstance(opened, Attentive) else Foreign(opened, status, bus.addresses)
         status.up()
         commands = CommandQueue(level, store, writable, audit, unlocked=True, chemistry=chemistry)
         yield Visit(bus.name, source, status, store, commands)

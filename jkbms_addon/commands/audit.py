@@ -21,8 +21,9 @@ from queue import Full, Queue
 from typing import Any, Final
 
 from jkbms_addon.battery.quantities import Value
-from jkbms_addon.commands.command import Command, Outcome, value_of
-from jkbms_addon.errors import CommandError
+from jkbms_addon.commands.command import LONGEST, SOURCE, Command, Outcome, shortened, value_of
+from jkbms_addon.errors import CommandError, LinkError
+from jkbms_addon.worker import Worker
 
 _LOGGER = logging.getLogger(__name__)
 NAME = "writes.jsonl"
@@ -30,7 +31,8 @@ MAX_SIZE = 500_000  # bytes of each of the two files: the present one and the on
 REFUSED_SHARE: Final = 5  # refused ones may take a fifth of what is kept
 BEGUN: Final = "begun"
 PATIENCE = 3.0  # seconds for the disk, before a change is refused
-FAREWELL = 2.0  # seconds for the last lines
+FAREWELL = 1.0  # seconds for the last lines
+LARGEST: Final = 2**22  # bytes of a file that are looked at
 WAITING: Final = 256  # lines
 Record = dict[str, Any]
 
@@ -86,12 +88,18 @@ class Audit:
         thread, self._thread = self._thread, None
         if thread:
             with suppress(Full):
-                self._jobs.put(None, timeout=FAREWELL)
+                self._jobs.put_nowait(None)
             thread.join(FAREWELL)
 
-    def unfinished(self) -> list[Intent]:
-        """Changes of earlier runs of which only the beginning is on file."""
-        return [one for record in read(self.path.parent) if record.get("outcome") == BEGUN and (one := _intent(record))]
+    async def unfinished(self) -> list[Intent]:
+        """Changes of earlier runs of which only the beginning is on file; none when the disk does not answer."""
+        slow = f"{self.path} cannot be read: the disk does not answer"
+        try:
+            found = await Worker("audit").call(partial(read, self.path.parent), PATIENCE, slow)
+        except LinkError as error:
+            _LOGGER.warning("%s", error)
+            return []
+        return [one for record in found if record.get("outcome") == BEGUN and (one := _intent(record))]
 
     # --- the thread ------------------------------------------------------------------------------------
     def _put(self, job: Callable[[], object]) -> None:
@@ -192,10 +200,10 @@ def _intent(record: Record) -> Intent | None:
     """The change that a line tells, None where the line is damaged or older than this program understands."""
     try:
         bus, _, address = str(record["bms"]).rpartition("/")
-        key = str(record["key"])
-        command = Command(bus, int(address), key, value_of(key, str(record["to"])), 0.0, str(record["source"]))
+        key, source = shortened(str(record["key"]), LONGEST), shortened(str(record["source"]), SOURCE)
+        command = Command(shortened(bus), int(address), key, value_of(key, str(record["to"])), 0.0, source)
         return Intent(str(record["id"]), command, record["from"], float(record["time"]))
-    except (KeyError, ValueError, TypeError, CommandError):
+    except (KeyError, ValueError, TypeError, OverflowError, CommandError):
         return None
 
 
@@ -212,14 +220,16 @@ def read(folder: Path) -> list[Record]:
 def _records(files: Iterable[Path]) -> Iterator[Record]:
     for one in files:
         try:
-            text = one.read_text(encoding="utf-8", errors="replace")
+            # not blocking, as it may be anything
+            with os.fdopen(os.open(one, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+                content = file.read(LARGEST) or b""
         except FileNotFoundError:
             continue
         except OSError as error:
             _LOGGER.warning("%s cannot be read: %s", one, error.strerror)
             continue
-        for line in text.splitlines():
-            with suppress(ValueError):
+        for line in content.decode("utf-8", "replace").split("\n"):
+            with suppress(ValueError, RecursionError):
                 record = json.loads(line)
                 if isinstance(record, dict):
                     yield record

@@ -51,7 +51,7 @@ class Record(Protocol):
     def note(self, outcome: Outcome, intent: str = "") -> None:
         """Write down what became of a command."""
 
-    def unfinished(self) -> list[Intent]:
+    async def unfinished(self) -> list[Intent]:
         """Changes of earlier runs of which only the beginning is on file."""
 
 
@@ -172,7 +172,9 @@ class CommandQueue:
             raise CommandError(f"the link of bus {command.bus} is lost: {self._links[command.bus]}")
         snapshot = self._store.get((command.bus, command.address))
         if snapshot is None or not snapshot.online(now):
-            raise CommandError(f"BMS {command.address} on bus {command.bus} is silent")
+            withheld = snapshot.withheld if snapshot else ""
+            what = f"does not count: {withheld}" if withheld else "is silent"
+            raise CommandError(f"BMS {command.address} on bus {command.bus} {what}")
 
     def lock(self, payload: str, *, retained: bool) -> None:
         """The switch *Writing*; what waits when it is switched off is not carried out any more."""
@@ -261,9 +263,9 @@ class CommandQueue:
         return True
 
     # --- what an earlier run left ---------------------------------------------------------------------------
-    def recall(self) -> None:
+    async def recall(self) -> None:
         """Tell of changes that were begun and not finished; their values are looked at when they are read."""
-        self._unfinished = self._audit.unfinished()
+        self._unfinished = await self._audit.unfinished()
         for intent in self._unfinished:
             command = intent.command
             outcome = Outcome(command, "failed", f"outcome unknown: {ENDED}", intent.before, at=intent.began)

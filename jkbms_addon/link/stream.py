@@ -27,6 +27,8 @@ from jkbms_addon.worker import own
 _LOGGER = logging.getLogger(__name__)
 TRACE = 5
 MAX_PENDING = 65536  # bytes; whoever does not read loses the oldest
+SLICE: Final = 512  # bytes that one read gives, so that looking through them takes some ms at most on a small machine
+BAUDRATE: Final = 115200
 OPEN: Final = 5.0  # s for opening an adapter
 CLOSE: Final = 1.0  # s of waiting until it is closed; a program that is asked to stop has not more
 
@@ -75,8 +77,10 @@ class Link(asyncio.Protocol):
                 async with asyncio.timeout(timeout):
                     await self._news.wait()
         if self._pending:
-            data = bytes(self._pending)
-            self._pending.clear()
+            if len(self._pending) > SLICE:
+                await asyncio.sleep(0)  # who gets more than that must not keep the others waiting
+            data = bytes(self._pending[:SLICE])
+            del self._pending[:SLICE]
             return data
         if self._lost is not None:
             raise LinkError(self._lost)
@@ -133,7 +137,7 @@ def _opened(port: str, baudrate: int) -> _Port:
 
 
 @asynccontextmanager
-async def serial_link(port: str, baudrate: int = 115200) -> AsyncIterator[Link]:
+async def serial_link(port: str, baudrate: int = BAUDRATE) -> AsyncIterator[Link]:
     """A serial port, 8N1, for us alone; ``LinkError`` says why it cannot be opened."""
     link, worker, hangs = Link(Path(port).name or port), own(), f"{port}: the adapter hangs; plug it in again"
     try:

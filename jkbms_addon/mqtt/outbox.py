@@ -384,7 +384,10 @@ class Outbox:
         state = (
             [(bus.connected, bus.problem, bus.mode) for bus in self._buses.values()],
             self._commands.unlocked if self._commands else None,
-            [bms.health(now) for bus in self._buses.values() for bms in bus.batteries.values()],
+            [
+                (self._well(name, address, now), self._buses[name].bms(address).problem)
+                for name, address in self._bmss()
+            ],
             [(key, said.available, said.raised, said.dismissed) for key, said in self._said.items()],
             self._patient(now),
         )
@@ -392,6 +395,13 @@ class Outbox:
             return []
         self._health_state, self._health_at = state, now
         return [Message(self.topics.health, compact(self.health(now)), retain=True)]
+
+    def _bmss(self) -> list[Key]:
+        return [(name, address) for name, bus in self._buses.items() for address in bus.batteries]
+
+    def _well(self, name: str, address: int, now: float) -> str:
+        """How one BMS is doing; whether it is there the store says."""
+        return self._buses[name].bms(address).health(now, present=self._store.present((name, address)))
 
     def health(self, now: float) -> dict[str, Any]:
         """Diagnostics of the whole, of the buses and of every BMS."""
@@ -404,7 +414,7 @@ class Outbox:
             tuple(self._store.twins()),
             self._commands.unlocked if self._commands and self._writing() else None,
         )
-        return overview(self._buses, summary, now)
+        return overview(self._buses, summary, now, self._store.present)
 
 
 def specs_of(device: Device) -> dict[str, Spec]:

@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition.contract import BusOptions, load
+from jkbms_addon.acquisition.contract import BusOptions, configured, look_in
 from jkbms_addon.commands.rules import LEVELS
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_options, clash, inverter_options
 from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.coming_from import carried_over
 from jkbms_addon.options.migration import MOVES, Move, migrated
-from jkbms_addon.validators import explained, given, named, plain
+from jkbms_addon.validators import explained, given, host_alone, plain
 from jkbms_addon.views.languages import LANGUAGES, Language
 
 DEFAULT_FILE = Path("/data/options.json")
@@ -104,9 +104,7 @@ def _text(value: object) -> str:
 
 def _broker(value: object) -> str:
     name = _text(value).strip()
-    if name and not named(name):
-        raise vol.Invalid("must be the name or the address of the broker")
-    return name
+    return host_alone(name, "the broker", "port") if name else name
 
 
 MQTT = vol.Schema(
@@ -136,6 +134,7 @@ DEEPEST = 12  # levels of objects and lists; no option has half as many
 
 def read(path: Path) -> Options:
     """Options of a file; ``OptionsError`` in one line when there are none in it."""
+    look_in(path.resolve().parent / "plugins")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -216,7 +215,7 @@ def _writes(raw: Mapping[str, Any]) -> WriteOptions:
 def _undisturbed(inverter: InverterOptions, buses: Iterable[BusOptions]) -> InverterOptions:
     """The inverter's options, refused where a bus already uses its channel in another way."""
     for bus in buses:
-        if inverter.wanted and bus.plugin and (why := clash(inverter, bus.plugin.target(bus.values), bus.values)):
+        if inverter.wanted and bus.plugin and (why := clash(inverter, bus.target, bus.values)):
             return inverter.refused(f"{why} by bus {bus.name}")
     return inverter
 
@@ -254,9 +253,6 @@ def _bus(fallback: str, entry: object) -> BusOptions:
         return BusOptions(name, "", {}, None, "strategy: is missing")
     rest: Any = given(entry, without=("name", "strategy"))
     try:
-        plugin = load(strategy)
-        return BusOptions(name, strategy, plugin.schema(rest), plugin)
+        return configured(name, strategy, rest)
     except OptionsError as error:
         return BusOptions(name, plain(strategy), rest, None, str(error))
-    except vol.Invalid as error:
-        return BusOptions(name, strategy, rest, None, explained(error))

@@ -6,6 +6,7 @@ offset: captures of real units stay the oracle.
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,11 +35,13 @@ class SimulatedBms:
     times: tuple[float, float] = (1.0, 5.0)  # h, of the charge and the float request
     writes: list[bytes] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
-    started: float = field(default_factory=time.monotonic)
+    clock: Callable[[], float] = time.monotonic
+    started: float = 0.0
     _charge: float = field(default=0.0)
-    _at: float = field(default_factory=time.monotonic)
+    _at: float = 0.0
 
     def __post_init__(self) -> None:
+        self.started = self._at = self.clock()
         self._charge = self.capacity * self.soc / 100
         self.settings = {**default_settings(self), **self.settings}
 
@@ -50,7 +53,7 @@ class SimulatedBms:
 
     def live(self) -> dict[str, Any]:
         """Raw live values, redundant fields included."""
-        now = time.monotonic()
+        now = self.clock()
         current = self.current
         if current is None:
             current = round(40 * math.sin(now / 60 + self.phase), 1)

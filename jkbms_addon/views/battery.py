@@ -37,6 +37,7 @@ DIAGNOSTICS: Final[Mapping[str, Spec]] = {
     "connection": Spec("Connection", kind="flag", device_class="connectivity"),
     "health": Spec("Health", kind="choice", device_class="enum", options=HEALTHS, diagnostic=True, enabled=False),
     "age": Spec("Last frame age", unit="s", device_class="duration", digits=0, diagnostic=True, enabled=False),
+    "reason": Spec("Link trouble", kind="text", diagnostic=True),
     "latency": Spec(
         "Response latency",
         unit="ms",

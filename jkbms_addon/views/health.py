@@ -1,6 +1,6 @@
 """How the program, its buses and the links to its batteries are doing: the device "JK BMS bridge". Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,6 +14,7 @@ from jkbms_addon.views.battery import word
 from jkbms_addon.views.entities import HEALTH, Device, Entity, Identity, controlled
 
 BRIDGE: Final = "bridge"
+UNHEARD: Final[Mapping[str, Scalar]] = {"health": "silent"}
 ILL: Final = ("corrupt", "frozen")  # what is wrong with a link although something is heard
 LONGEST: Final = 255  # characters of a state in Home Assistant
 
@@ -82,46 +83,46 @@ class Summary:
     writing: bool | None = None
 
 
-def overview(buses: Mapping[str, BusStatus], summary: Summary, now: float) -> dict[str, Any]:
-    """Diagnostics of the whole, of the buses and of every BMS; ``now`` is monotonic s.
+def overview(
+    buses: Mapping[str, BusStatus], summary: Summary, now: float, present: Callable[[Key], bool]
+) -> dict[str, Any]:
+    """Diagnostics of the whole, of the buses and of every BMS; ``now`` is monotonic s, ``present`` the store's word.
 
     A battery that is lost, frozen or corrupt is a problem as much as one that says so.
     """
-    statuses = _statuses(buses)
+    links = {key: _link(bms, now, there=present(key)) for key, bms in _statuses(buses).items()}
     problems = [f"bus {name}: {bus.problem}" for name, bus in buses.items() if bus.option_error]
     problems += summary.problems
     return {
-        "any_battery_problem": on_off(state=troubled(buses, summary, now)),
+        "any_battery_problem": on_off(state=troubled(links, summary)),
         "configuration_problem": on_off(state=bool(problems)),
         "configuration_reason": ("; ".join(problems) or "ok")[:LONGEST],
         **({} if summary.writing is None else {"writing": on_off(state=summary.writing)}),
         "same_battery": "; ".join(summary.twins)[:LONGEST],
         "buses": {name: bus_health(bus, now) for name, bus in buses.items()},
         "batteries": {
-            word(key): {**_link(statuses.get(key), now), "connection": connection(summary.connected.get(key))}
-            for key in (*statuses, *(key for key in summary.connected if key not in statuses))
+            word(key): {**links.get(key, UNHEARD), "connection": connection(summary.connected.get(key))}
+            for key in (*links, *(key for key in summary.connected if key not in links))
         },
     }
 
 
-def troubled(buses: Mapping[str, BusStatus], summary: Summary, now: float) -> bool:
+def troubled(links: Mapping[Key, Mapping[str, Scalar]], summary: Summary) -> bool:
     """Whether any battery has a problem."""
     if summary.raised or any(there is False for there in summary.connected.values()):
         return True
-    statuses = _statuses(buses)
-    return any(key in statuses and statuses[key].health(now) in ILL for key in summary.connected)
+    return any(key in links and links[key]["health"] in ILL for key in summary.connected)
 
 
 def _statuses(buses: Mapping[str, BusStatus]) -> dict[Key, BmsStatus]:
     return {(name, address): bms for name, bus in buses.items() for address, bms in bus.batteries.items()}
 
 
-def _link(bms: BmsStatus | None, now: float) -> dict[str, Scalar]:
+def _link(bms: BmsStatus, now: float, *, there: bool) -> dict[str, Scalar]:
     """How the link to one battery is doing."""
-    if bms is None:
-        return {"health": "silent"}
     return {
-        "health": bms.health(now),
+        "health": bms.health(now, present=there),
+        "reason": (bms.problem or "ok")[:LONGEST],
         "age": None if bms.last_frame is None else round(now - bms.last_frame, 1),
         "latency": None if bms.latency is None else round(bms.latency * 1000),
         "frames": bms.frames,

@@ -147,6 +147,7 @@ Efficiency|Wirkungsgrad|Rendement|Rendimiento|Rendimento|Rendement|Sprawność|R
 Full cycles counted|Vollzyklen gezählt|Cycles complets|Ciclos completos|Cicli completi|Volle cycli geteld|Pełne cykle|Ciclos completos
 Connection|Verbindung|Connexion|Conexión|Connessione|Verbinding|Połączenie|Ligação
 Health|Zustand|Santé liaison|Salud enlace|Salute collegamento|Toestand|Stan łącza|Saúde ligação
+Link trouble|Störung der Leitung|Trouble de liaison|Fallo del enlace|Guasto collegamento|Storing verbinding|Kłopot z łączem|Falha da ligação
 Last frame age|Alter der Daten|Âge des données|Edad de los datos|Età dei dati|Leeftijd gegevens|Wiek danych|Idade dos dados
 Response latency|Antwortzeit|Temps de réponse|Tiempo respuesta|Tempo di risposta|Antwoordtijd|Czas odpowiedzi|Tempo de resposta
 Frames|Telegramme|Trames|Tramas|Telegrammi|Frames|Ramki|Tramas

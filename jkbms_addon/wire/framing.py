@@ -27,6 +27,11 @@ class StreamFramer(ABC, Generic[Found]):
         return bool(self._buffer)
 
     @property
+    def unfinished(self) -> int:
+        """How many bytes are held of a message that is not complete."""
+        return len(self._buffer)
+
+    @property
     def position(self) -> int:
         """How many bytes of the stream are decided on."""
         return self._offset

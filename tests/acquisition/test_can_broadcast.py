@@ -86,7 +86,7 @@ async def test_batteries_of_several_addresses() -> None:
         assert bus.status.problem == ""
         assert (bus.status.junk, bus.status.implausible) == (0, 0)
         assert bus.status.quality.score(time.monotonic()) == 100
-        assert bus.status.bms(3).health(time.monotonic()) == "ok"
+        assert bus.status.bms(3).health(time.monotonic(), present=bus.store.present(("t", 3))) == "ok"
 
 
 async def test_the_sign_of_v1_is_turned_when_its_pace_is_known() -> None:

@@ -68,10 +68,10 @@ def test_two_running_times_that_take_turns_are_two_units() -> None:
         diagnosis.frame(1, (5_000 if n % 2 else 900_000) + 2 * n, 2.0 * n)
         diagnosis.frame(2, 777_000 + 2 * n, 2.0 * n)
     assert diagnosis.duplicates == {1}
-    assert diagnosis.reason(16.0) == "duplicate"
+    assert diagnosis.troubles() == {1: str(REASONS["duplicate"])}
     for n in range(8, 16):
         diagnosis.frame(1, 5_000 + 2 * n, 2.0 * n)
-    assert diagnosis.reason(32.0) is None
+    assert diagnosis.troubles() == {}
 
 
 def test_a_restarted_bms_is_no_duplicate() -> None:
@@ -121,6 +121,7 @@ def test_half_a_frame_and_then_silence_is_silence() -> None:
 def test_what_came_before_a_good_frame_is_no_evidence() -> None:
     diagnosis = patient(*[bytes(range(40))] * 3)
     diagnosis.frame(1, 1000, 2.0)
+    diagnosis.unanswered(2.0)
     assert diagnosis.reason(LATE + 2) == "nothing_polled"
 
 

@@ -128,7 +128,9 @@ async def test_a_bms_that_stops_answering_is_gone_after_three_cycles(tmp_path: P
             far.batteries[7].silent = True
             took = await until(lambda: online(running) == {0, 1}, 30)
             assert 10 <= took + 5 <= 23  # a cycle is 4.5 to 5 s
-            await until(lambda: running.buses["a"].bms(7).health(time.monotonic()) == "silent", 2)
+            assert (
+                running.buses["a"].bms(7).health(time.monotonic(), present=running.store.present(("a", 7))) == "silent"
+            )
 
 
 async def test_a_stream_captured_on_a_real_bus(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import termios
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -111,7 +112,7 @@ async def test_lost_bytes_never_make_a_false_value(share: float) -> None:
         else:
             await asyncio.sleep(3)
         for _, reading in bus.history:
-            assert true(reading, far.batteries[reading.address]) or reading.kind != "live"
+            assert reading.kind != "live" or true(reading, far.batteries[reading.address])
         far.mangle = bytes  # the line is good again
         await until(lambda: bus.online() == {1, 2, 3}, 35)
         nothing_false(bus, far)
@@ -222,3 +223,13 @@ async def test_only_read_requests_are_ever_sent() -> None:
     async with serial_bus(three()) as far, running(far.port, interval=0):
         await asyncio.sleep(2)
         assert {register for _, _, register in far.requests} <= {LIVE, 0x161E, 0x161C}
+
+
+@pytest.mark.parametrize(("strategy", "told"), [("master", 9600), ("listen", "9600"), ("auto", 9600), ("ttl", 9600)])
+async def test_the_speed_of_the_port_is_an_option(strategy: str, told: object) -> None:
+    async with serial_bus(three()) as far, at_work(Running(strategy=strategy, port=far.port, baudrate=told)) as bus:
+        await until(lambda: bus.status.connected)
+        assert termios.tcgetattr(far.fd)[4:6] == [termios.B9600, termios.B9600]
+    async with serial_bus(three()) as far, at_work(Running(strategy=strategy, port=far.port)) as bus:
+        await until(lambda: bus.status.connected)
+        assert termios.tcgetattr(far.fd)[4] == termios.B115200

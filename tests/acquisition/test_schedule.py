@@ -14,7 +14,8 @@ class Bus:
 
     def __init__(self, addresses: set[int], present: set[int], interval: float) -> None:
         self.now, self.present = 0.0, present
-        self.schedule = Schedule(addresses, interval, 0.0)
+        self.shown: dict[int, float] = {}  # until when, as the store has it
+        self.schedule = Schedule(addresses, interval, 0.0, present=lambda a: self.shown.get(a, 0.0) > self.now)
         self.asked: list[tuple[float, Job, bool]] = []
         self.doubted: set[int] = set()
 
@@ -30,6 +31,8 @@ class Bus:
             self.asked.append((self.now, job, answers))
             self.now += (ANSWER_TIME if answers else job.first_byte) + GAP
             if answers:
+                if job.address not in self.doubted:
+                    self.shown[job.address] = self.now + self.schedule.valid_for
                 self.schedule.answered(job, self.now, believed=job.address not in self.doubted)
             else:
                 self.schedule.failed(job, self.now)
@@ -96,7 +99,7 @@ def test_a_bms_that_vanishes_does_not_slow_the_others_and_is_found_again() -> No
     bus.run(60)
     for address in (1, 3):
         assert max(gaps([t for t in bus.times(address) if t > start])) < 1.5
-    assert not bus.schedule.members[2].present
+    assert not bus.schedule.there(2)
     bus.present.add(2)
     back = bus.now
     bus.run(45)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 from jkbms_addon.battery.reading import Reading
@@ -46,15 +47,42 @@ def test_values_of_a_silent_battery_are_gone_not_frozen() -> None:
     assert snapshot.pack(clock.now).state_of_charge is None
 
 
-def test_settings_are_heard_anew_after_a_silence_identity_stays() -> None:
+def test_what_has_not_expired_stays_although_live_data_was_away() -> None:
     clock = Clock()
     bank = Store(clock)
     bank.update("a", live())
-    bank.update("a", SETTINGS)
-    bank.update("a", Reading(1, "about", {"serial_number": "4711"}))
+    bank.update("a", replace(SETTINGS, valid_for=180.0))
+    bank.update("a", Reading(1, "about", {"serial_number": "4711"}, valid_for=86400.0))
     clock.now += 60
+    assert not bank.present(("a", 1))
+    bank.update("a", live(51))
+    assert bank.present(("a", 1))
+    snapshot = next(iter(bank))
+    assert snapshot.values(clock.now) == {"state_of_charge": 51, "cell_count": 16, "serial_number": "4711"}
+    clock.now += 121
     bank.update("a", live(51))
     assert next(iter(bank)).values(clock.now) == {"state_of_charge": 51, "serial_number": "4711"}
+
+
+def test_what_was_told_before_the_first_live_data_is_not_lost() -> None:
+    bank = Store(Clock())
+    bank.update("a", SETTINGS)
+    bank.update("a", live())
+    assert next(iter(bank)).values(100) == {"state_of_charge": 50, "cell_count": 16}
+
+
+def test_a_battery_that_is_withheld_is_not_present_and_nothing_of_it_is_shown() -> None:
+    clock = Clock()
+    bank = Store(clock)
+    bank.update("a", replace(live(), withheld="frozen"))
+    assert list(bank) == []
+    bank.update("a", live())
+    bank.update("a", replace(live(), withheld="frozen"))
+    snapshot = next(iter(bank))
+    assert not snapshot.online(clock.now)
+    assert (snapshot.values(clock.now), snapshot.absence(clock.now)) == ({}, "frozen")
+    bank.update("a", live(49))
+    assert bank.present(("a", 1))
 
 
 def test_topics_share_the_values_out() -> None:

@@ -52,7 +52,7 @@ async def round_time() -> None:
     batteries = [SimulatedBms(n, latency=0.015) for n in range(1, 16)]
     async with serial_bus(batteries) as far, serial_link(far.port) as link:
         master = Master(link, BusStatus("b"), frozenset(range(1, 16)), 0.0)
-        while not all(member.present for member in master.schedule.members.values()):
+        while not all(member.answers for member in master.schedule.members.values()):
             await master.poll()
         for member in master.schedule.members.values():
             member.due.clear()

@@ -42,3 +42,10 @@ def test_a_record_of_which_half_is_missing(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "writes.jsonl").write_text('{"bms": "a/1"}\n')
     assert main(["audit", "--data", str(tmp_path)]) == 0
     assert capsys.readouterr().out.startswith("?  a/1")
+
+
+@pytest.mark.parametrize("time", [1e300, 10**400, float("nan"), -1e18, "x"])
+def test_a_time_that_is_none(time: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "writes.jsonl").write_text(json.dumps({"bms": "a/1", "time": time}) + "\n")
+    assert main(["audit", "--data", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.startswith("?  a/1")

@@ -107,12 +107,12 @@ async def test_an_intent_is_on_file_before_begin_returns_and_closed_by_its_outco
     intent = await write.begin(command(80), 100.0)
     (record,) = read(tmp_path)
     assert (record["outcome"], record["from"], record["to"], record["id"]) == ("begun", 100.0, "80", intent)
-    assert [one.command.value for one in Audit(tmp_path).unfinished()] == [80.0]
+    assert [one.command.value for one in await Audit(tmp_path).unfinished()] == [80.0]
     write.note(outcome(80), intent)
     write.stop()
     (record,) = read(tmp_path)
     assert (record["outcome"], record["id"]) == ("applied", intent)
-    assert Audit(tmp_path).unfinished() == []
+    assert await Audit(tmp_path).unfinished() == []
 
 
 async def test_it_is_on_the_disk_and_not_only_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,10 +182,20 @@ async def test_what_is_open_outlives_the_size(tmp_path: Path, monkeypatch: pytes
     await write.begin(command(42), 0)
     write.stop()
     noted(tmp_path, *map(outcome, range(200)))
-    assert [intent.command.value for intent in Audit(tmp_path).unfinished()] == [42.0]
+    assert [intent.command.value for intent in await Audit(tmp_path).unfinished()] == [42.0]
 
 
-def test_lines_that_are_no_intents(tmp_path: Path) -> None:
-    lines = ({"outcome": "begun"}, {"outcome": "begun", "id": "x", "bms": "a/b", "key": "k", "to": "1"}, [1], "x")
+async def test_lines_that_are_no_intents(tmp_path: Path) -> None:
+    fine = {"id": "y", "bms": "a/1", "key": "max_charge_current", "to": "1", "source": "x", "from": None}
+    lines = (
+        {"outcome": "begun"},
+        {"outcome": "begun", "time": 10**400, **fine},
+        {"outcome": "begun", "id": "x", "bms": "a/b", "key": "k", "to": "1"},
+        [1],
+        "x",
+    )
     (tmp_path / audit.NAME).write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert Audit(tmp_path).unfinished() == []
+    assert await Audit(tmp_path).unfinished() == []
+    with (tmp_path / audit.NAME).open("a") as file:
+        file.write("[" * 100_000 + "\n" + "9" * 10_000 + "\n")
+    assert await Audit(tmp_path).unfinished() == []

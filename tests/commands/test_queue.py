@@ -30,7 +30,7 @@ class Paper:
         self.noted.append(outcome)
         self.closed.append(intent)
 
-    def unfinished(self) -> list[Intent]:
+    async def unfinished(self) -> list[Intent]:
         return self.intents
 
 
@@ -278,13 +278,13 @@ def test_every_reader_has_a_cursor_of_its_own() -> None:
 
 # --- an earlier run -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("now", "result"), [(80.0, "applied"), (100.0, "failed")])
-def test_what_an_earlier_run_left_open_is_told_and_closed(
+async def test_what_an_earlier_run_left_open_is_told_and_closed(
     now: float, result: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     office = Office()
     command = Command("a", 1, "max_charge_current", 80.0, 0.0, "mqtt t")
     office.paper.intents.append(Intent("x-1", command, 100.0, 1000.0))
-    office.commands.recall()
+    await office.commands.recall()
     assert "the outcome of the change to 80 is unknown" in caplog.text
     (outcome,) = office.commands.outcomes.after(0)[1]
     assert (outcome.result, outcome.before, outcome.after) == ("failed", 100.0, None)

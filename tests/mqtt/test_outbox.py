@@ -192,6 +192,7 @@ def test_health_tells_buses_batteries_and_any_problem() -> None:
     assert health["buses"]["a"]["timeouts"] == 3
     assert health["batteries"]["a_1"] == {
         "health": "ok",
+        "reason": "ok",
         "age": 0.0,
         "latency": 38,
         "frames": 1,

@@ -10,6 +10,7 @@ from jkbms_addon.acquisition.contract import known, load
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.options.file import Options, parse, read
 
+PORT = "port: must name a serial port, best as /dev/serial/by-id/..."
 BUS = {"name": "rs485", "strategy": "master", "port": "/dev/ttyUSB0", "addresses": "1-3,7", "interval": 2.0}
 
 
@@ -58,6 +59,23 @@ def test_everything_may_be_left_out() -> None:
         ({"addresses": "1 2"}, "addresses: must be addresses such as '1-3,7'"),
         ({"interval": -1}, "interval: must be 0 to 3600 seconds"),
         ({"interval": "2"}, "interval: must be a number of seconds"),
+        ({"interval": 500}, "interval: 500 would be seconds; if milliseconds were meant, write 0.5"),
+        ({"interval": 5000}, "interval: must be 0 to 3600 seconds; if milliseconds were meant, write 5"),
+        ({"interval": "２"}, "interval: must be written with the digits 0 to 9, '2'"),  # noqa: RUF001
+        ({"addresses": "１-３"}, "addresses: must be written with the digits 0 to 9, '1-3'"),  # noqa: RUF001
+        ({"baudrate": 4800}, "baudrate: must be 115200 or 9600"),
+        (
+            {"port": "tcp://10.0.0.5:8899"},
+            f"{PORT}; for a gateway write host 10.0.0.5 and tcp_port 8899 instead",
+        ),
+        (
+            {"port": "10.0.0.5:8899"},
+            f"{PORT}; for a gateway write host 10.0.0.5 and tcp_port 8899 instead",
+        ),
+        (
+            {"port": "socket://gw"},
+            f"{PORT}; for a gateway write host gw and tcp_port NUMBER instead",
+        ),
         ({"interval": True}, "interval: must be a number of seconds"),
         ({"interval": float("nan")}, "interval: must be a number of seconds"),
         ({"colour": "red"}, "colour: is not an option here"),
@@ -173,13 +191,13 @@ def test_a_range_that_never_ends_costs_nothing() -> None:
 )
 def test_a_port_is_a_path(port: str) -> None:
     (one,) = parse({"buses": [bus(port=port)]}).buses
-    assert one.problem == "port: must name a serial port, best as /dev/serial/by-id/..."
+    assert one.problem.startswith("port: must name a serial port, best as /dev/serial/by-id/...")
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64, "a b", "a\0", "\ud800", ".", "http://a/", "1.2.3.4:8899", "[::1]"])
 def test_a_host_has_a_name_that_can_be_looked_up(host: str) -> None:
     (one,) = parse({"buses": [{"name": "a", "strategy": "gateway", "host": host, "tcp_port": 1}]}).buses
-    assert one.problem == "host: must be the name or the address of the gateway"
+    assert one.problem.startswith("host: must be the name or the address of the gateway")
 
 
 @pytest.mark.parametrize("host", ["192.168.1.5", "fe80::1%eth0", "bücher.example", "gateway", "a.b.c."])
@@ -254,3 +272,26 @@ def test_any_options_are_accepted_or_answered_by_one_clear_line(raw: Any) -> Non
     for one in options.buses:
         assert (one.plugin is None) == bool(one.problem)
         assert "\n" not in one.problem
+
+
+@pytest.mark.parametrize(
+    ("host", "problem"),
+    [
+        ("10.0.0.5:8899", "write 10.0.0.5 and tcp_port 8899"),
+        ("tcp://gateway:8899", "write gateway and tcp_port 8899"),
+        ("[fe80::1]:8899", "write fe80::1 and tcp_port 8899"),
+        ("http://gateway/", "write gateway"),
+        ("１０.0.0.5", "must be written with the digits 0 to 9, '10.0.0.5'"),  # noqa: RUF001
+    ],
+)
+def test_a_host_that_was_typed_with_more_than_its_name(host: str, problem: str) -> None:
+    (bus,) = parse({"buses": [{"name": "a", "strategy": "gateway", "host": host, "tcp_port": 8899}]}).buses
+    assert bus.problem.startswith("host: ")
+    assert problem in bus.problem
+    assert "\n" not in bus.problem
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5", "gateway", "gw.local", "fe80::1", "::1"])
+def test_a_host_alone_is_well(host: str) -> None:
+    (bus,) = parse({"buses": [{"name": "a", "strategy": "gateway", "host": host, "tcp_port": 8899}]}).buses
+    assert bus.problem == ""

@@ -227,10 +227,10 @@ IMPOSSIBLE = {
     "current": (BATT_ST1, "13 02 51 37 32 000000"),
     "charge": (BATT_ST1, "1302A00F65000000"),
     "all zero": (BATT_ST1, "0000000000000000"),
-    "lowest cell": (CELL_VOLT, "000D01010D020000"),
+    "lowest cell": (CELL_VOLT, "000D010B0D020000"),
     "cell": (CELL_VOLT, "8913010000020000"),
     "temperature": (CELL_TEMP, "FE01480148000000"),
-    "lowest temperature": (CELL_TEMP, "4801490148000000"),
+    "lowest temperature": (CELL_TEMP, "48014B0148000000"),
     "mask": (ALL_TEMP, "4848484848480000"),
     "probe": (ALL_TEMP, "01FD4848484800"),
     "state of health": (BMS_INFO, "0000000000006500"),
@@ -488,3 +488,19 @@ def test_candump_reads_what_is_written(extended: bool, data: st.DataObject, at: 
     assert read
     assert read[1:] == ("vcan1", *frame)
     assert read.timestamp == (None if at is None else pytest.approx(at, abs=1e-6))
+
+
+def test_statistics_that_were_sampled_at_different_moments_are_put_in_order() -> None:
+    def said(kind: Kind, data: str) -> dict[str, Any]:
+        message = decode(kind.base, kind.extended, bytes.fromhex(data))
+        assert message is not None
+        return message.values
+
+    balanced = said(CELL_VOLT, "D10C01D20C040000")
+    assert (balanced["min_cell_voltage"], balanced["min_voltage_cell"]) == (3.281, 1)
+    assert (balanced["max_cell_voltage"], balanced["max_voltage_cell"]) == (3.282, 4)
+    ten = said(CELL_VOLT, "000D010A0D020000")  # as far as they may cross
+    assert (ten["min_cell_voltage"], ten["max_cell_voltage"]) == (3.328, 3.338)
+    warm = said(CELL_TEMP, "48014A0249000000")
+    assert (warm["min_cell_temperature"], warm["max_cell_temperature"]) == (22, 24)
+    assert (warm["_min_position"], warm["_max_position"]) == (1, 2)

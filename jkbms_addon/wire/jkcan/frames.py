@@ -118,9 +118,33 @@ def _status(values: dict[str, Any]) -> None:
     _within("state of charge", values["state_of_charge"], 0, 100, "%")
 
 
+# A BMS samples its highest and its lowest at different moments, so that of a balanced battery they may cross.
+CROSSED_VOLTS: Final = 0.01
+CROSSED_DEGREES: Final = 2.0
+
+
+def _ordered(what: str, values: dict[str, Any], pairs: tuple[tuple[str, str], ...], tolerance: float) -> None:
+    """Put a pair of statistics that crossed in order; ``FrameError`` when they are too far apart for that.
+
+    The first of ``pairs`` are the keys of the lowest and the highest, the others what belongs to them.
+    """
+    low, high = (values[key] for key in pairs[0])
+    if low is None or high is None or low <= high:
+        return
+    if low - high > tolerance + 1e-6:
+        raise FrameError(f"lowest {what} of {low} above the highest of {high}")
+    for lowest, highest in pairs:
+        values[lowest], values[highest] = values[highest], values[lowest]
+
+
+CELL_PAIRS: Final = (("min_cell_voltage", "max_cell_voltage"), ("min_voltage_cell", "max_voltage_cell"))
+TEMPERATURE_PAIRS: Final = (("min_cell_temperature", "max_cell_temperature"), ("_min_position", "_max_position"))
+
+
 def _extremes(values: dict[str, Any]) -> None:
     _within("cell", values["max_cell_voltage"], 0, 5, "V")
-    _within("lowest cell", values["min_cell_voltage"], 0, values["max_cell_voltage"], "V")
+    _within("lowest cell", values["min_cell_voltage"], 0, 5, "V")
+    _ordered("cell", values, CELL_PAIRS, CROSSED_VOLTS)
     for key in ("max_voltage_cell", "min_voltage_cell"):
         if not 1 <= values[key] <= MAX_CELLS:
             values[key] = None
@@ -132,7 +156,8 @@ HOTTEST: Final = 150  # °C; neither sensors nor electronics survive more
 def _temperature_extremes(values: dict[str, Any]) -> None:
     low, high = values["min_cell_temperature"], values["max_cell_temperature"]
     _within("temperature", high, -50, HOTTEST, "°C")
-    _within("lowest temperature", low, -50, HOTTEST if high is None else high, "°C")
+    _within("lowest temperature", low, -50, HOTTEST, "°C")
+    _ordered("temperature", values, TEMPERATURE_PAIRS, CROSSED_DEGREES)
     _within("average temperature", values["average_cell_temperature"], -50, HOTTEST, "°C")
 
 

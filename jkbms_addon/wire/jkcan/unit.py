@@ -247,7 +247,9 @@ class Unit:
         values["alarms"] = raised
         self._add_cells(values, now)
         derive(values)
-        return Reading(self.address, "live", values, names, valid_for=self._stale_at() - now, format="can")
+        raw = b"".join(slot.data or b"" for slot in self.slots.values())
+        ends = self._stale_at() - now
+        return Reading(self.address, "live", values, names, valid_for=ends, format="can", raw=raw)
 
     def _collected(self, now: float) -> dict[str, Value]:
         values: dict[str, Value] = {}

@@ -231,7 +231,14 @@ def decode(frame: Frame, address: int | None = None) -> Reading:
         values = layout.decode(frame.payload, mask.bit_length())
         doubts = _live(values, mask)
         return Reading(
-            address, "live", values, WORD_NAMES, _fingerprint(frame.payload, mask.bit_length()), doubts, format="pb"
+            address,
+            "live",
+            values,
+            WORD_NAMES,
+            _fingerprint(frame.payload, mask.bit_length()),
+            doubts,
+            format="pb",
+            raw=frame.payload[6:-1],  # byte 5 may count the frames
         )
     return Reading(address, KINDS[frame.type], layout.decode(frame.payload), WORD_NAMES, format="pb")
 
