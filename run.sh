@@ -62,6 +62,10 @@ tests() {
     if ! installed mosquitto && debian_root; then
         apt_install mosquitto || true
     fi
+    if ! installed chromium && debian_root; then
+        apt_install chromium || true
+    fi
+    installed chromium || echo "run.sh: chromium is not installed: the tests of the page in a browser are left out"
     installed mosquitto || echo "run.sh: mosquitto is not installed: the tests with a real broker are left out"
     status=0
     part "ruff format" .venv/bin/ruff format --check .

@@ -11,13 +11,18 @@ from typing import Any
 from jkbms_addon import heartbeat
 from jkbms_addon.acquisition.contract import BusOptions
 from jkbms_addon.acquisition.owner import own_bus
+from jkbms_addon.battery import energy
+from jkbms_addon.battery.energy import Energies
 from jkbms_addon.battery.incidents import Incidents
+from jkbms_addon.battery.quantities import Scalar
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.battery.store import Store
+from jkbms_addon.battery.store import Key, Store
 from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.command import shortened
 from jkbms_addon.commands.queue import CommandQueue
-from jkbms_addon.inverter.service import InverterService
+from jkbms_addon.inverter.emission import Emission
+from jkbms_addon.inverter.service import InverterService, Outlet
+from jkbms_addon.kept import JsonFile
 from jkbms_addon.link import stream as link
 from jkbms_addon.mqtt import client
 from jkbms_addon.mqtt.announced import Published
@@ -26,8 +31,12 @@ from jkbms_addon.mqtt.client import Broker
 from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Detail, Outbox
 from jkbms_addon.options.file import Options
+from jkbms_addon.page.parts import name
+from jkbms_addon.page.service import Owner, Service
+from jkbms_addon.page.sources import Sources
 from jkbms_addon.supervise import Supervisor
 from jkbms_addon.views import bank, inverter
+from jkbms_addon.views import energy as views_energy
 
 _LOGGER = logging.getLogger(__name__)
 BEAT = 10.0  # seconds
@@ -55,15 +64,47 @@ class App:
         self.commands = CommandQueue(
             *(writes.level, self.store, writable, self._audit),
             unlocked=writes.unlocked_at_start,
-            chemistry=options.inverter.policy.chemistry,
+            chemistry=options.inverter.setpoints.chemistry,
         )
         asked = frozenset(bus.name for bus in self._running if _asks(bus))
-        self.inverter = InverterService(options.bank, options.inverter, self.store, self.buses, asked, data)
-        shown = [*bank.devices(self.inverter, sum(map(len, served.values()))), *inverter.devices(self.inverter)]
+        batteries = sum(map(len, served.values()))
+        self.inverter = InverterService(
+            options.bank, options.inverter, options.inverters, self.store, self.buses, asked, data, batteries
+        )
+        self.page = Service(options.page, self._seen(data), data)
+        sources = self.page.sources
+        watch, energies = sources.watch, sources.energies
+        shown = [
+            *bank.devices(self.inverter, lambda: energies.of(energy.BANK)),
+            *inverter.devices(self.inverter),
+        ]
         self._routes = {topics.command(one.word, key): act for one in shown for key, act in one.takes.items()}
         known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
         self.outbox = Outbox(
-            topics, self.store, self.buses, served, known, self.commands, shown, problems, detail=_detail(options)
+            *(topics, self.store, self.buses, served, known, self.commands, shown, problems, lambda: watch.findings),
+            detail=_detail(options),
+            more=self._beside,
+        )
+
+    def _beside(self, key: Key) -> Mapping[str, Scalar]:
+        """What is known of a battery beside its readings."""
+        return views_energy.values(self.page.sources.energies.of(name(*key)))
+
+    def _seen(self, data: Path) -> Sources:
+        """What the page looks at."""
+        service = self.inverter
+        # of several inverters the first stands for all, as they hear the same decision
+        first = next(iter(service.outlets), None)
+        return Sources(
+            self.store,
+            self.buses,
+            service.control,
+            first.emission if first else Emission(),
+            first.link if first else BusStatus("inverter"),
+            Energies(JsonFile(data / energy.NAME)),
+            inverter=" · ".join(dict.fromkeys(outlet.title for outlet in service.outlets)),
+            level=self.options.writes.level,
+            problems=(*self.options.problems, *service.problems),
         )
 
     async def run(self) -> None:
@@ -80,12 +121,15 @@ class App:
             for bus in self._running:
                 tasks.create_task(self._bus(bus))
             tasks.create_task(self._supervisor("bank").run(self.inverter.control.run))
-            tasks.create_task(self._inverter())
+            for outlet in self.inverter.outlets:
+                tasks.create_task(self._inverter(outlet))
             if not self.options.mqtt.problem:
                 tasks.create_task(self._broker())
+            for name, owner in self.page.owners():
+                tasks.create_task(self._owned(name, owner))
             tasks.create_task(self._beat())
             tasks.create_task(self._remember())
-            for keep in (self._published.run, self._incidents.run, self.inverter.switch.run):
+            for keep in (self._published.run, self._incidents.run, *self.inverter.control.files):
                 tasks.create_task(self._supervisor("files").run(keep))
             try:
                 await asyncio.Event().wait()
@@ -114,10 +158,14 @@ class App:
         supervisor = self._supervisor(bus.name, self._failed(status))
         await supervisor.run(partial(own_bus, bus, status, self.store, supervisor.healed, self.commands))
 
-    async def _inverter(self) -> None:
-        if self.inverter.sender:
-            supervisor = self._supervisor("inverter", self._failed(self.inverter.link))
-            await supervisor.run(partial(self.inverter.sender.own, supervisor.healed))
+    async def _owned(self, name: str, owner: Owner) -> None:
+        supervisor = self._supervisor(name)
+        await supervisor.run(partial(owner, supervisor.healed))
+
+    async def _inverter(self, outlet: Outlet) -> None:
+        if outlet.sender:
+            supervisor = self._supervisor(outlet.link.name, self._failed(outlet.link))
+            await supervisor.run(partial(outlet.sender.own, supervisor.healed))
 
     def _supervisor(self, name: str, failed: Callable[[str], None] | None = None) -> Supervisor:
         return Supervisor(name, failed, lambda: self._ends)

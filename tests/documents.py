@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.benchmarks.figures import FILE as MEASURED
 from tests.faults.table import matrix
-from tests.tables import FILE, renewed, table
+from tests.tables import FILE, INVERTERS, OF_INVERTERS, renewed, table
 from tests.tables import TABLES as PROGRAM
 
 
@@ -51,8 +51,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
 
 
 def main() -> None:
-    """Renew DOCS.md."""
+    """Renew DOCS.md, and what stands beside it."""
     FILE.write_text(renewed(FILE.read_text(encoding="utf-8"), {**PROGRAM, **TABLES}), encoding="utf-8")
+    INVERTERS.write_text(renewed(INVERTERS.read_text(encoding="utf-8"), OF_INVERTERS), encoding="utf-8")
 
 
 if __name__ == "__main__":

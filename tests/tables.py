@@ -18,9 +18,13 @@ from jkbms_addon.battery.alarms import ALARMS, CAN_ENTRIES, CAN_LEVEL_NAMES, LEG
 from jkbms_addon.battery.chemistry import CELLS as CHEMISTRIES
 from jkbms_addon.battery.plausibility import CELL_JUMP, COARSE, CONTRADICTIONS, JUMPS, RESISTANCE_JUMP, Jump
 from jkbms_addon.battery.quantities import Spec, alarm_spec, specs
+from jkbms_addon.charging.owner import NUMBERS, Owner
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.commands.rules import LEVELS, RULES
+from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.options import BANK, INVERTER
-from jkbms_addon.views import bank, battery, inverter
+from jkbms_addon.inverter.several import LISTED
+from jkbms_addon.views import bank, battery, charging, inverter
 from jkbms_addon.views.entities import shown_as
 from jkbms_addon.views.health import BRIDGE_DIAGNOSTICS, BUS_DIAGNOSTICS
 from jkbms_addon.wire.jkcan.frames import V2_LEVELS
@@ -28,8 +32,10 @@ from jkbms_addon.wire.pb.frames import CELLS
 from jkbms_addon.wire.pb.registers import WRITABLE
 from jkbms_addon.wire.ttl.tags import CHANGEABLE, NEVER, WRITABLE_BY_KEY, Tag
 from jkbms_addon.wire.ttl.tags import TABLE as TTL_TABLE
+from tests.charging.fail_safe import ROWS as FAIL_SAFE
 
 FILE = Path(__file__).parent.parent / "DOCS.md"
+INVERTERS = FILE.parent / "docs" / "inverters.md"
 Row = tuple[str, ...]
 
 
@@ -265,7 +271,24 @@ def inverter_entities() -> str:
                 ("inverter", _code(key), spec.name, spec.unit or "", takes.kind, _yes(spec.enabled))
                 for key, (spec, takes) in inverter.CONTROLS.items()
             ),
+            *(
+                ("inverter", _code(one.key), one.label, one.spec.unit or "", one.kind, _yes(one.spec.enabled))
+                for one in charging.controls(charging.Charge(None, Owner(), Setpoints()))
+            ),
         ),
+    )
+
+
+def fail_safe() -> str:
+    """What an inverter is told when something happens; every row is shown by a test."""
+    return table(("event", "what the inverter is told"), ((row.event, row.told) for row in FAIL_SAFE))
+
+
+def owner_numbers() -> str:
+    """What the owner sets: option, default, range in Home Assistant."""
+    rows = ((_code(key), one.name, f"{one.low:g} to {one.high:g}", one.unit or "") for key, one in NUMBERS.items())
+    return table(
+        ("key", "name", "range for LFP", "unit"), ((_code(f"set_{row[0].strip('`')}"), *row[1:]) for row in rows)
     )
 
 
@@ -305,10 +328,79 @@ def chemistries() -> str:
     return table(("cells", "every voltage of a cell"), rows)
 
 
+def _sent(dialect: Dialect) -> str:
+    if dialect.port == "serial":
+        return "answers " + " ".join(f"{command:02X}" for command in sorted(dialect.heard))
+    return " ".join(f"{message.can_id:03X}" for message in dialect.messages)
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return "; ".join(texts) or "none"
+
+
+def dialects() -> str:
+    """What each dialect sends, hears, cannot say and must not send, and what it rests on."""
+    rows = (
+        (
+            _code(one.name),
+            one.title,
+            one.proof,
+            _sent(one),
+            "its queries" if one.port == "serial" else " ".join(f"{can_id:03X}" for can_id in sorted(one.heard)),
+            _listed(one.lacks),
+            _listed(one.never),
+        )
+        for one in DIALECTS.values()
+    )
+    return table(("protocol", "what it is", "rests on", "frames", "heard", "cannot say", "never sent"), rows)
+
+
+def dialect_stops() -> str:
+    """What an inverter makes of a current limit of 0."""
+    rows = (
+        (
+            _code(one.name),
+            f"{one.stop_charging.effect}: {one.stop_charging.says} ({one.stop_charging.rests_on})",
+            f"{one.stop_discharging.effect}: {one.stop_discharging.says} ({one.stop_discharging.rests_on})",
+            _yes(one.soc_decides),
+            _yes(one.alarm_stops),
+            "not known" if one.silence_after is None else f"{one.silence_after:.0f} s",
+        )
+        for one in DIALECTS.values()
+    )
+    head = (
+        "protocol",
+        "charging stopped",
+        "discharging stopped",
+        "charge decides",
+        "any alarm stops all",
+        "bears silence for",
+    )
+    return table(head, rows)
+
+
+def inverters_options() -> str:
+    """The options of one inverter of the list."""
+    return table(
+        ("option", "default", "what it is"),
+        (
+            (_code(str(marker)), _default(marker), _meaning(marker, validator))
+            for marker, validator in LISTED.schema.items()
+        ),
+    )
+
+
+OF_INVERTERS: Mapping[str, Callable[[], str]] = {
+    "dialects": dialects,
+    "dialect_stops": dialect_stops,
+    "inverters_options": inverters_options,
+}
 TABLES: Mapping[str, Callable[[], str]] = {
     "options": options,
     "inverter_options": inverter_options,
     "inverter_entities": inverter_entities,
+    "fail_safe": fail_safe,
+    "owner_numbers": owner_numbers,
     "entities": entities,
     "alarms": alarms,
     "alarms_ttl": alarms_ttl,

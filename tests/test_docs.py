@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from jkbms_addon.cli import settings
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.options.file import MQTT, WRITE_LEVELS, WRITES, parse
 from tests import documents
-from tests.tables import FILE, TABLES, built_in, options, renewed
+from tests.tables import FILE, INVERTERS, OF_INVERTERS, TABLES, built_in, options, renewed
 
 DOCS = FILE.read_text(encoding="utf-8")
 
@@ -26,6 +27,15 @@ def blocks(language: str) -> list[str]:
 
 def test_tables_are_as_the_program_makes_them() -> None:
     assert renewed(DOCS) == DOCS, "run python -m tests.tables"
+
+
+def test_the_page_about_inverters() -> None:
+    text = INVERTERS.read_text(encoding="utf-8")
+    assert renewed(text, OF_INVERTERS) == text, "run python -m tests.documents"
+    assert sorted(re.findall(r"<!-- table:(\w+) -->", text)) == sorted(OF_INVERTERS)
+    named = set(re.findall(r"`(\w+)`", text.partition("## By maker")[2].partition("\n## ")[0]))
+    assert set(DIALECTS) <= named, "a protocol that no maker's line names"
+    assert "(docs/inverters.md)" in DOCS
 
 
 def test_tables_that_come_from_the_tests() -> None:

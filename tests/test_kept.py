@@ -15,7 +15,8 @@ import pytest
 from jkbms_addon import kept
 from jkbms_addon.battery.incidents import Incidents
 from jkbms_addon.battery.status import BusStatus, Incident
-from jkbms_addon.charging.switch import Switch
+from jkbms_addon.charging.kept_owner import KeptOwner
+from jkbms_addon.charging.owner import Owner
 from jkbms_addon.kept import JsonFile, Saver
 from jkbms_addon.mqtt.announced import Published
 from jkbms_addon.mqtt.discovery import Topics
@@ -44,6 +45,7 @@ HOSTILE: dict[str, str | bytes] = {
     "other bus": '{"version": 1, "devices": {"x": {"topic": "a", "components": {}, "bus": "../#", "address": 1}}}',
     "huge address": '{"version": 1, "devices": {"x": {"topic": "a", "components": {}, "bus": "a", "address": 1e300}}}',
     "lone surrogate": '{"\\ud800": {"reason": "\\udfff"}, "enabled": "\\ud800"}',
+    "beyond every range": '{"enabled": true, "charge_voltage": 1e18, "a": 1, "version": 2}',
     "too large": '{"a": "' + "x" * 5_000_000 + '"}',
 }
 
@@ -73,12 +75,12 @@ def test_a_damaged_file_of_incidents_costs_the_incidents(hostile: Path, caplog: 
 
 
 def test_a_damaged_switch_means_stopped(hostile: Path, caplog: pytest.LogCaptureFixture) -> None:
-    switch = Switch(JsonFile(hostile / "inverter.json"))
-    assert (switch.on, switch.shown) == (False, False)
+    switch = KeptOwner(JsonFile(hostile / "inverter.json"))
+    assert (switch.now.enabled, switch.shown.enabled) == (False, False)
     assert "stopped: " in switch.problem
     assert "switch Enable on" in switch.why_off
     assert any("inverter: stopped: " in line for line in warnings(caplog))
-    assert Switch(JsonFile(hostile / "inverter.json")).on is False  # and it stays so
+    assert KeptOwner(JsonFile(hostile / "inverter.json")).now.enabled is False  # and it stays so
 
 
 def test_any_file_can_be_loaded_as_it_is(hostile: Path) -> None:
@@ -108,16 +110,16 @@ def test_what_is_no_file_costs_nothing_else(kind: str, tmp_path: Path, caplog: p
 
 # --- the switch ----------------------------------------------------------------------------------------
 def test_a_switch_that_was_never_kept_is_on(tmp_path: Path) -> None:
-    switch = Switch(JsonFile(tmp_path / "inverter.json"))
-    assert (switch.on, switch.problem, switch.why_off) == (True, "", "")
-    assert Switch().on
+    switch = KeptOwner(JsonFile(tmp_path / "inverter.json"))
+    assert (switch.now.enabled, switch.problem, switch.why_off) == (True, "", "")
+    assert KeptOwner().now.enabled
 
 
 def test_a_switch_that_cannot_be_kept_means_stopped(tmp_path: Path) -> None:
     (tmp_path / "inverter.json").write_text('{"enabled": true}')
     (tmp_path / "inverter.new").symlink_to("/dev/full")
-    switch = Switch(JsonFile(tmp_path / "inverter.json"))
-    assert not switch.on
+    switch = KeptOwner(JsonFile(tmp_path / "inverter.json"))
+    assert not switch.now.enabled
     assert "No space left on device" in switch.why_off
 
 
@@ -131,17 +133,17 @@ async def test_stop_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path, mon
         real(fd)
         synced.append(path.read_text())
 
-    switch = Switch(JsonFile(path), lambda: told.append(switch.shown))
+    switch = KeptOwner(JsonFile(path), lambda: told.append(switch.shown.enabled))
     task = asyncio.create_task(switch.run())
     monkeypatch.setattr(os, "fsync", fsync)
-    switch.turn(on=False)
-    assert (switch.on, switch.shown) == (False, True)  # it holds at once, and is not acknowledged yet
+    switch.change(Owner(enabled=False))
+    assert (switch.now.enabled, switch.shown.enabled) == (False, True)  # it holds at once, and is not acknowledged yet
     await asyncio.sleep(0.1)
-    switch.turn(on=False)  # impatience changes nothing
-    assert (switch.on, switch.shown, told) == (False, True, [])
+    switch.change(Owner(enabled=False))  # impatience changes nothing
+    assert (switch.now.enabled, switch.shown.enabled, told) == (False, True, [])
     let.set()
     await until(lambda: told)
-    assert not switch.shown
+    assert not switch.shown.enabled
     assert json.loads(synced[-1]) == {"enabled": False}
     assert switch.why_off == "switched off"
     task.cancel()
@@ -151,13 +153,13 @@ async def test_a_stop_that_cannot_be_kept_is_told_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(kept, "RETRY", 0.05)
-    switch = Switch(JsonFile(tmp_path / "inverter.json"))
+    switch = KeptOwner(JsonFile(tmp_path / "inverter.json"))
     task = asyncio.create_task(switch.run())
     (tmp_path / "inverter.new").symlink_to("/dev/full")
-    switch.turn(on=False)
+    switch.change(Owner(enabled=False))
     await until(lambda: switch.problem)
-    assert (switch.on, switch.shown) == (False, False)
-    assert "a restart may undo that" in switch.why_off
+    assert (switch.now.enabled, switch.shown.enabled) == (False, False)
+    assert "a restart may undo what was set" in switch.why_off
     assert "No space left on device" in switch.why_off
     await asyncio.sleep(0.3)
     assert len(warnings(caplog)) == 1

@@ -22,6 +22,7 @@ ORDER = (
     ("charging",),
     ("inverter",),
     ("views",),
+    ("page",),
     ("mqtt",),
     ("options",),
     ("app", "simulator", "model"),
@@ -33,7 +34,8 @@ ROWS = {name: number for number, row in enumerate(ORDER) for name in row}
 # library -> the only modules (or packages, with a dot at the end) that may import it
 FENCES = {
     # what comes from the user, section by section
-    "voluptuous": ("validators", "options.", "acquisition.", "inverter.options"),
+    "voluptuous": ("validators", "options.", "acquisition.", "inverter.options", "inverter.several"),
+    "websockets": ("page.server",),
     "pydantic": ("kept", "battery.", "wire.codec", "charging.", "inverter.", "mqtt.announced"),
     "aiomqtt": ("mqtt.client", "mqtt.connection", "mqtt.session", "cli.demo"),
     "paho": (),

@@ -20,6 +20,7 @@ from jkbms_addon.options.file import (
     DETAILS,
     LOG_LEVELS,
     MQTT,
+    PAGE,
     SECTIONS,
     WRITE_LEVELS,
     WRITES,
@@ -27,6 +28,7 @@ from jkbms_addon.options.file import (
     WriteOptions,
     parse,
 )
+from jkbms_addon.page.place import PageOptions
 from jkbms_addon.views.languages import LANGUAGES as NAMED_IN
 
 ROOT = Path(__file__).parent.parent
@@ -225,7 +227,7 @@ def names(schema: Mapping[Any, Any]) -> set[str]:
     return {str(key) for key in schema}
 
 
-def fields(options: type[MqttOptions | WriteOptions]) -> set[str]:
+def fields(options: type[MqttOptions | PageOptions | WriteOptions]) -> set[str]:
     return set(options.__dataclass_fields__) - {"problem"}
 
 
@@ -248,6 +250,7 @@ def test_the_form_has_the_options_of_the_program() -> None:
     assert names(CONFIG["schema"]["mqtt"]) == names(MQTT.schema) == fields(MqttOptions)
     assert CONFIG["schema"]["log_level"] == f"list({'|'.join(LOG_LEVELS)})"
     assert names(CONFIG["schema"]["writes"]) == names(WRITES.schema) == fields(WriteOptions)
+    assert names(CONFIG["schema"]["page"]) == names(PAGE.schema) == fields(PageOptions) - {"host"}
     assert CONFIG["schema"]["writes"]["level"] == f"list({'|'.join(WRITE_LEVELS)})"
 
 
@@ -266,6 +269,7 @@ def test_the_defaults_are_those_of_the_program() -> None:
     assert [bus.problem for bus in options.buses] == [""]
     assert options.mqtt == MqttOptions()
     assert options.writes == WriteOptions()
+    assert options.page == PageOptions()
     assert options.log_level == Options().log_level
     bus = options.buses[0]
     assert bus.plugin is not None

@@ -11,8 +11,17 @@ ROOT = Path(__file__).parent.parent
 
 # module -> what stands there, and the same with a letter wrong
 PLANTS: dict[str, tuple[str, str]] = {
+    "bank/bank.py": ("view.current", "view.curent"),
+    "bank/candidate.py": ("pack.total_voltage", "pack.total_votlage"),
+    "charging/cell_limits.py": ("pack.battery_type", "pack.batery_type"),
+    "charging/decide.py": ("one.capacity", "one.capacty"),
+    "charging/derating.py": ("view.capacity", "view.capacty"),
+    "charging/phases.py": ("seen.state_of_charge", "seen.state_of_chrge"),
+    "charging/sharing.py": ("view.capacity", "view.capasity"),
     "commands/command.py": ("pack.serial_number", "pack.serial_numbr"),
     "commands/rules.py": ("pack.cell_voltage_overvoltage_protection", "pack.cell_voltage_overvoltage_protecton"),
+    "inverter/state.py": ("bank.full_charge_capacity", "bank.full_charge_capasity"),
+    "views/bank.py": ("state.min_temperature", "state.min_temprature"),
 }
 
 
@@ -48,3 +57,7 @@ def test_a_misspelt_key_is_refused(module: str, complaints: str) -> None:
 def test_there_is_no_other_complaint(complaints: str) -> None:
     found = {line.partition(":")[0] for line in complaints.splitlines() if ": error:" in line}
     assert found == {f"jkbms_addon/{module}" for module in PLANTS}
+
+
+def test_there_are_at_least_ten() -> None:
+    assert len(PLANTS) >= 10

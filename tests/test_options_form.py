@@ -30,13 +30,15 @@ REFUSABLE = {
     *(f"mqtt.{key}" for key in ("host", "username", "password", "ca_file", "discovery_prefix", "base_topic")),
     "bank.members",
     *(f"inverter.{key}" for key in ("channel", "bitrate", "manufacturer", "float_voltage", "cell_extremes")),
+    *(f"inverters[].{key}" for key in ("protocol", "channel", "share", "manufacturer", "cell_extremes")),
 }
 
 
 def lines(options: Options) -> list[str]:
     """Every problem, as it would be logged."""
     found = [*options.problems, *(f"bus {bus.name}: {bus.problem}" for bus in options.buses if bus.problem)]
-    return [*found, *filter(None, (options.bank.problem, options.inverter.problem))]
+    told = [options.bank.problem, options.inverter.problem, *(one.problem for one in options.inverters)]
+    return [*found, *dict.fromkeys(filter(None, told))]
 
 
 def refused(options: Options) -> set[str]:
@@ -48,6 +50,9 @@ def refused(options: Options) -> set[str]:
     paths_named |= {
         f"{words[0]}.{words[1]}" for words in texts if "nothing is sent, as the bank is wrong" not in words[1]
     }
+    for words in (one.problem.split(": ") for one in options.inverters if one.problem.startswith("inverters")):
+        if "nothing is sent, as the bank is wrong" not in words[1]:
+            paths_named.add(f"inverters[].{words[1]}")
     return paths_named
 
 
@@ -56,6 +61,8 @@ def accepted(raw: dict[str, Any], options: Options) -> set[str]:
     found = {"log_level", "language", *(f"writes.{key}" for key in raw["writes"])}
     for row, bus in zip(raw["buses"], options.buses, strict=True):
         found |= {f"buses[].{key}" for key in row} if bus.plugin else set()
+    for row, one in zip(reversed(raw.get("inverters", [])), reversed(options.inverters), strict=False):
+        found |= {f"inverters[].{key}" for key, value in row.items() if value != ""} if not one.problem else set()
     for name in ("mqtt", "bank", "inverter"):
         if not getattr(options, name).problem:
             found |= {f"{name}.{key}" for key, value in raw[name].items() if value != ""}
@@ -104,13 +111,38 @@ def test_a_wrong_bus_changes_nothing_for_the_others(raw: dict[str, Any]) -> None
     assert [(bus.name, bus.values, bus.problem) for bus in alone.buses] == [(b.name, b.values, "") for _, b in good]
 
 
-# two that chance brings together too seldom: everything at once, and one channel at two bit rates
+# some that chance brings together too seldom: everything at once, one channel at two bit rates, a float voltage
+# above the charge voltage, several inverters
 FULL = json.loads((Path(__file__).parent / "options" / "0.1.0-full.json").read_text(encoding="utf-8"))
 CLASH = {
     **CONFIG["options"],
     "buses": [{"name": "can", "strategy": "can_broadcast", "channel": "nocan7", "bitrate": "250000"}],
     "inverter": {"protocol": "pylontech", "confirmed": True, "channel": "nocan7", "bitrate": "500000"},
 }
+FLOAT = {**CONFIG["options"], "inverter": {"protocol": "none", "charge_voltage": 3.4, "float_voltage": 3.5}}
+SEVERAL = {
+    **CONFIG["options"],
+    "inverters": [
+        {
+            "protocol": "goodwe",
+            "channel": "can7",
+            "bitrate": "500000",
+            "set_up_link": True,
+            "confirmed": True,
+            "manufacturer": "GOODWE",
+            "dlc": "exact",
+            "cell_extremes": "0x370",
+            "cell_numbers": True,
+            "share": 40.0,
+        },
+        {"protocol": "pylontech_rs485", "channel": "/dev/ttyUSB7", "baudrate": "9600", "confirmed": True},
+    ],
+}
+SHARES = {
+    **CONFIG["options"],
+    "inverters": [{"protocol": "pylontech", "channel": f"can{n}", "share": 60.0} for n in (7, 8)],
+}
+NO_SUCH_FRAMES = {**CONFIG["options"], "inverters": [{"protocol": "sma", "channel": "can7", "cell_numbers": True}]}
 
 
 def test_both_outcomes_come_for_every_option() -> None:
@@ -122,6 +154,10 @@ def test_both_outcomes_come_for_every_option() -> None:
 
     @example(FULL)
     @example(CLASH)
+    @example(SEVERAL)
+    @example(FLOAT)
+    @example(SHARES)
+    @example(NO_SUCH_FRAMES)
     @calm
     @given(raw=files())
     def collect(raw: dict[str, Any]) -> None:

@@ -58,7 +58,7 @@ REASONS: dict[str, Reason] = {
     "garbage": Reason(
         "bytes that are no message of this protocol",
         "wrong speed or another protocol on this port",
-        "set UART protocol 001 (115200 baud) in the app; 013 is the same at 9600 baud",
+        "set UART protocol 001 (115200 baud) in the app, or leave 013 and set baudrate to 9600",
     ),
     "damaged": Reason(
         "frames arrive damaged",

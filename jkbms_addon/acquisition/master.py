@@ -65,6 +65,7 @@ class Master:
         self._asked: dict[tuple[int, int], float] = {}  # when an address was last asked for a page
         self._last_question = now
         self._late: list[Reading] = []  # answers that came after their time
+        self._came_late = 0
         self._expecting_echo: tuple[int, int] | None = None  # address and register of our own question
         self.missed: float | None = None  # since when those who were there do not answer; None while somebody does
         self._frames: deque[Attributed] = deque(maxlen=4)  # what came since the last question
@@ -121,6 +122,7 @@ class Master:
 
     def _take_late(self, heard: Attributed, now: float) -> None:
         assert heard.address is not None
+        self._came_late += 1
         register = REGISTERS[heard.frame.type]
         asked = self._asked.pop((heard.address, register), None)
         if asked is not None:
@@ -302,12 +304,15 @@ class Master:
             data = await self._link.read(min(limit - now, self._hold) if holding else limit - now)
             if self._link.received > received + len(page_request(job.address, job.register)):
                 limit = asked + job.timeout  # more than our own echo: an answer is under way
+            late = self._came_late
             for heard in self._hear(data, job):
                 if self._is_answer(heard, job):
                     return heard
-        for late in self.receiver.attribution.release():
-            if self._is_answer(late, job):
-                return late
+            if self._came_late > late:  # what was under way was another's answer: ours may begin now
+                received, limit = self._link.received, min(limit, self._clock() + self.schedule.first_byte)
+        for held in self.receiver.attribution.release():
+            if self._is_answer(held, job):
+                return held
         return None
 
     def _is_answer(self, heard: Heard, job: Job) -> bool:

@@ -29,6 +29,7 @@ FIRST_PAUSE, MAX_PAUSE = 1.0, 30.0  # between two tries of a silent address
 BACK_PAUSE = 0.5  # the first for one that was there a moment ago
 KNOWN_PAUSE = 2.5  # the longest for one that was there: what is back must be noticed within five seconds
 LOST_AFTER = 10.0  # seconds, but at least three rounds
+OVERDUE = 3.0  # seconds by which a round may be late because not everybody was asked once yet
 CONFIRMATIONS = 2  # times that a doubtful frame is asked for again at once
 
 
@@ -77,7 +78,7 @@ class Schedule:
         self._round: list[int] = []
         self._round_start = now
         self._next_round = now
-        self._side_done = self._retried = False
+        self._side_done = self._retried = self._swept = False
         self._confirm: Job | None = None
         self._arrived: list[int] = []  # who must tell their settings now
         self._rounds = [interval, interval]  # what the last two took, in s
@@ -99,7 +100,7 @@ class Schedule:
 
     def next(self, now: float) -> Job | float:
         """What to ask now, or how many seconds there is nothing to ask."""
-        job = self._urgent()
+        job = self._urgent(now)
         if job:
             return job
         side = self._side_job(now)
@@ -125,7 +126,7 @@ class Schedule:
             self._begin(now)
         return self._job(self._round.pop(0), LIVE) if self._round else None
 
-    def _urgent(self) -> Job | None:
+    def _urgent(self, now: float) -> Job | None:
         """What does not wait for spare time."""
         job, self._confirm = self._confirm, None
         if job:
@@ -133,9 +134,13 @@ class Schedule:
         self._arrived = [address for address in self._arrived if self.members[address].answers]
         if self._arrived:
             return self._job(self._arrived.pop(0), SETTINGS)
-        if self._sweep:
-            return self._job(self._sweep.pop(0), LIVE, probe=True)
-        return self._job(self._round.pop(0), LIVE) if self._round else None
+        if self._round:
+            return self._job(self._round.pop(0), LIVE)
+        # who was found already is not kept waiting for long by those who were not asked yet
+        if not self._sweep or (self._swept and self._anybody() and now >= self._next_round + OVERDUE):
+            return None
+        self._swept = True
+        return self._job(self._sweep.pop(0), LIVE, probe=True)
 
     def _begin(self, now: float) -> None:
         self._round = [a for a, member in self.members.items() if member.answers]
@@ -143,7 +148,7 @@ class Schedule:
         self._round_start = now
         on_time = self._next_round + self.interval  # keeps the beat, unless a whole round was lost
         self._next_round = on_time if on_time > now else now + self.interval
-        self._side_done = False
+        self._side_done = self._swept = False
 
     def _pause(self, now: float) -> float:
         """Seconds until something is due."""
@@ -175,7 +180,9 @@ class Schedule:
     def _job(self, address: int, register: int, *, probe: bool = False) -> Job:
         usual = (LIVE_TIMEOUT if register == LIVE else PAGE_TIMEOUT) * self._patience
         timeout = max(usual, self.first_byte + LENGTH)
-        return Job(address, register, min(timeout, self.first_byte) if probe else timeout, timeout)
+        # what is long to send does not begin later
+        begins = self.first_byte if probe else max(self.first_byte, LIVE_TIMEOUT * self._patience)
+        return Job(address, register, min(timeout, begins), timeout)
 
     def slow(self, seconds: float) -> None:
         """An answer began only so long after its question: who needs that much is waited for."""

@@ -7,12 +7,16 @@ over the counted packs alone. When every battery that is heard has a fault, thos
 empty battery can still be charged; ``faulty`` says so.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median_low
+from typing import Final
 
-from jkbms_addon.bank.candidate import TOLD, Extreme, Judged, Key, Member, View, judged
-from jkbms_addon.charging.faults import Direction
+from jkbms_addon.bank.candidate import Candidate, Extreme, Judged, Key, View, judged, silent
+from jkbms_addon.battery.alarms import Direction
+from jkbms_addon.battery.quantities import Pack
+
+TOLD: Final = ("alarms", "charging", "discharging")  # what a battery that said it once must go on saying
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class BankState:
     excluded: tuple[Excluded, ...] = ()
     expected: int = 0
     faulty: bool = False
+    aging: bool = False  # a counted pack's data is so old that no limit may rise
 
     @property
     def total_voltage(self) -> float | None:
@@ -136,12 +141,13 @@ class BankState:
 
     def blocking(self, direction: Direction) -> int:
         """Counted packs through which no current may flow in a direction."""
-        return sum(not view.usable(direction) for view in self.counted)
+        return sum(not view.may(direction) for view in self.counted)
 
     @property
-    def aging(self) -> bool:
-        """Whether a counted pack's data is so old that no limit may rise."""
-        return any(view.aging for view in self.counted)
+    def heard(self) -> Iterator[View]:
+        """All packs of which something is known, whether they count or not."""
+        yield from self.counted
+        yield from (one.view for one in self.excluded if one.view)
 
 
 def _value(extreme: Extreme) -> float:
@@ -175,54 +181,78 @@ class BatteryBank:
     def __init__(self, expected: int = 0, rejoin_after: float = 10.0, window: float = 1.0) -> None:
         self._expected, self._rejoin_after, self._window = expected, rejoin_after, window
         self._known: dict[Key, tuple[str, str]] = {}  # name and label
-        self._told: dict[Key, set[str]] = {}
+        self._told: dict[Key, frozenset[str]] = {}
+        self._verdicts: dict[Key, tuple[Pack | None, object, Judged]] = {}
         self._counted: set[Key] = set()
         self._left: set[Key] = set()
         self._good_since: dict[Key, float] = {}
         self._reference = 0.0
 
-    def step(self, members: Iterable[Member], now: float) -> BankState:
+    def step(self, candidates: Iterable[Candidate], now: float) -> BankState:
         """The bank at this moment."""
-        everybody = self._judged(members)
-        healthy = self._healthy(everybody, now)
+        listed = {candidate.key: candidate for candidate in candidates}
+        everybody = self._judged(listed)
+        healthy = self._healthy(everybody, listed, now)
         joined = self._joined(healthy, now)
         counted = joined or {key for key, one in everybody.items() if one.faulty}
         self._left = (self._left | self._counted) - counted
         self._counted = counted
         views = tuple(one.view for key, one in everybody.items() if key in counted and one.view)
         excluded = tuple(self._excluded(key, one, now) for key, one in everybody.items() if key not in counted)
-        return BankState(views, excluded, max(self._expected, len(self._known)), faulty=bool(counted) and not joined)
+        aging = any((listed[view.key].age or 0.0) > listed[view.key].hold_after for view in views)
+        faulty = bool(counted) and not joined
+        return BankState(views, excluded, max(self._expected, len(self._known)), faulty=faulty, aging=aging)
 
-    def _judged(self, members: Iterable[Member]) -> dict[Key, Judged]:
-        listed = {member.key: member for member in members}
+    def _judged(self, listed: Mapping[Key, Candidate]) -> dict[Key, Judged]:
         self._name(listed.values())
         found = {key: Judged(None, "not heard any more") for key in self._known if key not in listed}
-        for key, member in listed.items():
-            found[key] = self._consistent(member, judged(member, self._known[key][1]))
+        for key, candidate in listed.items():
+            found[key] = self._one(candidate)
         return dict(sorted(found.items()))
 
-    def _name(self, members: Iterable[Member]) -> None:
-        names = {key: name for key, (name, _) in self._known.items()}
-        names.update((member.key, member.name) for member in members)
+    def _one(self, candidate: Candidate) -> Judged:
+        """The verdict on one battery; while it says nothing new it stays the same."""
+        reason = silent(candidate)
+        if reason:
+            return Judged(None, reason)
+        before = self._verdicts.get(candidate.key)
+        label = self._known[candidate.key][1]
+        asked = (label, candidate.faults, candidate.problem, candidate.settings_required)
+        if before and before[0] is candidate.pack and before[1] == asked:
+            return before[2]
+        verdict = self._consistent(candidate, judged(candidate, label))
+        self._verdicts[candidate.key] = (candidate.pack, asked, verdict)
+        return verdict
+
+    def _name(self, candidates: Iterable[Candidate]) -> None:
+        fresh = {one.key: one.name for one in candidates if self._known.get(one.key, ("",))[0] != one.name}
+        if not fresh:
+            return
+        names = {key: name for key, (name, _) in self._known.items()} | fresh
         addresses = [address for _, address in names]
         for key, name in names.items():
             bus, address = key
             self._known[key] = name, f"{address}" if addresses.count(address) == 1 else f"{bus}/{address}"
 
-    def _consistent(self, member: Member, one: Judged) -> Judged:
+    def _consistent(self, candidate: Candidate, one: Judged) -> Judged:
         """A battery that told its alarms or MOSFET states once and does not any more may hide the worst."""
-        if one.view is None:
+        pack = candidate.pack
+        if one.view is None or pack is None:
             return one
-        told = self._told.setdefault(member.key, set())
-        told.update(key for key in TOLD if member.values.get(key) is not None)
-        lost = [key for key in TOLD if key in told and member.values.get(key) is None]
+        if pack.alarms is not None and pack.charging is not None and pack.discharging is not None:
+            self._told[candidate.key] = frozenset(TOLD)
+            return one
+        telling = _telling(pack)
+        told = self._told[candidate.key] = self._told.get(candidate.key, frozenset()) | telling
+        lost = [key for key in TOLD if key in told and key not in telling]
         if lost and not one.reason:
             return Judged(one.view, f"{' and '.join(lost)} not heard any more")
         return one
 
-    def _healthy(self, everybody: dict[Key, Judged], now: float) -> dict[Key, View]:
+    def _healthy(self, everybody: dict[Key, Judged], listed: Mapping[Key, Candidate], now: float) -> dict[Key, View]:
         healthy = {key: one.view for key, one in everybody.items() if one.view and not one.reason}
-        self._good_since = {key: self._good_since.get(key, now) for key in healthy}
+        # good since it was heard, not since somebody looked
+        self._good_since = {key: self._good_since.get(key, now - (listed[key].age or 0.0)) for key in healthy}
         return healthy
 
     def _steady(self, key: Key, now: float) -> bool:
@@ -250,3 +280,8 @@ class BatteryBank:
             away = one.view.voltage - self._reference
             reason = f"{one.view.voltage:.1f} V, {abs(away):.1f} V {'above' if away > 0 else 'below'} the others"
         return Excluded(key, name, label, reason, one.view)
+
+
+def _telling(pack: Pack) -> frozenset[str]:
+    told = {"alarms": pack.alarms, "charging": pack.charging, "discharging": pack.discharging}
+    return frozenset(key for key, value in told.items() if value is not None)

@@ -4,55 +4,41 @@ Whatever cannot be a number of a real battery (nothing, NaN, out of range) makes
 as silent: a limit is never made from half a truth.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Final
 
-from jkbms_addon.battery.alarms import alarm_text
-from jkbms_addon.battery.quantities import Value, Values, specs
-from jkbms_addon.charging.faults import Direction, faults, stops
+from jkbms_addon.battery.alarms import Direction, alarm_of, alarm_text, faults, halting
+from jkbms_addon.battery.possible import CELL, POSSIBLE
+from jkbms_addon.battery.quantities import Pack, specs
 
 Key = tuple[str, int]  # bus, address
-
-SENSORS: Final = ("temperature_sensor_1", "temperature_sensor_2", "temperature_sensor_4", "temperature_sensor_5")
-REQUIRED: Final = ("total_voltage", "current", "state_of_charge")
-TOLD: Final = ("alarms", "charging", "discharging")  # what a battery that said it once must go on saying
-
-# Outside of these nothing is true of any battery that the BMS knows.
-POSSIBLE: Final[Mapping[str, tuple[float, float]]] = {
-    "total_voltage": (1, 200),
-    "current": (-1500, 1500),
-    "state_of_charge": (0, 100),
-    "state_of_health": (0, 100),
-    "capacity_remaining": (0, 100000),
-    "full_charge_capacity": (0, 100000),
-    "mosfet_temperature": (-50, 150),
-    **dict.fromkeys(SENSORS, (-50, 120)),
-}
-CELL_POSSIBLE: Final = (1.0, 4.5)
+TRUSTED: Final = {key: one.trusted for key, one in POSSIBLE.items()}
+LOOSE: Final = (0.93, 1.07)  # mean of the cells against the lowest and the highest: not measured at one moment
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """What is known of one battery, by the keys of the table, and how old its live data is in s.
+class Candidate:
+    """What is known of one battery, and how old its live data is in s.
 
-    ``fresh`` is the source's own judgement. Older than ``hold_after`` nothing may rise any more, older than
-    ``stale_after`` the battery counts as silent: 2 and 5 s on a CAN bus, which never pauses, more where a
-    battery is asked. ``required`` are keys without which it is not complete (the settings, where the format
-    tells them), ``faults`` further reasons to leave it out.
+    ``pack`` is None with the reason in ``problem`` where its values are not usable. ``fresh`` is the source's own
+    judgement. Older than ``hold_after`` nothing may rise any more, older than ``stale_after`` the battery counts as
+    silent: 2 and 5 s on a CAN bus, which never pauses, more where a battery is asked. With ``settings_required`` it
+    is not charged without them, ``faults`` are further reasons to leave it out.
     """
 
     bus: str
     address: int
     name: str
-    values: Values
+    pack: Pack | None
     age: float | None = 0.0
     fresh: bool = True
+    problem: str = ""
     faults: tuple[str, ...] = ()
     hold_after: float = 5.0
     stale_after: float = 10.0
-    required: tuple[str, ...] = ()
+    settings_required: bool = False
     absent: str = ""  # why it does not count although it is heard
 
     @property
@@ -98,174 +84,213 @@ class View:
     mosfet: float | None
     alarms: tuple[str, ...]
     faults: tuple[str, ...]  # known otherwise than by alarms
-    closed: Mapping[Direction, bool]  # the MOSFETs, as far as they are known
-    aging: bool
-    values: Values = field(repr=False)
+    unset: str  # the first setting that should be known and is not
+    charge_closed: bool  # the MOSFETs, as far as they are known
+    discharge_closed: bool
+    may_charge: bool
+    may_discharge: bool
+    pack: Pack = field(repr=False)
 
-    def setting(self, key: str, low: float, high: float) -> float | None:
-        """One of its settings; None where it is unknown or makes no sense."""
-        value = number(self.values, key)
-        return value if value is not None and low <= value <= high else None
-
-    def stopped(self, direction: Direction) -> bool:
-        """Whether an alarm or a fault says that no current may flow in a direction."""
-        return bool(self.faults) or stops(self.alarms, direction)
-
-    def usable(self, direction: Direction) -> bool:
+    def may(self, direction: Direction) -> bool:
         """Whether current may and can flow in a direction."""
-        return self.closed[direction] and not self.stopped(direction)
+        return self.may_charge if direction == "charge" else self.may_discharge
+
+    def hindered(self, direction: Direction) -> str:
+        """Why no current may flow in a direction; empty where it may."""
+        if self.may(direction):
+            return ""
+        if self.faults:
+            return f"pack {self.label}: {'; '.join(self.faults)}"
+        if raised := halting(self.alarms, direction):
+            return f"pack {self.label}: {alarm_text(raised)}"
+        if self.unset and direction == "charge":
+            return f"pack {self.label}: {self.unset} unknown"
+        return f"{direction} MOSFET of pack {self.label} off"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The battery as far as it can be read, and why it must not be counted; ``faulty`` where an alarm says so."""
+    """The battery as far as it can be read, and why it must not be counted; ``faulty`` where it says so itself."""
 
     view: View | None
     reason: str = ""
     faulty: bool = False
 
 
-def number(values: Values, key: str) -> float | None:
-    """A value that is a number; None otherwise."""
-    value = values.get(key)
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def cells_of(values: Values) -> list[tuple[int, float]]:
-    """Number and voltage of each cell that exists."""
-    cells = values.get("cell_voltage")
-    listed = cells if isinstance(cells, tuple) else ()
-    return [(n, cell) for n, cell in enumerate(listed, 1) if isinstance(cell, (int, float))]
-
-
-def judged(member: Member, label: str) -> Judged:
+def judged(candidate: Candidate, label: str) -> Judged:
     """What the bank thinks of a battery, taken by itself."""
-    reason = _silent(member) or _no_number(member.values) or _incomplete(member)
-    if reason:
-        return Judged(None, reason)
-    view = _view(member, label)
+    pack = candidate.pack
+    reason = silent(candidate) or (_incomplete(pack) if pack else "")
+    if pack is None or reason:
+        return Judged(None, reason or candidate.problem or "no data yet")
+    view = _view(candidate, pack, label)
     if reason := _impossible(view):
         return Judged(view, reason)
-    if raised := faults(view.alarms):
-        return Judged(view, alarm_text(raised), faulty=True)
-    if member.faults:
-        return Judged(view, "; ".join(member.faults), faulty=True)
-    return Judged(view)
+    if candidate.faults:
+        return Judged(view, "; ".join(candidate.faults), faulty=True)
+    if view.may_charge or view.may_discharge or not (raised := _both(view.alarms)):
+        return Judged(view)
+    return Judged(view, alarm_text(raised), faulty=True)
 
 
-def _silent(member: Member) -> str:
-    if member.age is None or not isfinite(member.age):
+def silent(candidate: Candidate) -> str:
+    """Why a battery counts as silent; empty where it is heard."""
+    if candidate.age is None or not isfinite(candidate.age):
         return "no data yet"
-    if not member.fresh or member.age > member.stale_after:
-        return member.absent or f"silent for {member.age:.0f} s"
+    if not candidate.fresh or candidate.age > candidate.stale_after:
+        return candidate.absent or f"silent for {candidate.age:.0f} s"
     return ""
 
 
-def _name(key: str) -> str:
-    return specs()[key].name.lower() if key in specs() else key.replace("_", " ")
+def _both(alarms: tuple[str, ...]) -> tuple[str, ...]:
+    """Raised faults, where they forbid both directions."""
+    stopped = {direction for name in alarms for direction in alarm_of(name).concerns if alarm_of(name).halts(direction)}
+    return faults(alarms) if len(stopped) > 1 else ()
 
 
-def _no_number(values: Values) -> str:
-    for key, value in values.items():
-        for item in value if isinstance(value, tuple) else (value,):
-            if isinstance(item, float) and not isfinite(item):
-                return f"{_name(key)} is not a number"
-    return ""
+def _named(key: str) -> str:
+    return specs()[key].name.lower()
 
 
-def _incomplete(member: Member) -> str:
-    values = member.values
-    missing = [key for key in (*REQUIRED, *member.required) if values.get(key) is None]
-    missing += [key for key in REQUIRED if key not in missing and number(values, key) is None]
-    if not cells_of(values) and None in (number(values, "min_cell_voltage"), number(values, "max_cell_voltage")):
-        missing.append("cell_voltage")
-    return f"{_name(missing[0])} unknown" if missing else ""
+def _incomplete(pack: Pack) -> str:
+    missing = ""
+    if pack.total_voltage is None or pack.current is None or pack.state_of_charge is None:
+        known = (("total_voltage", pack.total_voltage), ("current", pack.current))
+        missing = _first_unknown(known) or _named("state_of_charge")
+    elif (pack.min_cell_voltage is None or pack.max_cell_voltage is None) and not _listed(pack):
+        missing = _named("cell_voltage")
+    return f"{missing} unknown" if missing else ""
+
+
+def _listed(pack: Pack) -> int:
+    """How many cells are told one by one."""
+    return len(pack.cell_voltage) - pack.cell_voltage.count(None)
+
+
+def _unset(pack: Pack) -> str:
+    """Settings without which a limit would be a guess; where they are asked for they come within seconds."""
+    return _first_unknown(
+        (
+            ("max_charge_current", pack.max_charge_current),
+            ("max_discharge_current", pack.max_discharge_current),
+            ("cell_voltage_overvoltage_protection", pack.cell_voltage_overvoltage_protection),
+            ("cell_voltage_undervoltage_protection", pack.cell_voltage_undervoltage_protection),
+        )
+    )
+
+
+def _first_unknown(values: Sequence[tuple[str, float | None]]) -> str:
+    return next((_named(key) for key, value in values if value is None), "")
 
 
 def _impossible(view: View) -> str:
-    for key, (low, high) in POSSIBLE.items():
-        value = number(view.values, key)
-        if value is not None and not low <= value <= high:
-            return f"{_name(key)} of {value:g} is not possible"
+    pack = view.pack
+    for key, value in (
+        ("total_voltage", view.voltage),
+        ("current", view.current),
+        ("state_of_charge", view.state_of_charge),
+        ("state_of_health", view.state_of_health),
+        ("capacity_remaining", pack.capacity_remaining),
+        ("full_charge_capacity", pack.full_charge_capacity),
+        ("mosfet_temperature", view.mosfet),
+        ("temperature_sensor_1", pack.temperature_sensor_1),
+        ("temperature_sensor_2", pack.temperature_sensor_2),
+        ("temperature_sensor_4", pack.temperature_sensor_4),
+        ("temperature_sensor_5", pack.temperature_sensor_5),
+    ):
+        if value is None:
+            continue
+        low, high = TRUSTED[key]
+        if not low <= value <= high:
+            return f"{_named(key)} of {value:g} is not possible"
     for extreme in (view.low, view.high):
-        if not CELL_POSSIBLE[0] <= extreme.value <= CELL_POSSIBLE[1]:
+        if not CELL.trusts(extreme.value):
             return f"cell {extreme.label} at {extreme.value:.2f} V is not possible"
-    # loose on purpose: on a CAN bus cells and total are not measured at the same moment
     mean = view.voltage / view.cells
-    if not 0.93 * view.low.value <= mean <= 1.07 * view.high.value:
+    if not LOOSE[0] * view.low.value <= mean <= LOOSE[1] * view.high.value:
         return f"{view.voltage:.1f} V does not fit {view.cells} cells"
     return ""
 
 
-def _view(member: Member, label: str) -> View:
-    values = member.values
-    low, high = _cell_extremes(member, label)
-    voltage, charge = _needed(values, "total_voltage"), _needed(values, "state_of_charge")
-    capacity = number(values, "full_charge_capacity") or number(values, "total_battery_capacity") or None
-    remaining = number(values, "capacity_remaining")
+def _view(candidate: Candidate, pack: Pack, label: str) -> View:
+    assert pack.total_voltage is not None
+    assert pack.current is not None
+    assert pack.state_of_charge is not None
+    low, high = _cell_extremes(pack, label, candidate.address)
+    capacity = pack.full_charge_capacity or pack.total_battery_capacity or None
+    remaining = pack.capacity_remaining
     if remaining is None and capacity is not None:
-        remaining = capacity * charge / 100
-    probes = _probes(member, label)
+        remaining = capacity * pack.state_of_charge / 100
+    probes = _probes(pack, label, candidate.address)
+    alarms = pack.alarms or ()
+    unset = _unset(pack) if candidate.settings_required else ""
+    charge_closed = pack.charging is not False and pack.charging_switch is not False
+    discharge_closed = pack.discharging is not False and pack.discharging_switch is not False
     return View(
-        key=member.key,
-        name=member.name,
+        key=candidate.key,
+        name=candidate.name,
         label=label,
-        voltage=voltage,
-        current=_needed(values, "current"),
-        state_of_charge=charge,
-        state_of_health=number(values, "state_of_health"),
+        voltage=pack.total_voltage,
+        current=pack.current,
+        state_of_charge=pack.state_of_charge,
+        state_of_health=pack.state_of_health,
         capacity=capacity,
         remaining=remaining,
-        cells=_cell_count(values, voltage, (low.value + high.value) / 2),
+        cells=_cell_count(pack, (low.value + high.value) / 2),
         low=low,
         high=high,
         coldest=min(probes, key=_value, default=None),
         warmest=max(probes, key=_value, default=None),
         temperature=sum(map(_value, probes)) / len(probes) if probes else None,
-        mosfet=number(values, "mosfet_temperature"),
-        alarms=_alarms(values.get("alarms")),
-        faults=member.faults,
-        closed={"charge": _closed(values, "charging"), "discharge": _closed(values, "discharging")},
-        aging=(member.age or 0) > member.hold_after,
-        values=values,
+        mosfet=pack.mosfet_temperature,
+        alarms=alarms,
+        faults=candidate.faults,
+        unset=unset,
+        charge_closed=charge_closed,
+        discharge_closed=discharge_closed,
+        may_charge=charge_closed and not (candidate.faults or unset or halting(alarms, "charge")),
+        may_discharge=discharge_closed and not candidate.faults and not halting(alarms, "discharge"),
+        pack=pack,
     )
 
 
-def _probes(member: Member, label: str) -> list[Extreme]:
-    told = [(int(key[-1]), number(member.values, key)) for key in SENSORS]
-    return [Extreme(value, f"{label}-T{n}", n, member.address) for n, value in told if value is not None]
+def _probes(pack: Pack, label: str, address: int) -> list[Extreme]:
+    told = (
+        (1, pack.temperature_sensor_1),
+        (2, pack.temperature_sensor_2),
+        (4, pack.temperature_sensor_4),
+        (5, pack.temperature_sensor_5),
+    )
+    return [Extreme(value, f"{label}-T{n}", n, address) for n, value in told if value is not None]
 
 
 def _value(extreme: Extreme) -> float:
     return extreme.value
 
 
-def _needed(values: Values, key: str) -> float:
-    value = number(values, key)
-    assert value is not None
-    return float(value)
-
-
-def _alarms(value: Value) -> tuple[str, ...]:
-    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, tuple) else ()
-
-
-def _closed(values: Values, mosfet: str) -> bool:
-    return values.get(mosfet) is not False and values.get(f"{mosfet}_switch") is not False
-
-
-def _cell_extremes(member: Member, label: str) -> tuple[Extreme, Extreme]:
+def _cell_extremes(pack: Pack, label: str, address: int) -> tuple[Extreme, Extreme]:
     """Lowest and highest cell, over the list as well as what the BMS says itself."""
-    values, address = member.values, member.address
-    found = [Extreme(cell, f"{label}-{n}", n, address) for n, cell in cells_of(values)]
-    for key, where in (("min_cell_voltage", "min_voltage_cell"), ("max_cell_voltage", "max_voltage_cell")):
-        value, cell = number(values, key), int(number(values, where) or 0)
-        if value is not None:
-            found.append(Extreme(value, f"{label}-{cell or '?'}", cell, address))
-    return min(found, key=_value), max(found, key=_value)
+    told = pack.cell_voltage
+    cells = told if None not in told else tuple([cell for cell in told if cell is not None])
+    low, high = pack.min_cell_voltage, pack.max_cell_voltage
+    lowest, highest = (min(cells), max(cells)) if cells else (None, None)  # type: ignore[type-var]
+    if lowest is None or (low is not None and low < lowest):
+        lowest, low_at = low, int(pack.min_voltage_cell or 0)
+    else:
+        low_at = told.index(lowest) + 1
+    if highest is None or (high is not None and high > highest):
+        highest, high_at = high, int(pack.max_voltage_cell or 0)
+    else:
+        high_at = told.index(highest) + 1
+    assert lowest is not None
+    assert highest is not None
+    return (
+        Extreme(lowest, f"{label}-{low_at or '?'}", low_at, address),
+        Extreme(highest, f"{label}-{high_at or '?'}", high_at, address),
+    )
 
 
-def _cell_count(values: Values, voltage: float, cell: float) -> int:
+def _cell_count(pack: Pack, cell: float) -> int:
     """Cells in series: as listed, as set, or as total and cell voltage tell (at least 1)."""
-    configured = number(values, "cell_count") or 0
-    return len(cells_of(values)) or int(configured) or (max(1, round(voltage / cell)) if cell > 0 else 1)
+    total = pack.total_voltage or 0.0
+    return _listed(pack) or int(pack.cell_count or 0) or (max(1, round(total / cell)) if cell > 0 else 1)

@@ -1,4 +1,4 @@
-"""Snapshots of the batteries to members of the bank: which ones, how old, how complete. Pure.
+"""Snapshots of the batteries to candidates of the bank: which ones, how old, how complete. Pure.
 
 Source of the times: specification of the inverter path, section 13. What is broadcast on a CAN bus never
 pauses, so it is old after 2 s and silent after 5; a battery that is asked has three rounds, at least 10 s,
@@ -9,22 +9,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from jkbms_addon.bank.candidate import Key, Member
+from jkbms_addon.bank.candidate import Candidate, Key
+from jkbms_addon.battery.quantities import Pack
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Snapshot
 
 BROADCAST: Final = "can"  # format of what the BMSs tell on their own CAN bus
 HOLD_BROADCAST, STALE_BROADCAST = 2.0, 5.0  # s
 HOLD, STALE, OLDEST = 5.0, 10.0, 30.0  # s
-FIRST_ROUND = 60.0  # s in which settings of all batteries are asked for; until then a missing one is no news
-# without these a limit would be a guess, and where they are asked for they come within seconds
-SETTINGS: Final = (
-    "max_charge_current",
-    "max_discharge_current",
-    "cell_voltage_overvoltage_protection",
-    "cell_voltage_undervoltage_protection",
-)
+FIRST_ROUND = 15.0  # s in which settings of all batteries are asked for; until then a missing one is no news
 Wanted = Sequence[tuple[str, int | None]]  # bus and address; None for every battery of the bus
+
+
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """A snapshot as a pack, good until something in it expires; or what is wrong with it."""
+
+    snapshot: Snapshot
+    until: float
+    pack: Pack | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +43,25 @@ class Membership:
     wanted: Wanted = ()
     asked: frozenset[str] = frozenset()
     _since: dict[Key, float] = field(default_factory=dict)
+    _typed: dict[Key, _Typed] = field(default_factory=dict)
 
     @property
     def expected(self) -> int:
         """How many batteries there must be; 0 where that is not told."""
         return 0 if any(address is None for _, address in self.wanted) else len(self.wanted)
 
-    def members(self, snapshots: Iterable[Snapshot], now: float) -> list[Member]:
+    @property
+    def named(self) -> frozenset[Key]:
+        """The batteries that are named one by one."""
+        return frozenset((bus, address) for bus, address in self.wanted if address is not None)
+
+    def candidates(self, snapshots: Iterable[Snapshot], now: float) -> list[Candidate]:
         """Every battery of the bank that was ever heard; ``now`` is the time of the bank's clock in s."""
         found, units = [], dict[str, Key]()
         for snapshot in snapshots:
             if self._belongs(snapshot.key) and not self._arriving(snapshot, now):
                 first = units.setdefault(_unit(snapshot), snapshot.key)
-                found.append(self._member(snapshot, now, first))
+                found.append(self._candidate(snapshot, now, first))
         return found
 
     def _belongs(self, key: Key) -> bool:
@@ -62,23 +72,36 @@ class Membership:
         young = now - self._since.setdefault(snapshot.key, now) < FIRST_ROUND
         return young and self._tells_settings(snapshot) and "settings" not in snapshot.parts
 
-    def _member(self, snapshot: Snapshot, now: float, first: Key) -> Member:
+    def _candidate(self, snapshot: Snapshot, now: float, first: Key) -> Candidate:
         hold, stale = self._ages(snapshot)
+        known = self._pack(snapshot, now)
         # on one bus equal serial numbers are the owner's, on two it is one battery that must not count twice
         twin = first[0] != snapshot.bus
-        return Member(
+        return Candidate(
             snapshot.bus,
             snapshot.address,
             self._name(snapshot.key),
-            snapshot.values(now),
+            known.pack,
             age=snapshot.age(now),
             fresh=snapshot.online(now),
+            problem=known.problem,
             faults=(f"the same battery as {first[0]}/{first[1]}",) if twin else (),
             hold_after=hold,
             stale_after=stale,
-            required=SETTINGS if self._tells_settings(snapshot) else (),
+            settings_required=self._tells_settings(snapshot),
             absent=snapshot.withheld,
         )
+
+    def _pack(self, snapshot: Snapshot, now: float) -> _Typed:
+        """The checked pack, made once for what was said and while nothing of it expires."""
+        known = self._typed.get(snapshot.key)
+        if known is None or known.snapshot is not snapshot or now >= known.until:
+            try:
+                known = _Typed(snapshot, snapshot.until(now), snapshot.pack(now))
+            except ValueError as error:
+                known = _Typed(snapshot, snapshot.until(now), None, str(error))
+            self._typed[snapshot.key] = known
+        return known
 
     def _name(self, key: Key) -> str:
         return f"JK BMS {key[1]}" if len(self.buses) == 1 else f"JK BMS {key[0]} {key[1]}"

@@ -15,18 +15,20 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from math import isfinite
 from typing import Any, Final, Literal
 
+from jkbms_addon import worker
 from jkbms_addon.battery.quantities import Values
-from jkbms_addon.kept import JsonFile
+from jkbms_addon.kept import LAST, PATIENCE, JsonFile
 
 Direction = Literal["charging", "discharging", "idle"]
 DIRECTIONS: Final[tuple[Direction, ...]] = ("charging", "discharging", "idle")
 
 NAME: Final = "energy.json"
+SLOW: Final = "the energies cannot be written: the disk does not answer"
 BANK: Final = "bank"  # key of the account of all batteries together; a battery's is "bus/address"
 GAP: Final = 30.0  # s between two moments that are still joined
 SAVE_EVERY: Final = 300.0  # s
@@ -358,16 +360,15 @@ async def own(
     batteries: Callable[[], Iterable[tuple[str, Values, float]]],
     bank: Callable[[], Moment | None],
 ) -> None:
-    """Count until cancelled; written from a thread of its own, and once more at the end."""
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1, "energy") as thread:
-        try:
-            while True:
-                energies.look(batteries(), bank())
-                if energies.due():
-                    content = energies.content()
-                    await loop.run_in_executor(thread, energies.save, content)
-                    energies.wrote(content)
-                await asyncio.sleep(1.0)
-        finally:
-            energies.save(energies.content())
+    """Count until cancelled; written from the owner's thread, and once more at the end."""
+    thread = worker.own()
+    try:
+        while True:
+            energies.look(batteries(), bank())
+            if energies.due():
+                content = energies.content()
+                await thread.call(partial(energies.save, content), PATIENCE, SLOW)
+                energies.wrote(content)
+            await asyncio.sleep(1.0)
+    finally:
+        await thread.finish(partial(energies.save, energies.content()), LAST, SLOW)

@@ -7,11 +7,12 @@ must be said twice before it is believed. So must the first frame of every batte
 setting, so that damage never makes a device or a value.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from typing import Literal
 
+from jkbms_addon.battery.possible import CELL, POSSIBLE
 from jkbms_addon.battery.quantities import Values
 from jkbms_addon.battery.reading import Reading
 
@@ -24,9 +25,12 @@ def _number(values: Values, key: str) -> float | None:
     return value if isinstance(value, (int, float)) else None
 
 
-def _cells(values: Values) -> list[float]:
+def _cells(values: Values) -> Sequence[float]:
     cells = values.get("cell_voltage")
-    return [cell for cell in cells if isinstance(cell, (int, float))] if isinstance(cells, tuple) else []
+    if not isinstance(cells, tuple):
+        return ()
+    # hardly ever one is missing, and this is looked at with every frame
+    return cells if None not in cells else [cell for cell in cells if cell is not None]  # type: ignore[return-value, misc]
 
 
 # A loose sense wire makes a cell read wrong while the pack is fine; then the BMS says so itself.
@@ -36,30 +40,29 @@ _WIRE_ALARMS = {"cell_count_differs_from_setting", "balance_wire_resistance_too_
 def _sum_differs(values: Values) -> bool:
     total, cells = _number(values, "total_voltage"), _cells(values)
     alarms = values.get("alarms")
-    if total is None or "cell_voltage" not in values or (isinstance(alarms, tuple) and _WIRE_ALARMS & set(alarms)):
+    if total is None or "cell_voltage" not in values:
+        return False
+    if alarms and isinstance(alarms, tuple) and _WIRE_ALARMS & set(alarms):
         return False
     return abs(sum(cells) - total) > 0.05 + 0.01 * total if cells else total > 1
 
 
-def _above(key: str, limit: float) -> Callable[[Values], bool]:
+def _outside(*keys: str) -> Callable[[Values], bool]:
+    bounds = [(key, *POSSIBLE[key].shown) for key in keys]
+
     def broken(values: Values) -> bool:
-        value = _number(values, key)
-        return value is not None and abs(value) > limit
+        for key, low, high in bounds:
+            value = values.get(key)
+            if isinstance(value, (int, float)) and not low <= value <= high:
+                return True
+        return False
 
     return broken
 
 
-TEMPERATURES = (
-    "mosfet_temperature",
-    "temperature_sensor_1",
-    "temperature_sensor_2",
-    "temperature_sensor_4",
-    "temperature_sensor_5",
-)
-
-
-def _temperature_impossible(values: Values) -> bool:
-    return any(not -60 <= value <= 150 for key in TEMPERATURES if (value := _number(values, key)) is not None)
+def _cell_impossible(values: Values) -> bool:
+    cells = _cells(values)
+    return bool(cells) and not (CELL.shows(min(cells)) and CELL.shows(max(cells)))
 
 
 def _capacity_impossible(values: Values) -> bool:
@@ -76,29 +79,32 @@ class Contradiction:
     broken: Callable[[Values], bool]
 
 
+def _by_name() -> Iterator[Contradiction]:
+    """Rules of the table of what is possible, one for each name."""
+    for one in dict.fromkeys(POSSIBLE.values()):
+        if any(isfinite(bound) for bound in one.shown):
+            keys = (key for key, other in POSSIBLE.items() if other.name == one.name)
+            yield Contradiction(one.name, one.reason, _outside(*keys))
+
+
 CONTRADICTIONS = (
     Contradiction(
         "cells against total voltage",
         "the cells are in series: their sum is the pack voltage (within 6 mV in every captured frame)",
         _sum_differs,
     ),
-    Contradiction(
-        "cell voltage",
-        "no cell chemistry that the BMS knows exceeds 4.5 V",
-        lambda values: any(cell > 5 for cell in _cells(values)),
-    ),
-    Contradiction("state of charge", "a percentage", _above("state_of_charge", 100)),
-    Contradiction("state of health", "a percentage", _above("state_of_health", 100)),
-    Contradiction("temperature", "outside what the sensors and the electronics survive", _temperature_impossible),
-    Contradiction("current", "the largest model is rated 600 A", _above("current", 1500)),
-    Contradiction("balancing current", "the largest balancer moves 15 A", _above("balancing_current", 20)),
+    Contradiction(CELL.name, CELL.reason, _cell_impossible),
+    *{rule.name: rule for rule in _by_name()}.values(),
     Contradiction("capacity", "more cannot remain than a full battery holds", _capacity_impossible),
 )
 
 
 def contradiction(values: Values, without: frozenset[str] = frozenset()) -> str | None:
     """Name of the first rule that the values break by themselves; None when they are possible."""
-    return next((rule.name for rule in CONTRADICTIONS if rule.name not in without and rule.broken(values)), None)
+    for rule in CONTRADICTIONS:
+        if rule.broken(values) and rule.name not in without:
+            return rule.name
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from jkbms_addon.battery.alarms import Alarm
 
@@ -159,7 +159,8 @@ V, A, W, C, AH = "V", "A", "W", "°C", "Ah"
 class Pack(BaseModel):
     """All that can be known of one battery; ``None`` is unknown."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # strict: True is no number, and a number is finite
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     # --- telemetry -----------------------------------------------------------------------------------
     total_voltage: Annotated[Number, measured("Total voltage", V, "voltage", 2)] = None
@@ -364,6 +365,20 @@ class Pack(BaseModel):
         Number, Spec("Protocol version", topic="info", diagnostic=True, enabled=False, digits=0)
     ] = None
     battery_type: Annotated[Text, choice("Battery type", ("LFP", "Li-ion", "LTO"), "info")] = None
+
+
+def typed(values: Values) -> Pack:
+    """Values by key as a ``Pack``, checked; what a plug-in adds is left out. ``ValueError`` names the wrong key."""
+    fields = Pack.model_fields.keys()
+    try:
+        if values.keys() <= fields:
+            return Pack.model_validate(values)
+        return Pack.model_validate({key: value for key, value in values.items() if key in fields})
+    except ValidationError as error:
+        key = str(error.errors(include_url=False)[0]["loc"][0])
+        spec = specs().get(key)
+        wanted = "a number" if spec and spec.kind == "number" else "usable"
+        raise ValueError(f"{spec.name.lower() if spec else key} is not {wanted}") from error
 
 
 @cache

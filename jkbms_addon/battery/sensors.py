@@ -8,6 +8,7 @@ it has been true for a minute.
 """
 
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Final
 
 from jkbms_addon.battery.reading import Reading
@@ -22,69 +23,66 @@ PROBES: Final = (
 SILENT_ZERO: Final = frozenset(("pb", "ble"))  # formats whose probes say 0.0 where none is fitted
 LEAP, DRIFT = 10.0, 0.1  # K at once, and K a second on top
 LASTING = 60.0  # s for which a leap must be true
-Who = tuple[int | None, str]  # address and probe
 
 
 @dataclass(slots=True)
-class _Known:
-    """What was last believed of one probe, in °C, and what leaped since when."""
+class _Probe:
+    """What was last believed of one probe, in °C, whether it is real, and what leaped since when."""
 
     value: float
     at: float
+    real: bool
     leaped: float | None = None
     since: float = 0.0
+
+    def leaps(self, value: float, now: float) -> bool:
+        """Whether a temperature is too far from the one before to be true already."""
+        if abs(value - self.value) > LEAP + DRIFT * (now - self.at):
+            if self.leaped is None or abs(value - self.leaped) > LEAP:
+                self.since = now
+            self.leaped = value
+            if now - self.since < LASTING:
+                return True
+        self.value, self.at, self.leaped = value, now, None
+        return False
 
 
 @dataclass(slots=True)
 class Sensors:
     """Remembers of every battery which of its probes are real and what they said. Times are s of one clock."""
 
-    _real: set[Who] = field(default_factory=set)
-    _known: dict[Who, _Known] = field(default_factory=dict)
+    _batteries: dict[int, dict[str, _Probe]] = field(default_factory=dict)
 
     def believed(self, reading: Reading, now: float) -> Reading:
         """The live reading without what no sensor measured: unknown is None."""
-        fitted = self.fitted(reading)
-        unsure = {
-            key: None
-            for key in PROBES
-            if isinstance(value := fitted.values.get(key), (int, float))
-            and self._leaps((reading.address, key), float(value), now)
-        }
-        return replace(fitted, values={**fitted.values, **unsure}) if unsure else fitted
+        unknown = self._unknown(reading, now)
+        return replace(reading, values={**reading.values, **dict.fromkeys(unknown)}) if unknown else reading
 
     def fitted(self, reading: Reading) -> Reading:
-        """The reading without 0.0 of probes that are not fitted."""
-        if reading.format not in SILENT_ZERO:
-            return reading
-        values, address = reading.values, reading.address
-        absent: dict[str, None] = {}
-        for key in PROBES:
-            value = values.get(key)
-            if value:
-                if address is not None:  # of a frame of nobody there is no earlier one
-                    self._real.add((address, key))
-            elif value == 0 and (address, key) not in self._real:
-                absent[key] = None
-        return replace(reading, values={**values, **absent}) if absent else reading
+        """The reading without 0.0 of probes that are not fitted, whenever it was told."""
+        unknown = self._unknown(reading, None)
+        return replace(reading, values={**reading.values, **dict.fromkeys(unknown)}) if unknown else reading
 
     def forget(self, address: int) -> None:
-        """A battery went away: what comes back may be at another temperature."""
-        for who in [who for who in self._known if who[0] == address]:
-            del self._known[who]
+        """A battery went away: what comes back may be at another temperature, but its probes are as real."""
+        for probe in self._batteries.get(address, {}).values():
+            probe.at = -inf
 
-    def _leaps(self, who: Who, value: float, now: float) -> bool:
-        known = self._known.get(who)
-        if known is None:
-            self._known[who] = _Known(value, now)
-            return False
-        if abs(value - known.value) <= LEAP + DRIFT * (now - known.at):
-            known.value, known.at, known.leaped = value, now, None
-            return False
-        if known.leaped is None or abs(value - known.leaped) > LEAP:
-            known.since = now
-        known.leaped = value
-        if now - known.since < LASTING:
-            return True
-        known.value, known.at, known.leaped = value, now, None
-        return False
+    def _unknown(self, reading: Reading, now: float | None) -> list[str]:
+        values, found = reading.values, []
+        silent = reading.format in SILENT_ZERO
+        # of a frame of nobody there is no earlier one
+        probes = self._batteries.setdefault(reading.address, {}) if reading.address is not None else {}
+        for key in PROBES:
+            value = values.get(key)
+            if not isinstance(value, (int, float)):
+                continue
+            probe = probes.get(key)
+            if probe is None:
+                probe = probes[key] = _Probe(value, now or 0.0, real=value != 0)
+            elif value != 0 and not probe.real:
+                probe.value, probe.at, probe.real = value, now or 0.0, True  # it proves now that it lives
+            unfitted = value == 0 and silent and not probe.real
+            if unfitted or (now is not None and probe.leaps(value, now)):
+                found.append(key)
+        return found

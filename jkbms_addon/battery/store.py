@@ -11,7 +11,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Final
 
-from jkbms_addon.battery.quantities import Pack, Value, specs
+from jkbms_addon.battery.quantities import Pack, Value, specs, typed
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.clock import MONOTONIC
 
@@ -93,8 +93,8 @@ class Snapshot:
         }
 
     def pack(self, now: float) -> Pack:
-        """Typed view, for whoever decides about hundreds of amperes."""
-        return Pack.model_construct(None, **self.values(now))
+        """Typed and checked, for whoever decides about hundreds of amperes; ``ValueError`` names a wrong key."""
+        return typed(self.values(now))
 
     def with_reading(self, reading: Reading, now: float) -> "Snapshot":
         """The same battery after one more reading."""

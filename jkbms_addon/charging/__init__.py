@@ -1,1 +1,1 @@
-"""How far and how fast is charged and discharged."""
+"""How far and how fast the batteries may be charged and discharged: decisions, nothing of how they are said."""

@@ -1,93 +1,229 @@
 """Makes the decisions: once a second from the batteries, whatever the broker or the inverter's bus do.
 
 The sender takes the latest one. A decision that is older than ``DEADMAN`` is no decision: should this loop
-hang, the sender falls silent.
+hang, the sender falls silent. What the owner set in Home Assistant and what the control has learned is kept in
+``/data``, each written by a thread of its own (``files``), so that a slow disk does not delay a decision.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from math import inf
+from typing import Any, Final
 
 from jkbms_addon.bank.bank import BankState, BatteryBank
-from jkbms_addon.bank.candidate import Member
-from jkbms_addon.charging.cadence import Cadence
-from jkbms_addon.charging.decide import Limiter
-from jkbms_addon.charging.decision import Targets
-from jkbms_addon.charging.setpoints import Policy
-from jkbms_addon.charging.switch import Switch
+from jkbms_addon.bank.candidate import Candidate, Key
+from jkbms_addon.battery.chemistry import Name
+from jkbms_addon.charging.cadence import PERIOD, Cadence
+from jkbms_addon.charging.decide import Controller
+from jkbms_addon.charging.decision import Decision
+from jkbms_addon.charging.kept_owner import KeptOwner
+from jkbms_addon.charging.memory import Memory, remembered
+from jkbms_addon.charging.owner import Owner, chosen, chosen_grid, effective
+from jkbms_addon.charging.setpoints import Setpoints
+from jkbms_addon.errors import CommandError
+from jkbms_addon.kept import JsonFile, Saver
 
 _LOGGER = logging.getLogger(__name__)
-DEADMAN = 3.0  # s
-EARLY = 0.05  # s that a decision is made before it is sent
+DEADMAN: Final = 3.0  # s
+EARLY: Final = 0.05  # s that a decision is made before it is sent
+SAVE_EVERY: Final = 60.0  # s
+SAVE_SOONER: Final = 10.0  # s, where the voltage has moved or the phase changed
+MOVED: Final = 0.05  # V
+CONFIRM_WITHIN: Final = 30.0  # s in which discharging must be switched off a second time
+DEFAULT: Final = "default"  # instead of a number: let the options decide again
+SWITCHES: Final = ("enable", "charging", "discharging")
+BUTTONS: Final = ("charge_fully", "balance", "wake_up", "stop")
 
 
 class Control:
-    """The bank and the decision of this moment. ``clock`` is monotonic, in s; ``count`` grows with every step."""
+    """The bank and the decision of this moment. ``clock`` is monotonic, ``wall`` s since 1970.
+
+    ``count`` grows with every step. ``kept`` and ``memory`` are the files of the owner and of the control.
+    """
 
     def __init__(
         self,
-        members: Callable[[float], Sequence[Member]],
+        candidates: Callable[[float], Sequence[Candidate]],
         clock: Callable[[], float],
         *,
+        wall: Callable[[], float] = lambda: 0.0,
         expected: int = 0,
-        policy: Policy | None = None,
-        switch: Switch | None = None,
+        named: frozenset[Key] = frozenset(),
+        setpoints: Setpoints | None = None,
+        kept: JsonFile | None = None,
+        memory: JsonFile | None = None,
         told: Callable[[], None] = lambda: None,
     ) -> None:
-        self._members, self._told = members, told
-        self.clock, self.switch = clock, switch or Switch()
+        self._candidates, self._told = candidates, told
+        self.kept, self._memory = KeptOwner(kept, told), Saver(memory) if memory else None
+        self.clock, self._wall = clock, wall
         self._bank = BatteryBank(expected)
-        self._limiter = Limiter(policy) if policy else None
+        self.options = setpoints or Setpoints()
+        self._controller: Controller | None = None
+        if setpoints:
+            self._controller = Controller(effective(setpoints, self.owner), _remembered(memory), named)
         self.state = BankState()
         self.count = 0
-        self._targets: Targets | None = None
-        self._fed = -inf
+        self._decision: Decision | None = None
+        self._fed = self._goodbye_at = -inf
         self._absent: frozenset[str] = frozenset()
         self._present: frozenset[str] = frozenset()
+        self._saved, self._saved_at, self._saved_as = Memory(), -inf, ("", 0.0)
+        self._asked_off = -inf
+
+    @property
+    def files(self) -> tuple[Callable[[], Coroutine[Any, Any, None]], ...]:
+        """What writes the files, each to be run until cancelled."""
+        return (self.kept.run, *((self._memory.run,) if self._memory else ()))
+
+    @property
+    def owner(self) -> Owner:
+        """What the owner set, as it holds now."""
+        return self.kept.now
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the inverter may be told anything."""
+        return self.owner.enabled
 
     async def run(self) -> None:
         """Decide once a second until cancelled."""
         cadence = Cadence(-EARLY)
-        while True:
-            self.step(self.clock())
-            self._told()
-            await asyncio.sleep(cadence.next(self.clock()) - self.clock())
+        try:
+            while True:
+                self.step(self.clock())
+                self._told()
+                await asyncio.sleep(cadence.next(self.clock()) - self.clock())
+        finally:
+            self.keep(now=True)
 
-    def step(self, now: float, *, stopping: bool = False) -> Targets | None:
-        """Decide now; when ``stopping``, zero limits a few times and then nothing."""
-        self.state = self._bank.step(self._members(now), now)
-        if self._limiter:
-            self._targets = self._limiter.step(self.state, now, enabled=self.enabled and not stopping)
+    def step(self, now: float, *, stopping: bool = False) -> Decision | None:
+        """Decide now; when ``stopping``, no charge a few times and then nothing."""
+        self.state = self._bank.step(self._candidates(now), now)
         self._fed, self.count = now, self.count + 1
         self._tell_absence()
-        return self._targets
+        if self._controller:
+            enabled = self.enabled and not stopping
+            self._decision = self._controller.step(self.state, now, self._wall(), enabled=enabled)
+            for event in self._controller.events():
+                _LOGGER.info("charging: %s", event)
+            self.keep()
+        return self._decision
 
-    def decision(self, now: float) -> Targets | None:
-        """What may be sent now; None for silence."""
-        return self._targets if self._targets and not self._targets.expired(now) and not self.hangs(now) else None
+    def goodbye(self, now: float) -> Decision | None:
+        """What is told last, for a few seconds, then None. Several inverters hear the same."""
+        if now - self._goodbye_at >= PERIOD / 2:
+            self._goodbye_at = now
+            self.step(now, stopping=True)
+        return self._decision
+
+    def decision(self, now: float) -> Decision | None:
+        """What may be told now; None for silence."""
+        return self._decision if self._decision and not self._decision.expired(now) and not self.hangs(now) else None
 
     def hangs(self, now: float) -> bool:
         """Whether nobody has decided for too long."""
         return not now - self._fed < DEADMAN
 
     def silence(self, now: float) -> str:
-        """Why there is nothing to send."""
-        if self._fed > -inf and (self.hangs(now) or (self._targets and self._targets.expired(now))):
+        """Why there is nothing to tell."""
+        if self._fed > -inf and (self.hangs(now) or (self._decision and self._decision.expired(now))):
             return "no decision for 3 s: the program stood still"
         if not self.enabled:
-            return self.switch.why_off
+            return self.kept.why_off
         absent = "; ".join(one.text for one in self.state.excluded)
-        return f"no battery is heard: {absent}" if absent else "waiting for the first complete data of a battery"
+        if absent:
+            return f"no battery is heard: {absent}"
+        return "waiting for the first complete data of " + ("all batteries" if self.state.counted else "a battery")
+
+    # --- what the owner does in Home Assistant ---------------------------------------------------------------
+
+    def command(self, key: str, text: str) -> None:
+        """Do what a switch, button, number or select asks for; what is refused is told in one line."""
+        try:
+            done = self._do(key, text.strip())
+        except CommandError as error:
+            _LOGGER.warning("inverter: %s is refused: %s", key, error)
+        else:
+            _LOGGER.info("inverter: %s", done)
+
+    def _do(self, key: str, text: str) -> str:
+        if key in SWITCHES:
+            return self._switch(key, text)
+        if key in BUTTONS:
+            return self._press(key)
+        if key == "grid_charge":
+            self._change(_changed(self.owner, key, chosen_grid(self.options, text)))
+            return f"grid charge is {text}"
+        if text == DEFAULT:
+            self._change(_changed(self.owner, key, None))
+            return f"{key} is left to the options"
+        value = chosen(self.options, self.chemistry, key, text)
+        self._change(_changed(self.owner, key, value))
+        return f"{key} is {value:g}"
+
+    def _switch(self, key: str, text: str) -> str:
+        if text not in ("ON", "OFF"):
+            raise CommandError(f"the switch takes ON and OFF, not {text[:20]!r}")
+        on = text == "ON"
+        if key == "discharging" and not on and self.owner.discharging:
+            self._confirmed_off()
+        self._change(_changed(self.owner, "enabled" if key == "enable" else key, on))
+        return f"{key} switched {'on' if on else 'off'}"
+
+    def _confirmed_off(self) -> None:
+        """A house off the grid goes dark, so it has to be said twice."""
+        now = self.clock()
+        if not now - self._asked_off <= CONFIRM_WITHIN:
+            self._asked_off = now
+            raise CommandError(
+                "a house off the grid goes dark without discharging: switch it off again within "
+                f"{CONFIRM_WITHIN:.0f} s if that is wanted"
+            )
+        self._asked_off = -inf
+
+    def _press(self, key: str) -> str:
+        if key == "stop":
+            self._change(_changed(self.owner, "enabled", False))
+            return "stopped"
+        controller = self._controller
+        if controller is None:
+            raise CommandError("nothing is decided here")
+        if key == "wake_up":
+            if why := controller.wake(self.clock()):
+                raise CommandError(why)
+            return "waking up: 5 A for ten minutes"
+        controller.ask("full" if key == "charge_fully" else "balance")
+        return "charging fully" if key == "charge_fully" else "balancing"
 
     @property
-    def enabled(self) -> bool:
-        """Whether the inverter may be told something."""
-        return self.switch.on
+    def chemistry(self) -> Name:
+        """Of the cells, as far as it is known."""
+        return self._decision.facts.chemistry if self._decision else "LFP"
 
-    def enable(self, *, on: bool) -> None:
-        """Let the inverter be told something, or stop it with zero limits; kept over restarts."""
-        self.switch.turn(on=on)
+    def _change(self, owner: Owner) -> None:
+        self.kept.change(owner)
+        if self._controller:
+            self._controller.allow(effective(self.options, owner))
+
+    # --- what survives a restart ------------------------------------------------------------------------------
+
+    def keep(self, *, now: bool = False) -> None:
+        """Write what has to survive, now and then, sooner when it has moved; at once and for good at the end."""
+        if self._memory is None or self._decision is None or self._controller is None:
+            return
+        at = self._fed - self._saved_at
+        moved = (
+            self._saved_as[0] != self._decision.phase or abs(self._saved_as[1] - self._decision.charge_voltage) > MOVED
+        )
+        if not (now or at >= SAVE_EVERY or (moved and at >= SAVE_SOONER)):
+            return
+        memory = self._controller.memory()
+        if memory != self._saved:
+            self._memory.save(memory.model_dump(mode="json"))
+        self._saved, self._saved_at = memory, self._fed
+        self._saved_as = (self._decision.phase, self._decision.charge_voltage)
 
     def _tell_absence(self) -> None:
         """One line when a battery leaves the bank, and one when it is back."""
@@ -100,3 +236,17 @@ class Control:
             _LOGGER.info("bank: %s counts again", name)
         self._absent = absent
         self._present = frozenset(view.name for view in self.state.counted)
+
+
+def _remembered(file: JsonFile | None) -> Memory:
+    """What was learned before."""
+    memory, wrong = remembered(file.load()) if file else (Memory(), "")
+    if wrong:
+        _LOGGER.warning("what the charge control remembered is lost: %s", wrong)
+    return memory
+
+
+def _changed(owner: Owner, key: str, value: float | str | None) -> Owner:
+    """The same with one value changed, checked."""
+    assert key in Owner.model_fields
+    return Owner.model_validate({**owner.model_dump(), key: value})

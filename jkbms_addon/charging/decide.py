@@ -1,280 +1,290 @@
-"""What the inverter may do now: the safety core. Pure.
+"""What may be charged and discharged now: the safety core. Pure.
 
-``Limiter.step`` is called about once a second with the bank and a monotonic time in s. Principles of the
-specification: permissive values only from fresh, complete data; charging is stopped by current 0 and the
-enable bit, never by a voltage below the battery's; limits fall at once and rise slowly; before the first
-data, and after its decision has expired, there is silence.
+``Controller.step`` is called about once a second with the bank and the time. Three rules stand above all: the
+owner's voltage is a ceiling; a direction stops only where that direction is the trouble; a dark house is a fault,
+too. Permissive values come only from fresh, complete data; charging falls to 0 on any doubt, discharging only when
+no pack can discharge, or a stated time after the last data. Before the first data, and when a decision has expired,
+there is silence.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from math import ceil, inf
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Final, Literal
 
 from jkbms_addon.bank.bank import BankState
-from jkbms_addon.bank.candidate import Extreme, Key
-from jkbms_addon.charging import faults
-from jkbms_addon.charging.cell_limits import Bounds, bounds
-from jkbms_addon.charging.decision import ALARMS, PROTECTIONS, Protection, Targets, Warn
-from jkbms_addon.charging.derating import Latches, Limit
-from jkbms_addon.charging.faults import Direction
-from jkbms_addon.charging.phases import Charging, Seen
+from jkbms_addon.bank.candidate import Key
+from jkbms_addon.charging.cell_limits import CellLimits, CellLimitsOf
+from jkbms_addon.charging.current import Currents, Permitted
+from jkbms_addon.charging.decision import Decision, Facts
+from jkbms_addon.charging.memory import WEEK, Memory, finite, keys, name
+from jkbms_addon.charging.phases import BALANCED, DAY
 from jkbms_addon.charging.requests import Requests, Wanted
-from jkbms_addon.charging.setpoints import Policy
-from jkbms_addon.charging.sharing import allowed
-from jkbms_addon.charging.slew import Flow
+from jkbms_addon.charging.setpoints import Setpoints
+from jkbms_addon.charging.sharing import capacity_of
+from jkbms_addon.charging.silence import Silence
+from jkbms_addon.charging.slew import NOTHING, Limit
+from jkbms_addon.charging.together import Together, together
+from jkbms_addon.charging.told_charge import REST, ToldCharge
+from jkbms_addon.charging.voltage import ChargeVoltage
 
-GOODBYES: Final = 3  # cycles with zero limits before the silence of a clean stop
-NOTHING: Final = 0.05  # A below which a limit is sent as 0
-HELD: Final = 60.0  # s that a silent battery may still be discharged
-HELD_SOC: Final = 30.0  # %
-TAIL: Final = 0.02  # A per Ah
-ABSORPTION: Final = 1800.0  # s
-RESOLUTION: Final = 10  # steps per V of the voltage limits on the wire
-NO_CHARGE: Final[Mapping[str, Any]] = {
-    "charge_current": 0.0,
-    **dict.fromkeys(("charge_enabled", "force_charge_1", "force_charge_2", "full_charge_request"), False),
-}
-NO_DISCHARGE: Final[Mapping[str, Any]] = {"discharge_current": 0.0, "discharge_enabled": False}
+GOODBYES: Final = 3  # cycles without charge before the silence of a clean stop
+WAIT: Final = 15.0  # s at the start for every expected pack
+LONGEST: Final = 10.0  # s that a step may count for; whoever stood still must not catch up in one leap
+SEEN_EVERY: Final = 3600.0  # s between two notes that a pack is there
+UNBALANCED_DAYS: Final = 3
+UNBALANCED_WITHIN: Final = 30.0  # days
+NEARLY: Final = 0.05  # V above empty at which a battery that falls silent has switched itself off
 
 
-class Limiter:
-    """State of the path: limits over time, phase, and the last thing that was known."""
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """What one decision is made from."""
 
-    def __init__(self, policy: Policy) -> None:
-        self.policy = policy
-        self._flows: dict[Direction, Flow] = {
-            "charge": Flow(0.0, policy.charge_rise, policy.departed_hold),
-            # a house must not go dark because the program was restarted
-            "discharge": Flow(inf, policy.discharge_rise, policy.departed_hold),
-        }
-        self._latches, self._charging, self._requests = Latches(), Charging(policy.rebulk_drop), Requests(policy)
-        self._bounds: dict[Key, Bounds] = {}
-        self._last: Targets | None = None
-        self._bank = BankState()
-        self._silent_since: float | None = None
+    bank: BankState
+    one: Together
+    limits: Mapping[Key, CellLimits]
+    now: float
+    wall: float
+    seconds: float
+
+
+class Controller:
+    """State of the charge control: limits over time, phase, corrections, and the last thing that was known.
+
+    ``expected`` are packs that are named one by one; without them those of the last days are.
+    """
+
+    def __init__(
+        self, setpoints: Setpoints, memory: Memory | None = None, expected: frozenset[Key] = frozenset()
+    ) -> None:
+        memory = memory or Memory()
+        self._setpoints, self._memory, self._named = setpoints, memory, expected
+        self._limits_of = CellLimitsOf(setpoints)
+        self._voltage = ChargeVoltage(memory)
+        self._currents = Currents(setpoints, frozenset(keys(memory.empty)))
+        self._requests, self._told, self._silence = Requests(), ToldCharge(), Silence()
+        self._seen = dict(memory.seen)
+        self._last: Decision | None = None
+        self._begun: float | None = None
+        self._waiting = True
+        self._before = -inf
         self._goodbyes = 0
 
-    def step(self, bank: BankState, now: float, *, enabled: bool = True) -> Targets | None:
-        """What to send, or None for silence. Without ``enabled``: zero limits a few times, then silence."""
-        targets = self._live(bank, now) if bank.counted else self._stale(now)
+    # --- what the owner does --------------------------------------------------------------------------------
+
+    def allow(self, setpoints: Setpoints) -> None:
+        """The owner has changed what is allowed."""
+        self._setpoints = setpoints
+        self._limits_of = self._limits_of.under(setpoints)
+        self._currents.setpoints = setpoints
+
+    def ask(self, what: Literal["full", "balance"]) -> None:
+        """Charge fully, or balance, now."""
+        self._voltage.phases.ask(what)
+
+    def wake(self, now: float) -> str:
+        """Let an empty battery that sleeps be charged blindly for a while; why not, empty if it may."""
+        return self._silence.wake(self._last, now)
+
+    def events(self) -> list[str]:
+        """What happened since this was asked last, in words."""
+        phases = self._voltage.phases
+        found, phases.events = phases.events, []
+        return found
+
+    def usable(self, bank: BankState) -> int:
+        """How many packs can be discharged."""
+        return self._currents.usable(bank)
+
+    def memory(self) -> Memory:
+        """What has to survive a restart."""
+        voltage, progress = self._voltage, self._voltage.phases.progress
+        return Memory(
+            phase=progress.phase,
+            clock=round(progress.clock),
+            at_voltage=round(progress.at_voltage),
+            highest=progress.highest,
+            ramp=finite(progress.ramp),
+            learned=round(progress.learned, 3),
+            doubtful=progress.doubtful,
+            last_full=progress.last_full,
+            counted_from=progress.counted_from,
+            tried=progress.tried,
+            unbalanced=tuple(progress.unbalanced),
+            unlimited=progress.unlimited,
+            trim=finite(voltage.trim.value),
+            float_trim=round(voltage.float_trim.value, 3),
+            brake=finite(voltage.brake.value),
+            sent=finite(voltage.sent),
+            empty=tuple(sorted(map(name, self._currents.emptiness.empty))),
+            seen=self._seen,
+        )
+
+    # --- step by step ---------------------------------------------------------------------------------------
+
+    def step(self, bank: BankState, now: float, wall: float, *, enabled: bool = True) -> Decision | None:
+        """What to tell, or None for silence. Without ``enabled``: no charge a few times, then silence."""
+        seconds = min(max(now - self._before, 0.0), LONGEST) if self._before > -inf else 0.0
+        self._before = now
+        self._begun = now if self._begun is None else self._begun
+        self._notice(bank, wall)
+        decision = self._live(bank, now, wall, seconds) if bank.counted else self._without(now)
+        if decision is None or self._waits(bank, now, wall):
+            return None
         if enabled:
-            self._goodbyes = GOODBYES if targets else 0
-            return targets
-        self._flows["charge"].stop(now)
-        if self.policy.grid_tied:
-            self._flows["discharge"].stop(now)
-        if targets is None or self._goodbyes == 0:
+            self._goodbyes = GOODBYES
+            return decision
+        self._currents.stop(now, discharge=self._setpoints.grid_tied)
+        if self._goodbyes == 0:
             return None
         self._goodbyes -= 1
-        return self._goodbye(targets)
+        return self._goodbye(decision)
 
-    # --- with data -------------------------------------------------------------------------------------
+    def _notice(self, bank: BankState, wall: float) -> None:
+        for view in bank.counted:
+            if not 0 <= wall - self._seen.get(name(view.key), -inf) < SEEN_EVERY:
+                self._seen[name(view.key)] = wall
+                for old in [one for one, at in self._seen.items() if wall - at > WEEK]:
+                    del self._seen[old]
 
-    def _live(self, bank: BankState, now: float) -> Targets:
-        self._silent_since = None
-        self._bounds.update((view.key, bounds(view, self.policy)) for view in bank.counted)
-        filled = (self._charging.phase, self._phase(bank, now)) == ("absorption", "float")
-        charge, discharge = self._flow("charge", bank, now), self._flow("discharge", bank, now)
-        protections = _protections(bank)
-        wanted = self._requests.step(
-            _known(bank.state_of_charge), now, starving=self._starving(bank, protections), filled=filled
-        )
-        voltage, because = self._charge_voltage(bank)
-        least = self._least()
-        reasons = {
-            "charge_voltage": because,
-            "charge_current": self._worded("charge", charge),
-            "discharge_current": self._worded("discharge", discharge),
-            "discharge_voltage": f"discharge down to {least:.1f} V",
-        }
-        self._bank = bank
-        self._last = Targets(
-            charge_voltage=voltage,
-            charge_current=charge.amps,
-            discharge_current=discharge.amps,
-            discharge_voltage=least,
-            **self._flags(wanted),
-            **_measured(bank),
-            protections=protections,
-            alarms=_alarms(bank),
-            manufacturer=self.policy.manufacturer,
-            valid_until=now + self.policy.valid_for,
-            phase=self._charging.phase,
-            reasons=reasons,
-        )
+    def _waits(self, bank: BankState, now: float, wall: float) -> bool:
+        """Whether packs that must be there have not been heard yet; only at the start, and not for long."""
+        assert self._begun is not None
+        if self._waiting:
+            expected = self._named or self._memory.expected(wall)
+            heard = {view.key for view in bank.heard}
+            self._waiting = not expected <= heard and now - self._begun < WAIT
+        return self._waiting
+
+    # --- with data ------------------------------------------------------------------------------------------
+
+    def _live(self, bank: BankState, now: float, wall: float, seconds: float) -> Decision:
+        self._silence.over()
+        limits = {view.key: self._limits_of(view) for view in bank.counted}
+        one, narrowest, voltage = together(bank), self._limits_of.narrowest, self._voltage
+        voltage.aim(one, narrowest, self._setpoints, now, wall, seconds)
+        starting = self._begun is not None and now - self._begun <= WAIT
+        situation = Permitted(bank, limits, voltage.charge, voltage.phases.phase, voltage.sent, one.state_of_charge)
+        currents = self._currents.step(situation, one.battery, now, seconds, starting=starting)
+        stopped = self._currents.allowed["charge"].amps < NOTHING
+        told = voltage.tell(one, narrowest, self._setpoints, now, seconds, stopped=stopped)
+        self._last = self._decided(_Moment(bank, one, limits, now, wall, seconds), told, *currents)
         return self._last
 
-    def _phase(self, bank: BankState, now: float) -> str:
-        limits = [self._bounds[view.key] for view in bank.counted]
-        floating = min(limit.floating for limit in limits)
-        capacity = bank.full_charge_capacity
-        seen = Seen(
-            voltage=max(view.voltage / view.cells for view in bank.counted),
-            charge=min(limit.charge for limit in limits),
-            floating=floating,
-            rebulk=min(floating - 0.03, *(limit.chemistry.rebulk for limit in limits)),
-            state_of_charge=_known(bank.state_of_charge),
-            current=_known(bank.current),
-            tail=None if capacity is None else TAIL * capacity,
-            absorption=self._absorption(bank),
-            refill=self._last is not None and self._last.full_charge_request,
+    def _decided(self, moment: _Moment, voltage: tuple[float, str], charging: Limit, discharging: Limit) -> Decision:
+        least = min(one.cells * max(one.empty, one.least or 0.0) for one in moment.limits.values())
+        empty = self._currents.all_empty(moment.bank)
+        may = {direction: one.amps >= NOTHING for direction, one in self._currents.allowed.items()}
+        wanted = self._wanted(moment, empty=empty)
+        charge, why = self._charge_told(moment, empty=empty)
+        return Decision(
+            charge_voltage=voltage[0],
+            charge_current=charging.amps,
+            discharge_current=discharging.amps,
+            discharge_voltage=round(least, 2),
+            charge_enabled=may["charge"],
+            discharge_enabled=may["discharge"],
+            state_of_charge=charge,
+            wanted=Wanted(now=may["charge"] and wanted.now, full=wanted.full),
+            phase=self._voltage.phases.phase,
+            reasons={
+                "charge_voltage": voltage[1],
+                "charge_current": self._worded("charge", charging),
+                "discharge_current": self._worded("discharge", discharging),
+                "discharge_voltage": f"discharge down to {least:.1f} V",
+                "state_of_charge": why,
+            },
+            bank=moment.bank,
+            valid_until=moment.now + self._setpoints.valid_for,
+            facts=self._facts(moment),
         )
-        return self._charging.step(seen, now)
 
-    def _absorption(self, bank: BankState) -> float:
-        if self.policy.absorption_time is not None:
-            return self.policy.absorption_time
-        hours = [view.setting("cell_request_charge_voltage_time", 0.1, 25) for view in bank.counted]
-        return min((3600 * hour for hour in hours if hour is not None), default=ABSORPTION)
-
-    def _flow(self, direction: Direction, bank: BankState, now: float) -> Limit:
-        found = allowed(bank, self._bounds, self.policy, direction, self._latches)
-        if direction == "charge" and self._charging.resting and found.limit.amps > 0:
-            rest = Limit(0, f"float, resting until {self._wished('floating'):.1f} V")
-            found = replace(found, limit=rest)
-        return self._flows[direction].step(found, now, frozen=bank.aging)
-
-    def _worded(self, direction: Direction, limit: Limit) -> str:
-        if self._flows[direction].allowed.amps < NOTHING:
+    def _worded(self, direction: Literal["charge", "discharge"], limit: Limit) -> str:
+        if self._currents.allowed[direction].amps < NOTHING:
             return f"{direction} stopped: {limit.why}"
         return f"{direction} limited to {round(limit.amps, 1):g} A: {limit.why}"
 
-    def _flags(self, wanted: Wanted) -> dict[str, Any]:
-        may = {direction: flow.allowed.amps >= NOTHING for direction, flow in self._flows.items()}
-        return {
-            "charge_enabled": may["charge"],
-            "discharge_enabled": may["discharge"],
-            "force_charge_1": may["charge"] and wanted.urgent,
-            "force_charge_2": may["charge"] and wanted.soon,
-            "full_charge_request": wanted.full,
-        }
-
-    def _starving(self, bank: BankState, protections: Sequence[Protection]) -> bool:
-        empty = any(view.low.value <= self._bounds[view.key].bottom for view in bank.counted)
-        return empty or "under_voltage" in protections
-
-    def _wished(self, what: str) -> float:
-        """The lowest wish of all packs ever counted in V: one that left may still be connected."""
-        return min(limit.cells * float(getattr(limit, what)) for limit in self._bounds.values())
-
-    def _least(self) -> float:
-        return max(limit.cells * limit.least for limit in self._bounds.values())
-
-    def _charge_voltage(self, bank: BankState) -> tuple[float, str]:
-        phase = self._charging.phase
-        wish = self._wished("floating" if phase == "float" else "charge")
-        present = _upwards(max(view.voltage for view in bank.counted))
-        if present > wish:
-            return present, f"charge up to {present:.1f} V: {phase} at {wish:.1f} V, but never below the battery"
-        return wish, f"charge up to {wish:.1f} V: {phase}"
-
-    # --- without data, and at the end --------------------------------------------------------------------
-
-    def _stale(self, now: float) -> Targets | None:
-        if self._last is None:
-            return None
-        self._silent_since = now if self._silent_since is None else self._silent_since
-        silent, after = now - self._silent_since, self.policy.stop_after
-        self._flows["charge"].stop(now)
-        held = self._holds(silent)
-        if not held:
-            self._flows["discharge"].stop(now)
-        if after is not None and silent >= after:
-            return None
-        return self._last.model_copy(update=self._frozen(now, held=held))
-
-    def _frozen(self, now: float, *, held: bool) -> dict[str, Any]:
-        """What changes when nothing is heard any more; the measured values stand still."""
-        assert self._last is not None
-        present = _upwards(max(view.voltage for view in self._bank.counted))
-        voltage = max(present, min(self._wished("highest"), self._wished("floating")))
-        why = "no battery is heard"
-        return {
-            **NO_CHARGE,
-            **({} if held else NO_DISCHARGE),
-            "charge_voltage": voltage,
-            "alarms": _ordered({*self._last.alarms, "internal_comm_fail"}),
-            "valid_until": now + self.policy.valid_for,
-            "reasons": {
-                **self._last.reasons,
-                "charge_voltage": f"charge up to {voltage:.1f} V: {why}",
-                "charge_current": f"charge stopped: {why}",
-                "discharge_current": f"discharge {'held' if held else 'stopped'}: {why}",
-            },
-        }
-
-    def _holds(self, silent: float) -> bool:
-        """Whether the battery was so far from empty and full that it may be discharged a little longer."""
-        if self.policy.stale_discharge != "hold" or silent >= HELD:
-            return False
-        return _known(self._bank.state_of_charge) > HELD_SOC and all(
-            self._bounds[view.key].chemistry.resting[0] <= view.low.value
-            and view.high.value <= self._bounds[view.key].chemistry.resting[1]
-            for view in self._bank.counted
+    def _wanted(self, moment: _Moment, *, empty: bool) -> Wanted:
+        """What is asked of the grid: every pack is empty, or rests so low that it soon will be."""
+        starving = empty or all(
+            self._currents.emptiness.is_empty(view.key)
+            or (
+                abs(view.current) < REST * capacity_of(view)
+                and view.low.value <= moment.limits[view.key].chemistry.hungry
+            )
+            for view in moment.bank.counted
+        )
+        due = self._voltage.phases.due(self._setpoints.days, moment.wall)
+        one = moment.one
+        return self._requests.step(
+            self._setpoints.grid, one.current, one.capacity, moment.seconds, starving=starving, due=due
         )
 
-    def _goodbye(self, targets: Targets) -> Targets:
-        """Zero limits; loads off the grid keep their battery."""
-        why = "switched off"
-        reasons = {**targets.reasons, "charge_current": f"charge stopped: {why}"}
-        update = dict(NO_CHARGE)
-        if self.policy.grid_tied:
-            update |= NO_DISCHARGE
-            reasons["discharge_current"] = f"discharge stopped: {why}"
-        return targets.model_copy(update={**update, "reasons": reasons})
+    def _charge_told(self, moment: _Moment, *, empty: bool) -> tuple[float, str]:
+        one = moment.one
+        if not self._setpoints.soc_follows:
+            return one.state_of_charge, ""
+        chemistry = next(iter(moment.limits.values())).chemistry
+        resting = abs(one.current) < REST * one.capacity
+        thresholds = chemistry.rested, chemistry.sunk, chemistry.sinking
+        floor = self._setpoints.floor
+        return self._told.step(
+            one.state_of_charge, one.low, thresholds, floor, moment.now, resting=resting, empty=empty
+        )
 
+    def _facts(self, moment: _Moment) -> Facts:
+        progress, narrowest = self._voltage.phases.progress, self._limits_of.narrowest
+        since, trim = progress.last_full, self._voltage.trim.value
+        counted, limits, emptiness = moment.bank.counted, moment.limits, self._currents.emptiness
+        return Facts(
+            last_full=since,
+            days_since_full=None if since is None else max(0.0, (moment.wall - since) / DAY),
+            absorbed=progress.clock,
+            learned=progress.learned,
+            trim=0.0 if trim == inf else max(0.0, narrowest.cells * narrowest.charge - trim),
+            may_charge=len([view for view in counted if view.may_charge]),
+            may_discharge=self._currents.usable(moment.bank),
+            empty=tuple([view.label for view in counted if emptiness.is_empty(view.key)]),
+            chemistry=narrowest.chemistry,
+            charge_voltage=narrowest.charge,
+            float_voltage=narrowest.floating,
+            empty_voltage=narrowest.empty,
+            asleep=all(
+                emptiness.is_empty(view.key) or view.low.value < limits[view.key].empty + NEARLY for view in counted
+            ),
+            findings=self._findings(moment.wall),
+        )
 
-def _known(value: float | None) -> float:
-    """A sum over counted packs, of which there is at least one."""
-    assert value is not None
-    return value
+    def _findings(self, wall: float) -> tuple[str, ...]:
+        progress, found = self._voltage.phases.progress, []
+        if progress.doubtful:
+            found.append("the inverter's meter reads more than 0.6 V high: measure at its terminals")
+        days = {int(at // DAY) for at in progress.unbalanced if wall - at < UNBALANCED_WITHIN * DAY}
+        if len(days) >= UNBALANCED_DAYS:
+            spread = 1000 * BALANCED
+            found.append(f"on {len(days)} days charging ended with more than {spread:.0f} mV between the cells")
+        return tuple(found)
 
+    # --- without data, and at the end -----------------------------------------------------------------------
 
-def _upwards(voltage: float) -> float:
-    """The next voltage that the wire can say, never a lower one."""
-    return ceil(round(voltage * RESOLUTION, 6)) / RESOLUTION
+    def _without(self, now: float) -> Decision | None:
+        if self._last is None:
+            return None
+        narrowest = self._limits_of.narrowest
+        self._currents.stop(now, discharge=False)
+        found = self._silence.step(
+            self._last, self._setpoints, narrowest.rested, narrowest.cells * narrowest.floating, now
+        )
+        if found is None or found.discharge_current < NOTHING:
+            self._currents.stop(now, discharge=True)
+        return found
 
-
-def _measured(bank: BankState) -> dict[str, Any]:
-    return {
-        "state_of_charge": bank.state_of_charge,
-        "state_of_health": bank.state_of_health,
-        "voltage": bank.total_voltage,
-        "current": bank.current,
-        "temperature": bank.temperature,
-        "modules": bank.packs_online,
-        "module_addresses": tuple(sorted({view.key[1] for view in bank.counted})),
-        **_extreme("max_temperature", bank.max_temperature),
-        **_extreme("min_temperature", bank.min_temperature),
-        **_extreme("max_cell", bank.max_cell),
-        **_extreme("min_cell", bank.min_cell),
-    }
-
-
-def _extreme(key: str, extreme: Extreme | None) -> dict[str, Any]:
-    return {
-        key if key.endswith("temperature") else f"{key}_voltage": extreme.value if extreme else None,
-        f"{key}_number": extreme.code if extreme else None,
-    }
-
-
-def _protections(bank: BankState) -> tuple[Protection, ...]:
-    """Only when no pack without a fault is left; one of several is a warning."""
-    if not bank.faulty:
-        return ()
-    found = {name for view in bank.counted for name in faults.protections(view.alarms)}
-    if any(view.faults for view in bank.counted):
-        found.add("system_error")
-    return tuple(name for name in PROTECTIONS if name in found)
-
-
-def _alarms(bank: BankState) -> tuple[Warn, ...]:
-    found = {name for view in bank.counted for name in faults.warnings(view.alarms)}
-    for one in bank.excluded:
-        found |= (faults.warnings(one.view.alarms) if one.view else set()) or {"internal_comm_fail"}
-    return _ordered(found)
-
-
-def _ordered(names: set[Warn]) -> tuple[Warn, ...]:
-    return tuple(name for name in ALARMS if name in names)
+    def _goodbye(self, decision: Decision) -> Decision:
+        """No charge; loads off the grid keep their battery."""
+        reasons = {**decision.reasons, "charge_current": "charge stopped: switched off"}
+        found = replace(decision, charge_current=0.0, charge_enabled=False, wanted=Wanted(), reasons=reasons)
+        if not self._setpoints.grid_tied:
+            return found
+        reasons["discharge_current"] = "discharge stopped: switched off"
+        return replace(found, discharge_current=0.0, discharge_enabled=False)

@@ -1,147 +1,186 @@
-"""How much current one pack bears now: its setting, tapered by cells, temperatures and charge. Pure.
+"""How much of its current one pack bears now: by its cells, temperatures and MOSFETs. Pure.
 
-A taper falls in a straight line from 1 to 0. Once it has reached 0 it stays there until the value has come
-back some way (``release``), so that a limit at its edge does not flutter.
+A curve of straight lines gives the share of the full current. Where it has come to 0 it stays there until the value
+has come back some way, so that a limit at its edge does not flutter. By charge alone nothing is limited: counters
+drift, cells do not.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Literal
 
-from jkbms_addon.bank.candidate import Extreme, Key, View
-from jkbms_addon.charging.cell_limits import Bounds
-from jkbms_addon.charging.faults import Direction
-from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.bank.candidate import Key, View
+from jkbms_addon.battery.alarms import Direction
+from jkbms_addon.charging.cell_limits import CellLimits
 
-MARGIN = 0.9  # of the packs' limits, because currents are never shared ideally
-C_RATE = 0.5  # A per Ah where neither setting nor option is known
+TAIL: Final = 0.05  # of the current that is left near the stop, so that the balancer can work
+BEFORE_STOP: Final = 0.02  # V below the stop from which on only the tail is left
+CELL_BACK: Final = 0.05  # V below the stop at which charging begins again
+FULL_CHARGE_ABOVE: Final = ((0.0, 0.0), (2.0, 0.10), (10.0, 0.50), (15.0, 1.0))  # K above the lowest: share
+HOT_WIDTH: Final = 15.0  # K below the highest temperature from which on current falls
+COLD_WIDTH: Final = 15.0  # K above the lowest one, discharging
+MOSFET_WIDTH: Final = 20.0
+TEMPERATURE_BACK: Final = 2.0  # K
+MOSFET_BACK: Final = 5.0  # K
+EMPTY_SHARE: Final = 0.25  # of the current that is left where a pack is nearly empty
+C_RATE: Final = 0.5  # A per Ah where the settings are unknown
+
+UNKNOWN: Final = 10.0  # A of a pack of which nothing is known
+MOST: Final = 3000.0  # A that a setting can mean
+
+Cause = Literal["", "cell", "cold", "hot", "mosfet", "temperature", "low"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """A current in A and the reason for it."""
+class Share:
+    """Share of the full current, 0 to 1, and what makes it so."""
 
-    amps: float
-    why: str
+    factor: float
+    cause: Cause = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Taper:
-    """A value, where it stops the current, where it hinders no more, and where a stop ends."""
-
-    kind: str
-    value: float
-    zero: float
-    full: float
-    release: float
-    why: str
-    floor: float = 0.0
-
-    @property
-    def factor(self) -> float:
-        """1 at ``full``, 0 (or ``floor``) at ``zero``, a straight line between."""
-        factor = (self.value - self.zero) / (self.full - self.zero)
-        # a value at its limit is at its limit, however its last bit was rounded
-        return min(1.0, max(self.floor, factor)) if factor > 1e-6 else self.floor
-
-    @property
-    def released(self) -> bool:
-        """Whether the value has come back far enough to end a stop."""
-        return self.value >= self.release if self.full > self.zero else self.value <= self.release
+FULL: Final = Share(1.0)
 
 
 class Latches:
-    """Which tapers stand at 0 until they are released."""
+    """Which curves stand at 0 until their value has come back."""
 
     def __init__(self) -> None:
-        self._held: set[tuple[Key, Direction, str]] = set()
+        self._held: set[tuple[Key, str, Cause]] = set()
 
-    def factor(self, key: Key, direction: Direction, taper: Taper) -> float:
-        """Factor of a taper of a pack, remembered when it is 0."""
-        latch, factor = (key, direction, taper.kind), taper.factor
+    def factor(self, key: Key, direction: str, cause: Cause, factor: float, *, back: bool) -> float:
+        """The share of one curve, remembered while it is 0 and not ``back``."""
+        if factor > 0 and not self._held:
+            return factor
+        latch = (key, direction, cause)
         if factor <= 0:
             self._held.add(latch)
-        elif taper.released:
+        elif latch in self._held:
+            if not back:
+                return 0.0
             self._held.discard(latch)
-        return 0.0 if latch in self._held else factor
+        return max(0.0, factor)
 
 
-def highest_cell(view: View, limits: Bounds) -> Taper:
-    """Charging ends at the cell that is full first."""
-    why = f"cell {view.high.label} at {view.high.value:.2f} V"
-    full = min(limits.charge, limits.stop - 0.05)
-    return Taper("cell", view.high.value, limits.stop, full, limits.stop - 0.05, why)
+def falling(value: float, full: float, zero: float) -> float:
+    """1 up to ``full``, 0 from ``zero`` on, a straight line between; ``full`` may lie above ``zero``."""
+    factor = (zero - value) / (zero - full)
+    # a value at its limit is at its limit, however its last bit was rounded
+    return min(1.0, factor) if factor > 1e-6 else 0.0
 
 
-def _lowest_cell(view: View, limits: Bounds) -> Taper:
-    why = f"cell {view.low.label} at {view.low.value:.2f} V"
-    return Taper("cell", view.low.value, limits.bottom, limits.bottom + 0.15, limits.bottom + 0.2, why)
+def by_highest_cell(cell: float, limits: CellLimits) -> float:
+    """All of the current at the charge voltage, the tail shortly before the stop, nothing at it."""
+    if cell >= limits.stop - 1e-9:
+        return 0.0
+    low, high = limits.charge, limits.stop - BEFORE_STOP
+    if cell >= high:
+        return TAIL
+    return 1.0 if cell <= low else 1.0 - (1.0 - TAIL) * (cell - low) / (high - low)
 
 
-def _least_voltage(view: View, limits: Bounds) -> Taper:
-    why = f"pack {view.label} at {view.voltage:.1f} V, the least is {limits.least * view.cells:.1f} V"
-    least = limits.least
-    return Taper("voltage", view.voltage / view.cells, least, least + 0.05, least + 0.1, why)
+def by_cold(temperature: float, lowest: float) -> float:
+    """Share of the charge current that cold cells bear."""
+    above = temperature - lowest
+    points = FULL_CHARGE_ABOVE
+    if above <= points[0][0]:
+        return 0.0
+    if above >= points[-1][0]:
+        return 1.0
+    for (x0, y0), (x1, y1) in pairwise(points):
+        if above < x1:
+            return y0 + (y1 - y0) * (above - x0) / (x1 - x0)
+    return 1.0
 
 
-def _warm(sensor: Extreme, zero: float, width: float) -> Taper:
-    return Taper("hot", sensor.value, zero, zero - width, zero - 2, f"sensor {sensor.label} at {sensor.value:.1f} °C")
+def by_lowest_cell(low: float, limits: CellLimits) -> float:
+    """All of the discharge current down to where slowing begins, a quarter where the pack is empty."""
+    width = limits.tapering - limits.empty
+    depth = (low - limits.empty) / width
+    return EMPTY_SHARE + (1.0 - EMPTY_SHARE) * min(1.0, max(0.0, depth))
 
 
-def _cold(sensor: Extreme, zero: float) -> Taper:
-    return Taper("cold", sensor.value, zero, zero + 10, zero + 2, f"sensor {sensor.label} at {sensor.value:.1f} °C")
+def charging(view: View, limits: CellLimits, latches: Latches) -> Share:
+    """Share of its charge current that a pack bears, by the narrowest of all curves."""
+    key, cell = view.key, view.high.value
+    back = cell <= limits.stop - CELL_BACK
+    found = latches.factor(key, "charge", "cell", by_highest_cell(cell, limits), back=back)
+    cause: Cause = "cell"
+    if view.coldest is None or view.warmest is None:
+        return Share(0.0, "temperature") if found > 0 else Share(0.0, cause)
+    cold, hot = view.coldest.value, view.warmest.value
+    back = cold >= limits.cold + TEMPERATURE_BACK
+    factor = latches.factor(key, "charge", "cold", by_cold(cold, limits.cold), back=back)
+    if factor < found:
+        found, cause = factor, "cold"
+    factor, back = falling(hot, limits.hot - HOT_WIDTH, limits.hot), hot <= limits.hot - TEMPERATURE_BACK
+    factor = latches.factor(key, "charge", "hot", factor, back=back)
+    if factor < found:
+        found, cause = factor, "hot"
+    factor = _mosfet(view, limits, latches)
+    return Share(factor, "mosfet") if factor < found else FULL if found >= 1 else Share(found, cause)
 
 
-def _mosfet(view: View, limits: Bounds) -> list[Taper]:
+def discharging(view: View, limits: CellLimits, low: float, latches: Latches) -> Share:
+    """Share of its discharge current that a pack bears; ``low`` is its smoothed lowest cell in V."""
+    key, found = view.key, by_lowest_cell(low, limits)
+    cause: Cause = "low"
+    if view.coldest is not None and view.warmest is not None:
+        cold, hot = view.coldest.value, view.warmest.value
+        factor = falling(cold, limits.discharge_cold + COLD_WIDTH, limits.discharge_cold)
+        back = cold >= limits.discharge_cold + TEMPERATURE_BACK
+        factor = latches.factor(key, "discharge", "cold", factor, back=back)
+        if factor < found:
+            found, cause = factor, "cold"
+        factor = falling(hot, limits.discharge_hot - HOT_WIDTH, limits.discharge_hot)
+        back = hot <= limits.discharge_hot - TEMPERATURE_BACK
+        factor = latches.factor(key, "discharge", "hot", factor, back=back)
+        if factor < found:
+            found, cause = factor, "hot"
+    factor = _mosfet(view, limits, latches)
+    return Share(factor, "mosfet") if factor < found else FULL if found >= 1 else Share(found, cause)
+
+
+def _mosfet(view: View, limits: CellLimits, latches: Latches) -> float:
     if view.mosfet is None:
-        return []
-    why = f"MOSFETs of pack {view.label} at {view.mosfet:.0f} °C"
-    return [Taper("mosfet", view.mosfet, limits.mosfet, limits.mosfet - 20, limits.mosfet - 5, why)]
+        return 1.0
+    factor = falling(view.mosfet, limits.mosfet - MOSFET_WIDTH, limits.mosfet)
+    return latches.factor(view.key, "both", "mosfet", factor, back=view.mosfet <= limits.mosfet - MOSFET_BACK)
 
 
-def _nearly(view: View, zero: float, full: float, floor: float) -> Taper:
-    """By charge alone a current is never stopped: counters drift, cells do not."""
-    why = f"pack {view.label} at {view.state_of_charge:.0f} %"
-    return Taper("charge", view.state_of_charge, zero, full, full, why, floor)
+def cause(view: View, share: Share) -> str:
+    """In words what makes a share, with pack and place."""
+    if share.cause == "cell":
+        return f"cell {view.high.label} at {view.high.value:.2f} V"
+    if share.cause == "low":
+        return f"cell {view.low.label} at {view.low.value:.2f} V"
+    if share.cause == "mosfet":
+        return f"MOSFETs of pack {view.label} at {view.mosfet:.0f} °C"
+    if share.cause == "temperature":
+        return f"temperature of pack {view.label} unknown"
+    probe = view.coldest if share.cause == "cold" else view.warmest
+    assert probe is not None
+    return f"sensor {probe.label} at {probe.value:.1f} °C"
 
 
-def _unknown_temperature(view: View) -> Taper:
-    return Taper("unknown temperature", 0, 0, 1, 1, f"temperature of pack {view.label} unknown")
-
-
-def tapers(view: View, limits: Bounds, direction: Direction) -> list[Taper]:
-    """All tapers of one pack in one direction."""
-    if direction == "discharge":
-        found = [_lowest_cell(view, limits), _least_voltage(view, limits), _nearly(view, -10, 10, 0.5)]
-        if view.coldest and view.warmest:
-            found += [_cold(view.coldest, limits.discharge_cold), _warm(view.warmest, limits.discharge_hot, 10)]
-    else:
-        found = [highest_cell(view, limits), _nearly(view, 101.7, 95, 0.25)]
-        if view.coldest and view.warmest:
-            known = Taper("unknown temperature", 1, 0, 1, 1, "")
-            found += [known, _cold(view.coldest, limits.cold), _warm(view.warmest, limits.hot, 15)]
-        else:
-            found.append(_unknown_temperature(view))
-    return found + _mosfet(view, limits)
-
-
-def base(view: View, policy: Policy, direction: Direction) -> Limit:
-    """What the pack bears when nothing hinders: its over-current setting, else what the options allow."""
-    setting = view.setting(f"max_{direction}_current", 0, 3000)
-    option = policy.max_charge_current if direction == "charge" else policy.max_discharge_current
+def rating(view: View, direction: Direction) -> float:
+    """Current of a pack in A by its settings, else by its capacity; never by what the whole bank is allowed."""
+    setting = _setting(view, direction)
     if setting is not None:
-        return Limit(setting, f"over-current setting of pack {view.label}, {setting:g} A")
-    if option is not None:
-        return Limit(option / MARGIN, f"option max_{direction}_current")
+        return setting
+    return UNKNOWN if view.capacity is None else C_RATE * view.capacity
+
+
+def rated(view: View, direction: Direction) -> str:
+    """In words what that current rests on."""
+    setting = _setting(view, direction)
+    if setting is not None:
+        return f"over-current setting of pack {view.label}, {setting:g} A"
     if view.capacity is not None:
-        return Limit(C_RATE * view.capacity, f"{C_RATE:g} C of pack {view.label}, whose settings are unknown")
-    return Limit(0, f"neither settings nor capacity of pack {view.label} known: set max_{direction}_current")
+        return f"{C_RATE:g} C of pack {view.label}, whose settings are unknown"
+    return f"neither settings nor capacity of pack {view.label} are known"
 
 
-def pack_limit(view: View, limits: Bounds, policy: Policy, direction: Direction, latches: Latches) -> Limit:
-    """Current that one pack bears now, and its narrowest reason."""
-    free = base(view, policy, direction)
-    found = [free]
-    for taper in tapers(view, limits, direction):
-        factor = latches.factor(view.key, direction, taper)
-        if factor < 1:
-            found.append(Limit(free.amps * factor, taper.why))
-    return min(found, key=lambda limit: limit.amps)
+def _setting(view: View, direction: Direction) -> float | None:
+    setting = view.pack.max_charge_current if direction == "charge" else view.pack.max_discharge_current
+    return setting if setting is not None and 0 <= setting <= MOST else None

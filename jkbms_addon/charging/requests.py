@@ -1,41 +1,38 @@
-"""What the battery asks of the inverter: to be charged before it dies, and to be filled now and then. Pure."""
+"""What the battery asks of the grid: nothing, unless the owner wants it. Pure."""
 
 from dataclasses import dataclass
 from typing import Final
 
-from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.charging.setpoints import GridCharge
 
-RELEASE: Final = 3.0  # % of charge above its threshold at which a request ends
-FULL: Final = 97.0  # % of charge that counts as filled
-DAY: Final = 86400.0
+ENOUGH: Final = 0.05  # of its capacity that must have been charged until an emergency ends
+HOUR: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The request bits; ``urgent`` is force charge 1 of the Pylontech paper, ``soon`` its number 2."""
+    """``now``: charge from the grid at once; ``full``: charge fully when it suits."""
 
-    urgent: bool = False
-    soon: bool = False
+    now: bool = False
     full: bool = False
 
 
 class Requests:
-    """Requests with their hysteresis. ``filled_at`` is when the battery was last full, for who wants to keep it."""
+    """The request for charge out of the grid, with its hysteresis in charged Ah."""
 
-    def __init__(self, policy: Policy) -> None:
-        self._threshold = policy.force_charge_soc
-        self._days = policy.full_charge_days
-        self._urgent = self._soon = False
-        self.filled_at: float | None = None
+    def __init__(self) -> None:
+        self._urgent = False
+        self._charged = 0.0
 
-    def step(self, state_of_charge: float, now: float, *, starving: bool, filled: bool) -> Wanted:
-        """Requests now; ``starving`` when a cell is empty, ``filled`` when charging came to its end."""
-        if self.filled_at is None or filled or state_of_charge >= FULL:
-            self.filled_at = now
-        full = 0 < self._days <= (now - self.filled_at) / DAY
-        if self._threshold is None:
-            return Wanted(full=full)
-        self._soon = state_of_charge <= self._threshold + (RELEASE if self._soon else 0)
-        low = state_of_charge <= self._threshold / 2 + (RELEASE if self._urgent else 0)
-        self._urgent = starving or low
-        return Wanted(self._urgent, self._soon, full)
+    def step(
+        self, grid: GridCharge, current: float, capacity: float, seconds: float, *, starving: bool, due: bool
+    ) -> Wanted:
+        """Requests now; ``starving`` where every pack is empty or hungry, ``due`` where a full charge is."""
+        if starving:
+            self._urgent, self._charged = True, 0.0
+        elif self._urgent:
+            self._charged = max(0.0, self._charged + current * seconds / HOUR)
+            self._urgent = self._charged < ENOUGH * capacity
+        if grid == "never":
+            return Wanted()
+        return Wanted(now=self._urgent, full=grid == "full" and due)

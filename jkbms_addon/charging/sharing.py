@@ -1,98 +1,93 @@
-"""How much current all packs together bear in one direction. Pure."""
+"""How much current all packs together bear in one direction. Pure.
 
-from collections.abc import Iterator, Mapping, Sequence
+Charging follows the weakest pack by its share, for a pack whose one cell is full takes its share all the same.
+Discharging is the sum: one weak cell takes away its own pack's current and no more, and how unequally the packs
+really share is measured.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import inf
+from typing import Final
 
-from jkbms_addon.bank.bank import BankState, weights
 from jkbms_addon.bank.candidate import Key, View
-from jkbms_addon.battery.alarms import alarm_text
-from jkbms_addon.charging.cell_limits import Bounds, bounds
-from jkbms_addon.charging.derating import MARGIN, Latches, Limit, highest_cell, pack_limit
-from jkbms_addon.charging.faults import Direction
-from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.battery.alarms import Direction
+from jkbms_addon.charging.derating import Share, cause, rated
+from jkbms_addon.charging.slew import Limit
 
-Standing = tuple[Key, Literal["heard", "counts", "sound", "carries"]]
+MARGIN: Final = 0.9  # of the packs' limits, because currents are never shared ideally
+MEASURED: Final = 0.95  # of a pack's limit, where its share is measured
+MEAN: Final = 60.0  # s over which shares are measured
+LOADED: Final = 0.1  # A per Ah from which on they are
+UNKNOWN_CAPACITY: Final = 50.0  # Ah, a small pack: every threshold is a share of the capacity
+
+
+def capacity_of(view: View) -> float:
+    """Ah of a pack, a small one where it does not say."""
+    return view.capacity or UNKNOWN_CAPACITY
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
-    """The limit, and what it rests on: which packs are heard, count, are sound, carry its current."""
+class Carrier:
+    """A pack through which current may flow: its rating in A, the share of it that it bears now, its weight in Ah."""
 
-    limit: Limit
-    packs: frozenset[Standing]
+    view: View
+    rating: float
+    share: Share
+    weight: float
 
-
-def allowed(
-    bank: BankState, limits: Mapping[Key, Bounds], policy: Policy, direction: Direction, latches: Latches
-) -> Allowed:
-    """The narrowest of: what the packs share, what the options allow, and what forbids it altogether."""
-    each = [(view, pack_limit(view, limits[view.key], policy, direction, latches)) for view in bank.counted]
-    usable = [(view, limit) for view, limit in each if view.usable(direction)]
-    option = policy.max_charge_current if direction == "charge" else policy.max_discharge_current
-    found = [_together(usable, bank, direction)]
-    if option is not None:
-        found.append(Limit(option, f"option max_{direction}_current"))
-    if policy.require_all and len(bank.counted) < bank.expected:
-        found.append(Limit(0, f"{len(bank.counted)} of {bank.expected} packs, and all are required"))
-    if direction == "charge":
-        found += _full_cells(bank, policy, latches)
-    return Allowed(min(found, key=_amps), frozenset(_standings(bank, direction)))
+    def why(self, direction: Direction) -> str:
+        """What makes its current what it is."""
+        return rated(self.view, direction) if self.share.factor >= 1 else cause(self.view, self.share)
 
 
-def _standings(bank: BankState, direction: Direction) -> Iterator[Standing]:
-    for view in _heard(bank):
-        yield view.key, "heard"
-    for view in bank.counted:
-        yield view.key, "counts"
-        if not bank.faulty:
-            yield view.key, "sound"
-        if view.usable(direction):
-            yield view.key, "carries"
+def together_charging(carriers: Sequence[Carrier]) -> tuple[Limit, float]:
+    """What the bank may be charged with, and what it could be if no pack were hindered, in A."""
+    total = sum([one.weight for one in carriers])
+    narrowest, least, full = carriers[0], inf, inf
+    for one in carriers:
+        amps = MARGIN * one.rating * total / one.weight
+        full = min(full, amps)
+        amps *= one.share.factor
+        if amps < least:
+            narrowest, least = one, amps
+    return Limit(least, narrowest.why("charge")), full
 
 
-def _heard(bank: BankState) -> list[View]:
-    return [*bank.counted, *(one.view for one in bank.excluded if one.view)]
+def together_discharging(carriers: Sequence[Carrier], shares: "Shares") -> Limit:
+    """What the bank may be discharged with, in A."""
+    total = sum([one.weight for one in carriers])
+    amps, worst = 0.0, carriers[0]
+    bound, bounding = inf, carriers[0]
+    for one in carriers:
+        amps += MARGIN * one.rating * one.share.factor
+        if (one.share.factor, one.rating) < (worst.share.factor, worst.rating):
+            worst = one
+        share = shares.of(one.view.key, one.weight / total)
+        if share > 0 and MEASURED * one.rating < bound * share:
+            bound, bounding = MEASURED * one.rating / share, one
+    if amps <= bound:
+        return Limit(amps, worst.why("discharge"))
+    share = shares.of(bounding.view.key, bounding.weight / total)
+    label = bounding.view.label
+    return Limit(bound, f"pack {label} carries {100 * share:.0f} %: {rated(bounding.view, 'discharge')}")
 
 
-def _amps(limit: Limit) -> float:
-    return limit.amps
+class Shares:
+    """Which part of the discharge current each pack carries, measured while there is enough of it."""
 
+    def __init__(self) -> None:
+        self._mean: dict[Key, float] = {}
 
-def _together(usable: Sequence[tuple[View, Limit]], bank: BankState, direction: Direction) -> Limit:
-    if not usable:
-        return Limit(0, _nobody(bank, direction))
-    if bank.faulty:
-        return _weakest(usable, bank, direction)
-    weighted = weights([view for view, _ in usable])
-    total = sum(weight for _, weight in weighted)
-    shares = [
-        Limit(MARGIN * limit.amps * total / weight, limit.why)
-        for (_, limit), (_, weight) in zip(usable, weighted, strict=True)
-    ]
-    return min(shares, key=_amps)
+    def step(self, views: Sequence[View], current: float, capacity: float, seconds: float) -> None:
+        """Take in the currents of the packs that carry; ``current`` is that of the bank, in A."""
+        if not current < -LOADED * capacity:
+            return
+        weight = min(1.0, seconds / MEAN)
+        for view in views:
+            known = self._mean.get(view.key, capacity_of(view) / capacity)
+            self._mean[view.key] = known + weight * (max(0.0, view.current / current) - known)
 
-
-def _weakest(usable: Sequence[tuple[View, Limit]], bank: BankState, direction: Direction) -> Limit:
-    """Packs that all have a fault get no more than the weakest of them bears, and nothing where one forbids it."""
-    stopped = next((view for view in bank.counted if view.stopped(direction)), None)
-    if stopped:
-        return Limit(0, _trouble(stopped, direction))
-    weakest = min((limit for _, limit in usable), key=_amps)
-    return Limit(MARGIN * weakest.amps, weakest.why)
-
-
-def _trouble(view: View, direction: Direction) -> str:
-    if view.stopped(direction):
-        return f"pack {view.label}: {alarm_text(view.alarms) or '; '.join(view.faults)}"
-    return f"{direction} MOSFET of pack {view.label} off"
-
-
-def _nobody(bank: BankState, direction: Direction) -> str:
-    return ", ".join(_trouble(view, direction) for view in bank.counted)
-
-
-def _full_cells(bank: BankState, policy: Policy, latches: Latches) -> list[Limit]:
-    """A full cell that is heard stops charging, even in a pack that does not count: its MOSFET may be stuck."""
-    found = [(view, highest_cell(view, bounds(view, policy))) for view in _heard(bank)]
-    return [Limit(0, taper.why) for view, taper in found if latches.factor(view.key, "charge", taper) <= 0]
+    def of(self, key: Key, expected: float) -> float:
+        """Measured share of a pack, ``expected`` before it was measured."""
+        return self._mean.get(key, expected)

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import aiomqtt
@@ -24,13 +25,15 @@ from jkbms_addon.app import App
 from jkbms_addon.cli.run import log_to_stderr
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.options.file import parse
+from jkbms_addon.page.place import PageOptions
 from jkbms_addon.simulator.far_end import serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 
 FIRST_PORT = 18830
+FIRST_PAGE = 18080
 BATTERIES = (
     SimulatedBms(1, soc=52, serial_number="40119491480", phase=0.0),
-    SimulatedBms(2, soc=57, serial_number="40119491481", phase=0.3, temperature=19.5),
+    SimulatedBms(2, soc=57, serial_number="40119491481", phase=0.3, temperature=19.5, offsets={11: -0.018, 4: 0.006}),
     SimulatedBms(3, cells=8, soc=81, capacity=100, serial_number="40119491482", phase=0.6, temperature=-2.5),
 )
 
@@ -38,8 +41,9 @@ BATTERIES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument("--seconds", type=float, default=None, metavar="N", help="end after N seconds")
-    parser.add_argument("--host", default="127.0.0.1", help="address that the broker listens on (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="address of broker and page (default: %(default)s)")
     parser.add_argument("--port", type=int, default=None, help=f"its port (default: the first free from {FIRST_PORT})")
+    parser.add_argument("--page", type=int, default=None, help=f"of the page (default: first free from {FIRST_PAGE})")
     parser.add_argument("--interval", type=float, default=2.0, help="seconds between rounds (default: %(default)s)")
 
 
@@ -52,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _demo(args: argparse.Namespace) -> None:
-    port = args.port or free_port(args.host)
+    port, page = args.port or free_port(args.host), args.page or free_port(args.host, FIRST_PAGE)
     with tempfile.TemporaryDirectory(prefix="jkbms-demo-") as folder:
         async with broker(args.host, port, Path(folder)), serial_bus(list(BATTERIES)) as bus:
             options = parse(
@@ -69,8 +73,9 @@ async def _demo(args: argparse.Namespace) -> None:
                     "mqtt": {"host": args.host if args.host != "0.0.0.0" else "127.0.0.1", "port": port},  # noqa: S104
                 }
             )
-            app = App(options, Path(folder))
-            view = View(app, bus.port, args.host, port)
+            # nothing here is worth a token: the batteries are simulated
+            app = App(replace(options, page=PageOptions(page, host=args.host)), Path(folder))
+            view = View(app, bus.port, args.host, port, page)
             with suppress(TimeoutError):
                 async with asyncio.timeout(args.seconds), asyncio.TaskGroup() as tasks:
                     tasks.create_task(app.run())
@@ -79,15 +84,15 @@ async def _demo(args: argparse.Namespace) -> None:
             view.summary()
 
 
-def free_port(host: str) -> int:
-    """The first port from ``FIRST_PORT`` on that nobody listens on."""
-    for port in range(FIRST_PORT, FIRST_PORT + 200):
+def free_port(host: str, first: int = FIRST_PORT) -> int:
+    """The first port from ``first`` on that nobody listens on."""
+    for port in range(first, first + 200):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):
                 probe.bind((host, port))
                 return port
-    raise OptionsError(f"no free port from {FIRST_PORT} on")
+    raise OptionsError(f"no free port from {first} on")
 
 
 @asynccontextmanager
@@ -152,8 +157,8 @@ async def _reachable(host: str, port: int) -> None:
 class View:
     """The terminal: batteries as the bank knows them, and what a subscriber hears from the broker."""
 
-    def __init__(self, app: App, pty: str, host: str, port: int) -> None:
-        self._app, self._pty, self._host, self._port = app, pty, host, port
+    def __init__(self, app: App, pty: str, host: str, port: int, page: int) -> None:
+        self._app, self._pty, self._host, self._port, self._page = app, pty, host, port, page
         self._heard: deque[str] = deque(maxlen=8)
         self._count = 0
         self._started = time.monotonic()
@@ -187,6 +192,7 @@ class View:
                 f"JK BMS demo · {time.monotonic() - self._started:.0f} s · simulated BMSs on {self._pty} · "
                 f"broker {self._host}:{self._port} · Ctrl-C ends"
             ),
+            f"The page:       http://{self._host if self._host != '0.0.0.0' else '127.0.0.1'}:{self._page}/",  # noqa: S104
             f"Home Assistant: MQTT integration, broker {self._host}, port {self._port}",
             f"Any terminal:   mosquitto_sub -h {self._host} -p {self._port} -v -t 'jkbms/#'",
             "",

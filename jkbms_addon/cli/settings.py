@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     bus = chosen(options, args.bus)
     if args.action == "apply" and options.writes.problem:
         raise OptionsError(options.writes.problem)
-    task = Task(bus, options.writes.level, Audit(args.options.resolve().parent), options.inverter.policy.chemistry)
+    task = Task(bus, options.writes.level, Audit(args.options.resolve().parent), options.inverter.setpoints.chemistry)
     try:
         return asyncio.run(_carried_out(args, task))
     except CommandError as error:

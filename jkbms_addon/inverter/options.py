@@ -2,33 +2,19 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 import voluptuous as vol
 
 from jkbms_addon.charging.chemistry import CHEMISTRIES
-from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.charging.setpoints import GRID_CHARGE, Setpoints
 from jkbms_addon.errors import OptionsError
-from jkbms_addon.inverter.profiles import EXTREMES, LENGTHS, PROFILES, Extremes, Length
+from jkbms_addon.inverter.dialects import DIALECTS, EXTREMES, LENGTHS, Extremes, Length
 from jkbms_addon.validators import addresses, bitrate, channel, explained, given, yes_no
 
 NONE: Final = "none"
-PROTOCOLS: Final = (NONE, *PROFILES)
-# what the limits are made with; the policy itself says which numbers are allowed
-POLICY: Final = (
-    "charge_voltage",
-    "float_voltage",
-    "max_charge_current",
-    "max_discharge_current",
-    "min_discharge_voltage",
-    "stale_discharge",
-    "stop_after",
-    "require_all",
-    "grid_tied",
-    "chemistry",
-    "manufacturer",
-)
+PROTOCOLS: Final = (NONE, *DIALECTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +33,15 @@ class InverterOptions:
     protocol: str = NONE
     channel: str = ""
     bitrate: int = 500000
+    baudrate: int | None = None
     set_up_link: bool = False
     dlc: Length = "padded"
     cell_extremes: Extremes = "off"
     cell_numbers: bool = False
     confirmed: bool = False
-    policy: Policy = field(default_factory=Policy)
+    manufacturer: str | None = None
+    setpoints: Setpoints = field(default_factory=Setpoints)
+    share: float = 1.0  # of the current limits of the bank
     problem: str = ""
 
     @property
@@ -75,6 +64,13 @@ def one_of(*words: str) -> vol.Any:
     return vol.Any(*words, msg=f"must be one of {', '.join(words)}")
 
 
+def baudrate(value: object) -> int:
+    """Rate of a serial port, 9600 or 115200."""
+    if isinstance(value, bool) or str(value) not in ("9600", "115200"):  # a list of Home Assistant's form gives text
+        raise vol.Invalid("must be 9600 or 115200")
+    return int(str(value))
+
+
 def member(value: object) -> tuple[tuple[str, int | None], ...]:
     """``bus`` for all of its batteries, or ``bus/1-3`` for some."""
     bus, slash, which = str(value).partition("/")
@@ -92,6 +88,12 @@ def members(value: object) -> tuple[tuple[str, int | None], ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[!-~][ -~]{0,7}", value):
+        raise vol.Invalid(f"{value!r:.60} is not a text of 1 to 8 ASCII characters")
+    return value
+
+
 def _row(key: str, says: str, default: object = vol.UNDEFINED) -> vol.Optional:
     return vol.Optional(key, default=default, description=says)
 
@@ -105,23 +107,41 @@ BANK: Final = vol.Schema(
 INVERTER: Final = vol.Schema(
     {
         _row("protocol", f"one of {', '.join(PROTOCOLS)}", NONE): one_of(*PROTOCOLS),
-        _row("channel", "a CAN interface such as `can0`, or the path of a serial adapter (slcan)"): channel,
+        _row(
+            "channel",
+            "a CAN interface such as `can0`, or the path of a serial adapter (slcan); for `pylontech_rs485` the path "
+            "of an RS485 adapter",
+        ): channel,
         _row("bitrate", "500000, which nearly all inverters use, or 250000", 500000): bitrate,
+        _row("baudrate", "9600 or 115200 on RS485; left out: the one at which the inverter is heard"): baudrate,
         _row("set_up_link", "bring the CAN interface up at that rate; else it is used as found", False): yes_no,
         _row("confirmed", "nothing is sent before this is `true`", False): yes_no,
-        _row(
-            "manufacturer", "the name that the inverter is told, 1 to 8 ASCII characters; empty for the usual"
-        ): object,
+        _row("manufacturer", "the name that the inverter is told, 1 to 8 ASCII characters; empty for the usual"): _name,
         _row("dlc", "`padded`: 8 bytes in every frame; `exact`: as many as the protocol names", "padded"): one_of(
             *LENGTHS
         ),
         _row("chemistry", f"one of {', '.join(CHEMISTRIES)}; empty: as the batteries say"): one_of(*CHEMISTRIES),
-        _row("charge_voltage", "V per cell up to which is charged, 1.2 to 4.4"): object,
-        _row("float_voltage", "V per cell at which the full battery is kept, 1.2 to 4.4"): object,
+        _row("charge_voltage", "V per cell up to which is charged; left out: the lowest request of the packs"): object,
+        _row("float_voltage", "V per cell at which the full battery is kept; left out: as the packs request"): object,
         _row("max_charge_current", "A of the whole bank, 0 to 3000"): object,
         _row("max_discharge_current", "A of the whole bank, 0 to 3000"): object,
         _row("min_discharge_voltage", "V per cell at which discharging ends; above 5: V of the whole battery"): object,
-        _row("stale_discharge", "`zero` or `hold`: discharging when no battery is heard any more", "zero"): one_of(
+        _row("balance_voltage", "V per cell of a charge that the button *Balance now* begins, such as 3.55"): object,
+        _row(
+            "soc_limit", "% of charge at which charging ends, 20 to 100; a full charge that is due goes beyond"
+        ): object,
+        _row("rebulk_drop", "% of charge that may be used before the battery is filled again, 2 to 90"): object,
+        _row("full_charge_days", "days after which the battery is charged fully, 0 for never"): object,
+        _row("soc_floor", "% of charge that an inverter is told at least while no cell is low, 0 to 30"): object,
+        _row(
+            "soc_follows", "tell a charge that follows the cells; left out: where the inverter obeys only that"
+        ): yes_no,
+        _row("voltage_offset", "V that are added to the charge voltage told, -0.5 to 0.5"): object,
+        _row(
+            "grid_charge", "when the inverter may be asked to charge from the grid: `never`, `emergency`, `full`"
+        ): one_of(*GRID_CHARGE),
+        _row("hold_without_data", "minutes for which discharging goes on when no battery is heard, 0 to 15"): object,
+        _row("stale_discharge", "the older word for it: `zero` is 0 minutes, `hold` the usual 15"): one_of(
             "zero", "hold"
         ),
         _row("stop_after", "s without any battery after which nothing is sent at all; empty for never"): object,
@@ -149,20 +169,40 @@ def inverter_options(raw: object, bank: BankOptions) -> InverterOptions:
     """The section ``inverter``; with a wrong bank there is nothing that an inverter could be told."""
     try:
         values = INVERTER(given(raw))
-        policy = Policy(**{key: values.pop(key) for key in POLICY if key in values})
-        options = InverterOptions(**values, policy=policy)
+        setpoints = _setpoints(values).check()
+        rest = {key: value for key, value in values.items() if key not in NUMBERS_AND_WISHES}
+        options = InverterOptions(**rest, setpoints=setpoints)
     except vol.Invalid as error:
         return InverterOptions().refused(f"inverter: {explained(error)}")
     except OptionsError as error:
         return InverterOptions().refused(f"inverter: {error}")
-    if options.protocol != NONE and not options.channel:
-        return options.refused("inverter: channel: is missing")
-    if options.protocol != NONE and bank.problem:
-        return options.refused(f"inverter: nothing is sent, as the bank is wrong: {bank.problem}")
-    extremes = options.protocol != NONE and (options.cell_extremes != "off" or options.cell_numbers)
-    if extremes and not PROFILES[options.protocol].extremes:
-        return options.refused(f"inverter: cell_extremes: {options.protocol} has no such frames")
-    return options
+    wrong = mistaken(options, bank) if options.protocol != NONE else ""
+    return options.refused(f"inverter: {wrong}") if wrong else options
+
+
+def mistaken(options: InverterOptions, bank: BankOptions) -> str:
+    """What does not fit together; empty if all does."""
+    dialect = DIALECTS[options.protocol]
+    if not options.channel:
+        return "channel: is missing"
+    if bank.problem:
+        return f"nothing is sent, as the bank is wrong: {bank.problem}"
+    if dialect.port == "serial" and not options.channel.startswith("/"):
+        return "channel: must be the path of an RS485 adapter, best in /dev/serial/by-id/"
+    if (options.cell_extremes != "off" or options.cell_numbers) and not dialect.extremes:
+        return f"cell_extremes: {options.protocol} has no such frames"
+    return ""
+
+
+# what the limits are made from; the set points themselves say which numbers are allowed
+NUMBERS_AND_WISHES: Final = tuple(one.name for one in fields(Setpoints))
+
+
+def _setpoints(values: Mapping[str, Any]) -> Setpoints:
+    """What the owner allows; ``OptionsError`` names what makes no sense."""
+    found = {key: value for key, value in values.items() if key in NUMBERS_AND_WISHES}
+    found.setdefault("soc_follows", values["protocol"] != NONE and DIALECTS[values["protocol"]].soc_decides)
+    return Setpoints(**found)
 
 
 def clash(options: InverterOptions, place: str, values: Mapping[str, Any]) -> str:

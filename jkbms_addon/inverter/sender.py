@@ -9,25 +9,30 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Final
 
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.charging.cadence import PERIOD, Cadence
+from jkbms_addon.charging.cadence import PERIOD
 from jkbms_addon.charging.control import Control
 from jkbms_addon.charging.decide import GOODBYES
-from jkbms_addon.charging.decision import Targets
+from jkbms_addon.charging.decision import Decision
 from jkbms_addon.errors import LinkError
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import InverterOptions
-from jkbms_addon.inverter.profiles import PROFILES, frames, ids
-from jkbms_addon.inverter.watch import OtherSenders
+from jkbms_addon.inverter.several import portion
+from jkbms_addon.inverter.state import said
+from jkbms_addon.inverter.turns import Turns
+from jkbms_addon.inverter.watch import OtherSenders, Wish
 from jkbms_addon.link.can import Channel, can_channel
 from jkbms_addon.wire.can import Frame
 
 _LOGGER = logging.getLogger(__name__)
-GAP: Final = 0.012  # s between two frames; inverters want 10 to 20 ms
+GAP: Final = 0.012  # s between two looks whether a frame is gone
 ACKNOWLEDGED: Final = 0.1  # s until another node must have acknowledged a frame
 LOOK: Final = 0.1  # s between two looks at what the inverter sends
+QUICK_LOOK: Final = 0.02  # s; the same where it asks and waits for an answer
 REMIND: Final = 30.0  # s without a frame from the inverter until a serial adapter is told its settings again
 REMIND_KNOWN: Final = 3.0  # s; the same where the inverter was heard before
 FIRST_REMINDER: Final = 3.0  # s; one that started when it was opened has missed them
@@ -39,8 +44,9 @@ class Sender:
 
     def __init__(self, options: InverterOptions, control: Control, emission: Emission, link: BusStatus) -> None:
         self._options, self._control, self._emission, self._link = options, control, emission, link
-        self._profile = PROFILES[options.protocol]
-        self._others = OtherSenders(ids(self._profile))
+        self._dialect = DIALECTS[options.protocol]
+        self._others, self._wish = OtherSenders(self._dialect.ids), Wish()
+        self._turns = Turns()
         self._remind_at = 0.0
         self._said = True
 
@@ -57,12 +63,13 @@ class Sender:
             raise
 
     async def _serve(self, channel: Channel, healed: Callable[[], None]) -> None:
-        cadence = Cadence(0.0)
+        self._turns = Turns()
         self._others.forget()
         self._remind_at = self._control.clock() + FIRST_REMINDER
         try:
             while True:
-                await self._hear_until(channel, cadence.next(self._control.clock()))
+                await self._await_turn(channel)
+                self._turns.begun(self._control.clock())
                 await self._cycle(channel)
                 if not self._link.connected:  # an open channel proves little, a cycle does
                     self._link.up()
@@ -80,23 +87,26 @@ class Sender:
 
     async def _cycle(self, channel: Channel) -> None:
         now = self._control.clock()
-        targets = self._control.decision(now)
-        if targets and await self._send(channel, targets):
+        decision = self._control.decision(now)
+        if decision and await self._send(channel, decision):
             self._emission.sent()
         else:
             self._emission.silent(self._control.silence(self._control.clock()))
         self._tell()
 
-    async def _send(self, channel: Channel, targets: Targets) -> bool:
+    async def _send(self, channel: Channel, decision: Decision) -> bool:
         """One set; whether it went out whole before the decision expired."""
         options = self._options
-        built = frames(self._profile, targets, options.dlc, options.cell_extremes, cell_numbers=options.cell_numbers)
+        told = portion(said(decision, options.manufacturer, datetime.now(UTC).astimezone()), options.share)
+        built = self._dialect.frames(
+            told, options.dlc, options.cell_extremes, cell_numbers=options.cell_numbers, adapted=True
+        )
         for can_id, data in built:
             # the loop may have stood still since the last frame
             if self._control.decision(self._control.clock()) is None:
                 return False
             channel.send(Frame(can_id, extended=False, data=data))
-            await asyncio.sleep(GAP)
+            await asyncio.sleep(self._dialect.gap)
             await self._hear(channel)
             await self._acknowledged(channel)
         return True
@@ -111,6 +121,15 @@ class Sender:
             await self._hear(channel)
 
     # --- what the inverter sends ---------------------------------------------------------------------------
+    async def _await_turn(self, channel: Channel) -> None:
+        """Look at what the inverter sends until it is time for a set, or until it asks for one."""
+        look = LOOK if self._dialect.query is None else QUICK_LOOK
+        moment = self._turns.next(self._control.clock())
+        while (now := self._control.clock()) < moment and not self._turns.answering(now):
+            await asyncio.sleep(min(moment - now, look))
+            await self._hear(channel)
+            moment = max(moment, self._turns.next(now))
+
     async def _hear_until(self, channel: Channel, moment: float) -> None:
         """Look at what the inverter sends until it is time."""
         while (left := moment - self._control.clock()) > 0:
@@ -119,13 +138,19 @@ class Sender:
 
     async def _hear(self, channel: Channel) -> None:
         for frame in await channel.read(0):
+            now = self._control.clock()
             self._link.frames += 1
-            self._emission.note(frame.can_id, self._control.clock())
+            if frame.can_id in self._dialect.heard:
+                self._emission.note(frame.can_id, now)
+                self._wish.note(self._dialect.wish(frame.can_id, frame.data), now)
+            if frame.can_id == self._dialect.query:
+                self._turns.asked(now)
             if not frame.extended:
-                self._others.note(frame.can_id, self._control.clock())
+                self._others.note(frame.can_id, now)
 
     def _warn(self) -> None:
-        problem = self._others.problem(self._control.clock())
+        now = self._control.clock()
+        problem = self._others.problem(now) or self._wish.text(now)
         if self._link.says(problem) and problem:
             _LOGGER.warning("inverter: %s", problem)
 
@@ -141,13 +166,14 @@ class Sender:
     # --- beginning and end -----------------------------------------------------------------------------------
     async def _take_leave(self, channel: Channel) -> None:
         """Zero limits a few times, a second apart, then silence."""
-        began = self._control.clock()
+        began = max(self._control.clock(), self._turns.earliest)
         for cycle in range(GOODBYES):
             await self._hear_until(channel, began + cycle * PERIOD)
-            targets = self._control.step(self._control.clock(), stopping=True)
-            if targets is None:
+            self._turns.begun(self._control.clock())
+            decision = self._control.goodbye(self._control.clock())
+            if decision is None:
                 break
-            await self._send(channel, targets)
+            await self._send(channel, decision)
 
     def _tell(self) -> None:
         if self._emission.emitting is self._said:

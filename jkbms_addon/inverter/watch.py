@@ -50,3 +50,19 @@ class OtherSenders:
             f"another device sends {', '.join(found)}: only one may tell the inverter its limits; look for a BMS "
             "whose CAN protocol is that of an inverter, or for another program"
         )
+
+
+class Wish:
+    """What the inverter asks of the battery beyond a set, as long as it asks for it. Times are monotonic, in s."""
+
+    def __init__(self) -> None:
+        self._text, self._at = "", 0.0
+
+    def note(self, text: str, now: float) -> None:
+        """A frame of the inverter says this; empty where it says nothing of the kind."""
+        if text:
+            self._text, self._at = text, now
+
+    def text(self, now: float) -> str:
+        """The wish; empty when there is none any more."""
+        return self._text if now - self._at <= GONE else ""

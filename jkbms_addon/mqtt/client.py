@@ -270,7 +270,7 @@ class Broker:
             self._heard_question(text)
         elif not topic.endswith("/set"):
             self._heard_own(topic, text, retained)
-        elif text and self.connected:  # an empty one only deletes a retained one
+        elif text and (self.connected or retained):  # an empty one only deletes a retained one, which is refused
             self._command(topic, text, retained)  # whole: what is too long is refused, never cut
             self._store.changed.set()
 

@@ -31,6 +31,7 @@ from jkbms_addon.views.battery import (
     word,
 )
 from jkbms_addon.views.entities import Device, Identity, Shown
+from jkbms_addon.views.findings import Finding
 from jkbms_addon.views.health import Summary, bridge, overview
 from jkbms_addon.views.languages import Language
 from jkbms_addon.views.quiet import Calm
@@ -111,6 +112,7 @@ class Outbox:
         commands: CommandQueue | None = None,
         others: Sequence[Shown] = (),
         problems: Sequence[str] = (),
+        findings: Callable[[], Sequence[Finding]] = tuple,
         *,
         detail: Detail = CALM,
         more: Callable[[Key], Mapping[str, Scalar]] | None = None,
@@ -118,6 +120,7 @@ class Outbox:
         self.topics, self._store, self._buses, self._served = topics, store, buses, served
         self._commands, self._others, self._problems = commands, others, tuple(problems)
         self._detail, self._more = detail, more  # how much is told, and what is known of a battery beside its readings
+        self._findings = findings
         self.announced = announced if announced is not None else {}
         self.changed = False  # whether ``announced`` should be saved
         self.sent = float("-inf")  # all that was due at this time has reached the broker
@@ -390,6 +393,7 @@ class Outbox:
             ],
             [(key, said.available, said.raised, said.dismissed) for key, said in self._said.items()],
             self._patient(now),
+            [finding.text for finding in self._findings()],
         )
         if state == self._health_state and now - self._health_at < HEALTH_EVERY:
             return []
@@ -413,6 +417,7 @@ class Outbox:
             self._problems,
             tuple(self._store.twins()),
             self._commands.unlocked if self._commands and self._writing() else None,
+            self._findings(),
         )
         return overview(self._buses, summary, now, self._store.present)
 

@@ -13,14 +13,16 @@ from jkbms_addon.acquisition.contract import BusOptions, configured, look_in
 from jkbms_addon.commands.rules import LEVELS
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_options, clash, inverter_options
+from jkbms_addon.inverter.several import following, listed
 from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.coming_from import carried_over
 from jkbms_addon.options.migration import MOVES, Move, migrated
+from jkbms_addon.page.place import PageOptions
 from jkbms_addon.validators import explained, given, host_alone, plain
 from jkbms_addon.views.languages import LANGUAGES, Language
 
 DEFAULT_FILE = Path("/data/options.json")
-SECTIONS = ("log_level", "language", "buses", "mqtt", "writes", "bank", "inverter")
+SECTIONS = ("log_level", "language", "buses", "mqtt", "writes", "bank", "inverter", "inverters", "page")
 DETAILS = ("calm", "full")
 WRITE_LEVELS = ("off", *LEVELS)
 Level = Literal["trace", "debug", "info", "warning", "error", "fatal"]
@@ -49,6 +51,8 @@ class Options:
     writes: WriteOptions = field(default_factory=WriteOptions)
     bank: BankOptions = field(default_factory=BankOptions)
     inverter: InverterOptions = field(default_factory=InverterOptions)
+    inverters: tuple[InverterOptions, ...] = ()  # everybody who is told something
+    page: PageOptions = field(default_factory=PageOptions)
     unusable: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     language: Language = "en"  # of the names of entities
@@ -56,7 +60,7 @@ class Options:
     @property
     def problems(self) -> list[str]:
         """A line for each problem of what concerns all; the buses, the bank and the inverter have their own."""
-        return [*self.unusable, *filter(None, (self.mqtt.problem, self.writes.problem))]
+        return [*self.unusable, *filter(None, (self.mqtt.problem, self.writes.problem, self.page.problem))]
 
 
 MOST = 200  # characters of a topic; what we put behind it has to fit, too
@@ -127,6 +131,8 @@ WRITES = vol.Schema(
         vol.Optional("unlocked_at_start", default=False): _yes_no,
     }
 )
+SHORTEST_TOKEN = 16  # characters
+PAGE = vol.Schema({vol.Optional("port", default=0): _whole(0, 65535), vol.Optional("token", default=""): _secret})
 BUS_NAME = re.compile(r"[a-z0-9_]+")
 LONGEST_NAME = 64  # of a bus; it is part of topics and identifiers
 DEEPEST = 12  # levels of objects and lists; no option has half as many
@@ -169,9 +175,13 @@ def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
     found = _buses(buses)
     bank = bank_options(today.get("bank", {}), {bus.name for bus in found})
     inverter = _undisturbed(inverter_options(today.get("inverter", {}), bank), found)
+    inverters = tuple(_undisturbed(one, found) for one in listed(today.get("inverters"), inverter, bank))
+    inverter = following(today.get("inverter"), inverter, inverters)
     level, unusable = _level(today)
+    page, lines = _page(today), (*carried, *moved)
     return Options(
-        level, found, _mqtt(today), _writes(today), bank, inverter, unusable, (*carried, *moved), _language(today)
+        *(level, found, _mqtt(today), _writes(today), bank, inverter, inverters, page, unusable, lines),
+        language=_language(today),
     )
 
 
@@ -210,6 +220,18 @@ def _writes(raw: Mapping[str, Any]) -> WriteOptions:
         return WriteOptions(**WRITES(given(raw.get("writes", {}))))
     except vol.Invalid as error:
         return WriteOptions(problem=f"writes: {explained(error)}; nothing can be changed")
+
+
+def _page(raw: Mapping[str, Any]) -> PageOptions:
+    """Where the page is, beside Home Assistant's side bar; nowhere without a token that is worth something."""
+    try:
+        options = PageOptions(**PAGE(given(raw.get("page", {}))))
+    except vol.Invalid as error:
+        return PageOptions(problem=f"page: {explained(error)}; there is no page on a port")
+    if options.port and len(options.token) < SHORTEST_TOKEN:
+        problem = f"page: token: needs {SHORTEST_TOKEN} characters or more; there is no page on a port"
+        return PageOptions(problem=problem)
+    return options
 
 
 def _undisturbed(inverter: InverterOptions, buses: Iterable[BusOptions]) -> InverterOptions:

@@ -6,7 +6,7 @@ offset: captures of real units stay the oracle.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ class SimulatedBms:
     serial_number: str = "0000000000"
     model: str = "JK_PB2A16S20P"
     phase: float = 0.0
+    offsets: Mapping[int, float] = field(default_factory=dict)  # V by which cells are off, by number
     latency: float = 0.015  # s
     silent: bool = False
     current: float | None = None  # A; None = a sine of some tens of amperes
@@ -110,7 +111,8 @@ class SimulatedBms:
     def cell_voltages(self, share: float, current: float) -> list[float]:
         """Voltages of an LFP pack at that state of charge, in V."""
         rest = 3.0 + 0.32 * min(1.0, share * 6) + 0.06 * share + 0.25 * max(0.0, share - 0.96)
-        return [round(rest + current * 0.0002 + 0.001 * ((n * 7) % 5), 3) for n in range(self.cells)]
+        off = [0.001 * ((n * 7) % 5) + self.offsets.get(n + 1, 0.0) for n in range(self.cells)]
+        return [round(rest + current * 0.0002 + one, 3) for one in off]
 
     def about(self) -> dict[str, Any]:
         """Identity, with request times."""

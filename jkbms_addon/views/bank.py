@@ -6,9 +6,14 @@ from typing import Final
 
 from jkbms_addon.bank.bank import BankState
 from jkbms_addon.bank.candidate import Extreme
+from jkbms_addon.battery.energy import Energy
 from jkbms_addon.battery.quantities import PROBLEM, Scalar, Spec, specs
+from jkbms_addon.clock import MONOTONIC
 from jkbms_addon.inverter.service import InverterService
-from jkbms_addon.views.entities import Device, Shown, Takes, measured, shown, text
+from jkbms_addon.views import charging
+from jkbms_addon.views import energy as energies
+from jkbms_addon.views.charging import Charge
+from jkbms_addon.views.entities import Device, Shown, measured, shown, text
 
 BANK: Final = "bank"
 TEMPERATURE: Final = ("°C", "temperature", 1)
@@ -38,70 +43,87 @@ ENTITIES: Final[Mapping[str, Spec]] = {
     "packs_excluded": text("Packs excluded"),
     "problem": PROBLEM,
 }
-PATIENCE: Final = 60  # decisions, of one a second, after which a pack that was never heard is a problem
+# the charge control dates the last full charge by itself
+COUNTED: Final = {key: spec for key, spec in energies.ENTITIES.items() if key != "last_full_charge"}
+PATIENCE: Final = 60.0  # s after which a pack that was never heard is a problem
 SHARING: Final = "sharing_"  # before the name of a pack: its share of the current
 
-# What the owner sets here, by key; a row needs an action of the same key in ``takes`` and a value in ``values``.
-CONTROLS: Final[Mapping[str, Takes]] = {}
 
-
-def takes(_service: InverterService) -> Mapping[str, Callable[[str], None]]:
-    """What happens with the payload of a command, by key."""
-    return {}
-
-
-def device(labels: Iterable[str]) -> Device:
-    """The bank; ``labels`` are those of the packs."""
+def device(labels: Iterable[str], charge: Charge | None = None, *, counted: bool = False) -> Device:
+    """The bank; ``labels`` are those of the packs. With a ``charge`` its limits and what the owner steers, too."""
     shares = {
         f"{SHARING}{label.replace('/', '_')}": measured(f"Share of pack {label}", "%", None, 1) for label in labels
     }
-    return Device(BANK, "jk_bms_bank", "Battery bank", BANK, shown({**ENTITIES, **shares}, CONTROLS))
+    entities = shown({**ENTITIES, **(COUNTED if counted else {}), **shares})
+    if charge:
+        entities += (*shown({**charging.LIMITS, **charging.CHARGING}), *charging.controls(charge))
+    return Device(BANK, "jk_bms_bank", "Battery bank", BANK, entities)
 
 
-def devices(service: InverterService, batteries: int) -> list[Shown]:
-    """The bank of a service, where there can be one; ``batteries`` is how many there can be."""
+def devices(service: InverterService, energy: Callable[[], Energy | None] | None = None) -> list[Shown]:
+    """The bank of a service, where there can be one; where there is no inverter it shows how charging goes.
+
+    ``energy`` is what was counted of all packs together.
+    """
     control = service.control
-    if not service.always and batteries < 2:
+    if not service.shows_bank:
         return []
-    return [view(lambda: control.state, lambda: control.count, always=service.always, takes=takes(service))]
+    if service.wanted or not service.decides:
+        return [view(lambda: control.state, lambda: control.count, always=service.always, energy=energy)]
+    return [
+        view(
+            lambda: control.state,
+            lambda: (control.count, control.kept.shown),
+            always=service.always,
+            charge=lambda: charging.charge(control),
+            energy=energy,
+            takes=charging.takes(control),
+        )
+    ]
 
 
 def view(
     state: Callable[[], BankState],
-    count: Callable[[], int],
+    count: Callable[[], object],
     *,
     always: bool,
+    charge: Callable[[], Charge] | None = None,
+    energy: Callable[[], Energy | None] | None = None,
     takes: Mapping[str, Callable[[str], None]] = MappingProxyType({}),
 ) -> Shown:
-    """The bank, shown once there is more than one battery, or ``always``; ``count`` grows with every new state."""
+    """The bank, shown once there is more than one battery, or ``always``; ``count`` differs with every new state."""
 
     def found() -> Device | None:
         now = state()
         labels = sorted({*(view.label for view in now.counted), *(one.label for one in now.excluded)})
-        return device(labels) if always or len(labels) > 1 else None
+        shows = always or len(labels) > 1
+        return device(labels, charge() if charge else None, counted=energy is not None) if shows else None
 
-    complete = False
+    complete, began = False, MONOTONIC()
 
     def now_told() -> Mapping[str, Scalar]:
         nonlocal complete
         found = values(state())
         complete = complete or not found["problem"]
-        waiting = not complete and count() < PATIENCE  # who is not heard yet may still be on its way
+        waiting = not complete and MONOTONIC() - began < PATIENCE  # who is not heard yet may still be on its way
         return {**found, "problem": None} if waiting else found
 
-    def told(_now: float) -> Mapping[str, Scalar]:
-        return {**dict.fromkeys(ENTITIES), **now_told()}
+    def told(_now: float = 0.0) -> Mapping[str, Scalar]:
+        more = {**charging.limits(charge()), **charging.values(charge())} if charge else {}
+        counted = energies.values(energy()) if energy else {}
+        counted.pop("last_full_charge", None)
+        return {**dict.fromkeys(ENTITIES), **now_told(), **counted, **more}
 
-    changes = _Changes(count, now_told)
-    return Shown(BANK, changes, found, told, takes, keeps=SHARING)
+    return Shown(BANK, _Changes(count, told), found, told, takes, keeps=SHARING)
 
 
 class _Changes:
     """A number that grows when there is something new to tell, looked at only when there was a new decision."""
 
-    def __init__(self, count: Callable[[], int], told: Callable[[], Mapping[str, Scalar]]) -> None:
+    def __init__(self, count: Callable[[], object], told: Callable[[], Mapping[str, Scalar]]) -> None:
         self._count, self._told = count, told
-        self._seen, self._number = -1, 0
+        self._seen: object = None
+        self._number = 0
         self._last: Mapping[str, Scalar] = {}
 
     def __call__(self) -> int:

@@ -1,6 +1,6 @@
 """How the program, its buses and the links to its batteries are doing: the device "JK BMS bridge". Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,6 +12,7 @@ from jkbms_addon.battery.store import Key
 from jkbms_addon.commands.rules import Range
 from jkbms_addon.views.battery import word
 from jkbms_addon.views.entities import HEALTH, Device, Entity, Identity, controlled
+from jkbms_addon.views.findings import Finding, told
 
 BRIDGE: Final = "bridge"
 UNHEARD: Final[Mapping[str, Scalar]] = {"health": "silent"}
@@ -46,6 +47,8 @@ BRIDGE_DIAGNOSTICS: Final[Mapping[str, Spec]] = {
     "configuration_problem": Spec("Config problem", kind="flag", device_class="problem", diagnostic=True),
     "configuration_reason": Spec("Config reason", kind="text", diagnostic=True),
     "same_battery": Spec("Same battery twice", kind="text", diagnostic=True, enabled=False),
+    "worth_a_look": Spec("Worth a look", kind="text", icon="mdi:eye-outline"),
+    "worth_a_look_count": Spec("Things worth a look", state_class="measurement", digits=0, icon="mdi:eye-outline"),
 }
 WRITING: Final = Spec("Writing", kind="flag", icon="mdi:lock-open-variant")
 
@@ -81,6 +84,7 @@ class Summary:
     problems: tuple[str, ...] = ()  # of the configuration
     twins: tuple[str, ...] = ()
     writing: bool | None = None
+    findings: Sequence[Finding] = ()
 
 
 def overview(
@@ -99,6 +103,8 @@ def overview(
         "configuration_reason": ("; ".join(problems) or "ok")[:LONGEST],
         **({} if summary.writing is None else {"writing": on_off(state=summary.writing)}),
         "same_battery": "; ".join(summary.twins)[:LONGEST],
+        "worth_a_look": told(summary.findings, LONGEST),
+        "worth_a_look_count": len(summary.findings),
         "buses": {name: bus_health(bus, now) for name, bus in buses.items()},
         "batteries": {
             word(key): {**links.get(key, UNHEARD), "connection": connection(summary.connected.get(key))}

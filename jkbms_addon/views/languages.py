@@ -179,14 +179,14 @@ Discharge blocked|Entladen gesperrt|Décharge bloquée|Descarga bloqueada|Scaric
 Packs excluded|Packs außen vor|Packs exclus|Packs excluidos|Pacchi esclusi|Packs uitgesloten|Pakiety wykluczone|Packs excluídos
 Emitting|Sendet|Émet|Emitiendo|Trasmette|Zendt|Nadaje|A emitir
 Phase|Phase|Phase|Fase|Fase|Fase|Faza|Fase
-Charge limit|Ladegrenze|Limite de charge|Límite de carga|Limite di carica|Laadlimiet|Limit ładowania|Limite de carga
-Charge limit why|Ladegrenze warum|Limite charge cause|Límite carga motivo|Limite carica motivo|Laadlimiet waarom|Limit ładow. powód|Limite carga motivo
-Discharge limit|Entladegrenze|Limite de décharge|Límite de descarga|Limite di scarica|Ontlaadlimiet|Limit rozładowania|Limite de descarga
-Discharge limit why|Entladegrenze warum|Limite déch. cause|Límite desc. motivo|Limite scar. motivo|Ontlaadlim. waarom|Limit rozł. powód|Limite desc. motivo
-Charge voltage|Ladespannung|Tension de charge|Tensión de carga|Tensione di carica|Laadspanning|Napięcie ładowania|Tensão de carga
-Charge voltage why|Ladespannung warum|Tension charge cause|Tensión carga motivo|Tens. carica motivo|Laadspann. waarom|Nap. ładow. powód|Tensão carga motivo
-Discharge voltage|Entladespannung|Tension de décharge|Tensión de descarga|Tensione di scarica|Ontlaadspanning|Nap. rozładowania|Tensão de descarga
-Discharge volt. why|Entladesp. warum|Tension déch. cause|Tensión desc. motivo|Tens. scarica motivo|Ontlaadsp. waarom|Nap. rozł. powód|Tensão desc. motivo
+CCL charge limit|CCL Ladegrenze|CCL Limite de charge|CCL Límite de carga|CCL Limite di carica|CCL Laadlimiet|CCL Limit ładowania|CCL Limite de carga
+CCL reason|CCL Grund|CCL cause|CCL motivo|CCL motivo|CCL reden|CCL powód|CCL motivo
+DCL discharge limit|DCL Entladegrenze|DCL Limite de décharge|DCL Límite de descarga|DCL Limite di scarica|DCL Ontlaadlimiet|DCL Limit rozładowania|DCL Limite de descarga
+DCL reason|DCL Grund|DCL cause|DCL motivo|DCL motivo|DCL reden|DCL powód|DCL motivo
+CVL charge voltage|CVL Ladespannung|CVL Tension de charge|CVL Tensión de carga|CVL Tensione di carica|CVL Laadspanning|CVL Napięcie ładowania|CVL Tensão de carga
+CVL reason|CVL Grund|CVL cause|CVL motivo|CVL motivo|CVL reden|CVL powód|CVL motivo
+DVL lowest voltage|DVL Entladespannung|DVL Tension de décharge|DVL Tensión de descarga|DVL Tensione di scarica|DVL Ontlaadspanning|DVL Nap. rozładowania|DVL Tensão de descarga
+DVL reason|DVL Grund|DVL cause|DVL motivo|DVL motivo|DVL reden|DVL powód|DVL motivo
 Charge enabled|Laden erlaubt|Charge permise|Carga permitida|Carica permessa|Laden toegestaan|Ładow. dozwolone|Carga permitida
 Discharge enabled|Entladen erlaubt|Décharge permise|Descarga permitida|Scarica permessa|Ontladen toegest.|Rozład. dozwolone|Descarga permitida
 Force charge|Zwangsladung|Charge forcée|Carga forzada|Carica forzata|Gedwongen laden|Wymuś ładowanie|Carga forçada
@@ -200,6 +200,29 @@ Heartbeats|Lebenszeichen|Pouls reçus|Latidos|Battiti|Hartslagen|Pulsy|Pulsos
 Sets sent|Sätze gesendet|Trames envoyées|Tramas enviadas|Telegrammi inviati|Sets verzonden|Wysłane zestawy|Tramas enviadas
 Enable|Freigabe|Activer|Habilitar|Abilita|Inschakelen|Włącz|Ativar
 Stop|Stopp|Arrêt|Parar|Stop|Stop|Stop|Parar
+Last time full|Zuletzt voll|Dernier plein|Última vez llena|Ultima volta piena|Laatst vol|Ostatnio pełna|Última vez cheia
+Days since full|Tage seit voll|Jours depuis plein|Días desde llena|Giorni da piena|Dagen sinds vol|Dni od pełna|Dias desde cheia
+Time absorbed|Absorptionszeit|Temps d'absorption|Tiempo absorción|Tempo assorbimento|Absorptietijd|Czas absorpcji|Tempo de absorção
+May charge|Dürfen laden|Peuvent charger|Pueden cargar|Possono caricare|Mogen laden|Mogą ładować|Podem carregar
+May discharge|Dürfen entladen|Peuvent décharger|Pueden descargar|Possono scaricare|Mogen ontladen|Mogą rozładować|Podem descarregar
+Packs empty|Packs leer|Packs vides|Packs vacíos|Pacchi vuoti|Packs leeg|Pakiety puste|Packs vazios
+Findings|Befunde|Constats|Hallazgos|Rilievi|Bevindingen|Ustalenia|Constatações
+Charging|Laden|Charger|Cargar|Caricare|Laden|Ładowanie|Carregar
+Discharging|Entladen|Décharger|Descargar|Scaricare|Ontladen|Rozładowanie|Descarregar
+Charge fully now|Jetzt voll laden|Charger à fond|Cargar por completo|Carica completa ora|Nu vol laden|Naładuj do pełna|Carregar tudo agora
+Balance now|Jetzt balancieren|Équilibrer|Balancear ahora|Bilancia ora|Nu balanceren|Balansuj teraz|Balancear agora
+Wake up|Aufwecken|Réveiller|Despertar|Risveglia|Wek op|Obudź|Acordar
+Charge from the grid|Laden aus dem Netz|Charge par le réseau|Carga desde la red|Carica dalla rete|Laden uit het net|Ładowanie z sieci|Carga da rede
+Cell charge voltage|Zelle Ladespannung|Cellule tens. charge|Celda tensión carga|Cella tens. carica|Cel laadspanning|Ogniwo nap. ładow.|Célula tens. carga
+Cell float voltage|Zelle Erhaltungssp.|Cellule tens. float|Celda tens. flotac.|Cella tens. mant.|Cel druppelspanning|Ogniwo nap. podtrz.|Célula tens. flut.
+Cell empty voltage|Zelle Leerspannung|Cellule tens. vide|Celda tensión vacía|Cella tens. vuota|Cel leegspanning|Ogniwo nap. puste|Célula tens. vazia
+Max charging|Laden höchstens|Charge au plus|Carga máxima|Carica massima|Laden hoogstens|Ładowanie maks.|Carga máxima
+Max discharging|Entladen höchstens|Décharge au plus|Descarga máxima|Scarica massima|Ontladen hoogstens|Rozładowanie maks.|Descarga máxima
+Charge limit|Ladegrenze|Limite de charge|Límite de carga|Limite di carica|Laadlimiet|Limit ładowania|Limite de carga
+Charge again after|Wieder laden nach|Recharger après|Recargar tras|Ricaricare dopo|Weer laden na|Ładuj znów po|Recarregar após
+Full charge every|Vollladung alle|Charge pleine tous|Carga plena cada|Carica piena ogni|Volladen elke|Pełne co|Carga plena a cada
+Least charge told|Mindest-Ladezustand|Charge mini. dite|Carga mín. indicada|Carica min. detta|Minste lading|Min. stan podany|Carga mín. indicada
+Voltage offset|Spannungskorrektur|Décalage de tension|Ajuste de tensión|Correzione tensione|Spanningscorrectie|Korekta napięcia|Ajuste de tensão
 Battery bank|Batteriebank|Banc de batteries|Banco de baterías|Banco batterie|Accubank|Bank baterii|Banco de baterias
 Inverter|Wechselrichter|Onduleur|Inversor|Inverter|Omvormer|Falownik|Inversor
 """

@@ -1,13 +1,14 @@
-"""Batteries for the tests of the inverter path."""
+"""Batteries for the tests of bank and charge control."""
 
 from typing import Any
 
 from jkbms_addon.bank.bank import BankState, BatteryBank
-from jkbms_addon.bank.candidate import Member
-from jkbms_addon.battery.quantities import Value
-from jkbms_addon.charging.decide import Limiter
-from jkbms_addon.charging.decision import Targets
-from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.bank.candidate import Candidate
+from jkbms_addon.battery.quantities import Value, typed
+from jkbms_addon.charging.decide import Controller
+from jkbms_addon.charging.decision import Decision
+from jkbms_addon.charging.memory import Memory
+from jkbms_addon.charging.setpoints import Setpoints
 
 SETTINGS: dict[str, Value] = {
     "cell_voltage_overvoltage_protection": 3.65,
@@ -22,6 +23,7 @@ SETTINGS: dict[str, Value] = {
     "mosfet_overtemperature_protection": 90.0,
     "cell_count": 16,
 }
+WALL = 1_750_000_000.0  # s since 1970 when the tests begin
 
 
 def values(cell: float = 3.30, **changes: Any) -> dict[str, Value]:
@@ -53,39 +55,49 @@ def with_cell(n: int, voltage: float, cell: float = 3.30, **changes: Any) -> dic
     return values(cells=cells, **changes)
 
 
-def member(address: int = 1, told: dict[str, Value] | None = None, **changes: Any) -> Member:
-    return Member("garage", address, f"Pack {address}", values() if told is None else told, **changes)
+def candidate(address: int = 1, told: dict[str, Value] | None = None, **changes: Any) -> Candidate:
+    try:
+        pack = typed(values() if told is None else told)
+    except ValueError as error:
+        changes.setdefault("problem", str(error))
+        pack = None
+    bus, name = changes.pop("bus", "garage"), changes.pop("name", f"Pack {address}")
+    return Candidate(bus, address, name, pack, **changes)
 
 
 class Bench:
-    """Bank and limiter on one clock."""
+    """Bank and controller on one clock."""
 
-    def __init__(self, policy: Policy | None = None, expected: int = 0) -> None:
-        self.bank, self.limiter = BatteryBank(expected), Limiter(policy or Policy())
+    def __init__(self, setpoints: Setpoints | None = None, expected: int = 0, memory: Memory | None = None) -> None:
+        self.bank = BatteryBank(expected)
+        self.controller = Controller(setpoints or Setpoints(), memory)
         self.now = 1000.0
         self.state = BankState()
-        self.targets: Targets | None = None
+        self.decision: Decision | None = None
 
-    def step(self, *members: Member, seconds: float = 1.0, enabled: bool = True) -> Targets | None:
+    @property
+    def wall(self) -> float:
+        return WALL + self.now
+
+    def step(self, *candidates: Candidate, seconds: float = 1.0, enabled: bool = True) -> Decision | None:
         self.now += seconds
-        self.state = self.bank.step(members, self.now)
-        self.targets = self.limiter.step(self.state, self.now, enabled=enabled)
-        return self.targets
+        self.state = self.bank.step(candidates, self.now)
+        self.decision = self.controller.step(self.state, self.now, self.wall, enabled=enabled)
+        return self.decision
 
-    def run(self, *members: Member, seconds: int = 60, enabled: bool = True) -> Targets:
+    def run(self, *candidates: Candidate, seconds: int = 60, enabled: bool = True) -> Decision:
         for _ in range(seconds):
-            self.step(*members, enabled=enabled)
-        assert self.targets is not None
-        return self.targets
+            self.step(*candidates, enabled=enabled)
+        return got(self.decision)
 
 
-def running(policy: Policy | None = None, packs: int = 1) -> Bench:
+def running(setpoints: Setpoints | None = None, packs: int = 1) -> Bench:
     """A bench whose limits have risen."""
-    bench = Bench(policy)
-    bench.run(*(member(n) for n in range(1, packs + 1)), seconds=80)
+    bench = Bench(setpoints)
+    bench.run(*(candidate(n) for n in range(1, packs + 1)), seconds=80)
     return bench
 
 
-def got(targets: Targets | None) -> Targets:
-    assert targets is not None
-    return targets
+def got(decision: Decision | None) -> Decision:
+    assert decision is not None
+    return decision

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jkbms_addon.bank.bank import BankState, BatteryBank
-from jkbms_addon.bank.candidate import Member
+from jkbms_addon.bank.candidate import Candidate
 from jkbms_addon.views.bank import values as published
-from tests.bank.packs import member, values, with_cell
+from tests.bank.packs import candidate, values, with_cell
 
 BIG = values(3.32, full_charge_capacity=300.0, capacity_remaining=240.0, state_of_charge=80, current=30.0)
 
 
-def state(*members: Member) -> BankState:
+def state(*members: Candidate) -> BankState:
     return BatteryBank().step(members, 0.0)
 
 
@@ -24,7 +24,7 @@ def reasons(bank: BankState) -> dict[int, str]:
 
 
 def test_two_packs_as_one() -> None:
-    bank = state(member(1), member(2, BIG | {"state_of_health": 90}))
+    bank = state(candidate(1), candidate(2, BIG | {"state_of_health": 90}))
     assert bank.total_voltage == pytest.approx((52.8 + 53.12) / 2)
     assert bank.current == 40
     assert bank.power == pytest.approx(52.8 * 10 + 53.12 * 30)
@@ -37,7 +37,7 @@ def test_two_packs_as_one() -> None:
 
 
 def test_extremes_say_where_they_are() -> None:
-    bank = state(member(1, with_cell(4, 3.2)), member(2, with_cell(11, 3.4, temperature_sensor_2=31.5)))
+    bank = state(candidate(1, with_cell(4, 3.2)), candidate(2, with_cell(11, 3.4, temperature_sensor_2=31.5)))
     assert bank.min_cell
     assert bank.max_cell
     assert bank.max_temperature
@@ -48,14 +48,14 @@ def test_extremes_say_where_they_are() -> None:
 
 
 def test_packs_of_two_buses_with_one_address_are_told_apart() -> None:
-    bank = state(Member("a", 1, "A", with_cell(3, 3.2)), Member("b", 1, "B", values()), Member("b", 2, "C", values()))
+    bank = state(candidate(1, with_cell(3, 3.2), bus="a"), candidate(1, bus="b"), candidate(2, bus="b"))
     assert [view.label for view in bank.counted] == ["a/1", "b/1", "2"]
     assert bank.min_cell
     assert bank.min_cell.label == "a/1-3"
 
 
 def test_unknown_capacity_makes_all_packs_weigh_alike() -> None:
-    bank = state(member(1), member(2, BIG | {"full_charge_capacity": None}))
+    bank = state(candidate(1), candidate(2, BIG | {"full_charge_capacity": None}))
     assert bank.state_of_charge == 65
     assert bank.full_charge_capacity is None
 
@@ -68,7 +68,7 @@ def test_without_packs_nothing_is_known() -> None:
 
 
 def test_published_values() -> None:
-    found = published(state(member(1), member(2, BIG)))
+    found = published(state(candidate(1), candidate(2, BIG)))
     assert found["total_voltage"] == 52.96
     assert found["state_of_charge"] == 72.5
     assert (found["max_cell_voltage"], found["max_cell_voltage_at"]) == (3.32, "2-1")
@@ -79,24 +79,27 @@ def test_published_values() -> None:
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        (member(2, age=11.0), "silent for 11 s"),
-        (member(2, fresh=False, age=3.0), "silent for 3 s"),
-        (member(2, age=None), "no data yet"),
-        (member(2, {}), "total voltage unknown"),
-        (member(2, values(current=nan)), "current is not a number"),
-        (member(2, with_cell(3, nan)), "cell voltage is not a number"),
-        (member(2, values(state_of_charge=120)), "state of charge of 120 is not possible"),
-        (member(2, values(temperature_sensor_1=-200.0)), "temperature sensor 1 of -200 is not possible"),
-        (member(2, with_cell(3, 0.0)), "cell 2-3 at 0.00 V is not possible"),
-        (member(2, values(total_voltage=60.0)), "60.0 V does not fit 16 cells"),
-        (member(2, values(alarms=("cell_under_voltage_protection",))), "Cell under-voltage protection"),
-        (member(2, faults=("address used twice",)), "address used twice"),
-        (member(2, values(3.38)), "54.1 V, 1.3 V above the others"),
-        (member(2, values(max_charge_current=None), required=("max_charge_current",)), "max charge current unknown"),
+        (candidate(2, age=11.0), "silent for 11 s"),
+        (candidate(2, fresh=False, age=3.0), "silent for 3 s"),
+        (candidate(2, age=None), "no data yet"),
+        (candidate(2, {}), "total voltage unknown"),
+        (candidate(2, values(current=nan)), "current is not a number"),
+        (candidate(2, with_cell(3, nan, total_voltage=52.8)), "cell voltage is not a number"),
+        (candidate(2, values(state_of_charge=120)), "state of charge of 120 is not possible"),
+        (candidate(2, values(temperature_sensor_1=-200.0)), "temperature sensor 1 of -200 is not possible"),
+        (candidate(2, with_cell(3, 0.0)), "cell 2-3 at 0.00 V is not possible"),
+        (candidate(2, values(total_voltage=60.0)), "60.0 V does not fit 16 cells"),
+        (
+            candidate(2, values(alarms=("cell_under_voltage_protection", "charge_over_current_protection"))),
+            "Cell under-voltage protection; Charge over-current protection",
+        ),
+        (candidate(2, faults=("address used twice",)), "address used twice"),
+        (candidate(2, values(3.38)), "54.1 V, 1.3 V above the others"),
+        (candidate(2, values(alarms=("discharge_short_circuit_protection",))), "Discharge short-circuit protection"),
     ],
 )
-def test_who_does_not_count_is_named(changed: Member, reason: str) -> None:
-    bank = state(member(1), member(3), changed)
+def test_who_does_not_count_is_named(changed: Candidate, reason: str) -> None:
+    bank = state(candidate(1), candidate(3), changed)
     assert reasons(bank) == {2: reason}
     assert bank.excluded[0].text == f"Pack 2: {reason}"
     assert bank.total_voltage == pytest.approx(52.8)
@@ -105,7 +108,13 @@ def test_who_does_not_count_is_named(changed: Member, reason: str) -> None:
 
 
 def test_a_warning_keeps_a_pack() -> None:
-    assert not state(member(1, values(alarms=("battery_over_temperature_alarm", "bit_40")))).excluded
+    assert not state(candidate(1, values(alarms=("battery_over_temperature_alarm", "bit_40")))).excluded
+
+
+def test_a_fault_in_one_direction_keeps_a_pack_for_the_other() -> None:
+    view = state(candidate(1, values(alarms=("cell_under_voltage_protection",)))).counted[0]
+    assert (view.may_charge, view.may_discharge) == (True, False)
+    assert view.hindered("discharge") == "pack 1: Cell under-voltage protection"
 
 
 def test_only_extremes_as_told_on_a_can_bus() -> None:
@@ -118,96 +127,96 @@ def test_only_extremes_as_told_on_a_can_bus() -> None:
         "min_voltage_cell": 4,
         "max_voltage_cell": 9,
     }
-    view = state(member(5, dict(told))).counted[0]
+    view = state(candidate(5, dict(told))).counted[0]
     assert (view.cells, view.low.label, view.high.label) == (16, "5-4", "5-9")
 
 
 class TestLeavingAndReturning:
     def test_leaves_at_once_and_returns_after_steady_good_data(self) -> None:
         bank = BatteryBank(rejoin_after=10)
-        assert bank.step([member(1), member(2)], 0).packs_online == 2
-        assert bank.step([member(1), member(2, age=11.0)], 1).packs_online == 1
-        assert reasons(bank.step([member(1), member(2)], 2)) == {2: "good for 0 of 10 s"}
-        assert bank.step([member(1), member(2)], 11).packs_online == 1
-        assert bank.step([member(1), member(2, values(current=nan))], 11.5).packs_online == 1
-        assert bank.step([member(1), member(2)], 12).packs_online == 1
-        assert bank.step([member(1), member(2)], 21.9).packs_online == 1
-        assert bank.step([member(1), member(2)], 22).packs_online == 2
+        assert bank.step([candidate(1), candidate(2)], 0).packs_online == 2
+        assert bank.step([candidate(1), candidate(2, age=11.0)], 1).packs_online == 1
+        assert reasons(bank.step([candidate(1), candidate(2)], 2)) == {2: "good for 0 of 10 s"}
+        assert bank.step([candidate(1), candidate(2)], 11).packs_online == 1
+        assert bank.step([candidate(1), candidate(2, values(current=nan))], 11.5).packs_online == 1
+        assert bank.step([candidate(1), candidate(2)], 12).packs_online == 1
+        assert bank.step([candidate(1), candidate(2)], 21.9).packs_online == 1
+        assert bank.step([candidate(1), candidate(2)], 22).packs_online == 2
 
     def test_returns_only_when_its_voltage_is_close(self) -> None:
         bank = BatteryBank()
-        bank.step([member(1), member(2)], 0)
-        bank.step([member(1), member(2, age=11.0)], 1)
-        apart = member(2, values(3.20))
-        bank.step([member(1), apart], 2)
-        assert reasons(bank.step([member(1), apart], 30)) == {2: "51.2 V, 1.6 V below the others"}
-        assert bank.step([member(1), member(2)], 31).packs_online == 2
+        bank.step([candidate(1), candidate(2)], 0)
+        bank.step([candidate(1), candidate(2, age=11.0)], 1)
+        apart = candidate(2, values(3.20))
+        bank.step([candidate(1), apart], 2)
+        assert reasons(bank.step([candidate(1), apart], 30)) == {2: "51.2 V, 1.6 V below the others"}
+        assert bank.step([candidate(1), candidate(2)], 31).packs_online == 2
 
     def test_who_counts_may_drift_apart_and_it_shows(self) -> None:
         bank = BatteryBank()
-        bank.step([member(1), member(2)], 0)
-        apart = bank.step([member(1), member(2, values(3.20))], 1)
+        bank.step([candidate(1), candidate(2)], 0)
+        apart = bank.step([candidate(1), candidate(2, values(3.20))], 1)
         assert apart.packs_online == 2
         assert apart.voltage_spread == pytest.approx(1.6)
 
     def test_the_first_packs_need_not_wait(self) -> None:
         bank = BatteryBank()
-        assert bank.step([member(1)], 0).packs_online == 1
-        assert bank.step([member(1), member(2)], 1).packs_online == 2
+        assert bank.step([candidate(1)], 0).packs_online == 1
+        assert bank.step([candidate(1), candidate(2)], 1).packs_online == 2
 
     def test_all_return_together(self) -> None:
         bank = BatteryBank()
-        bank.step([member(1), member(2)], 0)
+        bank.step([candidate(1), candidate(2)], 0)
         bank.step([], 20)
-        assert bank.step([member(1), member(2)], 30).packs_online == 0
-        assert bank.step([member(1), member(2)], 40).packs_online == 2
+        assert bank.step([candidate(1), candidate(2)], 30).packs_online == 0
+        assert bank.step([candidate(1), candidate(2)], 40).packs_online == 2
 
     def test_who_is_not_listed_any_more_is_named(self) -> None:
         bank = BatteryBank()
-        bank.step([member(1), member(2)], 0)
-        gone = bank.step([member(1)], 1)
+        bank.step([candidate(1), candidate(2)], 0)
+        gone = bank.step([candidate(1)], 1)
         assert reasons(gone) == {2: "not heard any more"}
         assert gone.expected == 2
 
     @pytest.mark.parametrize("key", ["alarms", "charging", "discharging"])
     def test_who_hides_what_it_told_once_leaves(self, key: str) -> None:
         bank, without = BatteryBank(), values() | {key: None}
-        assert bank.step([member(1, without)], 0).packs_online == 1
-        bank.step([member(1)], 1)
-        assert reasons(bank.step([member(1, without)], 2)) == {1: f"{key} not heard any more"}
+        assert bank.step([candidate(1, without)], 0).packs_online == 1
+        bank.step([candidate(1)], 1)
+        assert reasons(bank.step([candidate(1, without)], 2)) == {1: f"{key} not heard any more"}
 
 
 class TestFaults:
-    FAULT = values(alarms=("cell_under_voltage_protection",))
+    FAULT = values(alarms=("mosfet_over_temperature_protection",))
 
     def test_packs_with_faults_count_when_no_other_is_left(self) -> None:
         bank = BatteryBank()
-        both = bank.step([member(1, self.FAULT), member(2, self.FAULT)], 0)
+        both = bank.step([candidate(1, self.FAULT), candidate(2, self.FAULT)], 0)
         assert both.faulty
         assert both.packs_online == 2
 
     def test_the_first_that_recovers_counts_alone(self) -> None:
         bank = BatteryBank()
-        bank.step([member(1, self.FAULT), member(2, self.FAULT)], 0)
-        one = bank.step([member(1), member(2, self.FAULT)], 1)
+        bank.step([candidate(1, self.FAULT), candidate(2, self.FAULT)], 0)
+        one = bank.step([candidate(1), candidate(2, self.FAULT)], 1)
         assert not one.faulty
         assert [view.label for view in one.counted] == ["1"]
 
     def test_a_single_pack_recovers_without_a_gap(self) -> None:
         bank = BatteryBank()
-        bank.step([member(1, self.FAULT)], 0)
-        assert bank.step([member(1)], 1).packs_online == 1
+        bank.step([candidate(1, self.FAULT)], 0)
+        assert bank.step([candidate(1)], 1).packs_online == 1
 
     def test_silence_beside_a_fault(self) -> None:
         bank = BatteryBank()
-        bank.step([member(1), member(2)], 0)
-        left = bank.step([member(1, self.FAULT), member(2, age=11.0)], 1)
+        bank.step([candidate(1), candidate(2)], 0)
+        left = bank.step([candidate(1, self.FAULT), candidate(2, age=11.0)], 1)
         assert left.faulty
         assert [view.label for view in left.counted] == ["1"]
 
 
 PACK = st.builds(
-    lambda n, cell, told, age: member(n, values(cell, **told), age=age),
+    lambda n, cell, told, age: candidate(n, values(cell, **told), age=age),
     st.integers(0, 4),
     st.floats(2.0, 3.8),
     st.fixed_dictionaries(
@@ -224,7 +233,7 @@ PACK = st.builds(
 
 
 @given(st.lists(st.lists(PACK, max_size=4), min_size=1, max_size=5))
-def test_whatever_comes_is_summed_over_counted_packs_only(story: list[list[Member]]) -> None:
+def test_whatever_comes_is_summed_over_counted_packs_only(story: list[list[Candidate]]) -> None:
     bank = BatteryBank()
     for now, members in enumerate(story):
         found = bank.step(members, now)

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from jkbms_addon.bank.bank import BatteryBank
-from jkbms_addon.bank.membership import SETTINGS, Membership
+from jkbms_addon.bank.candidate import View
+from jkbms_addon.bank.membership import Membership
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
-from tests.bank.packs import values
+from tests.bank.packs import SETTINGS, values
 
 
 class Heard:
@@ -33,11 +34,11 @@ class Heard:
         self.store.update(bus, Reading(address, "about", {"serial_number": serial}, format="pb"))
 
     def reasons(self, membership: Membership) -> dict[str, str]:
-        state = BatteryBank(membership.expected).step(membership.members(self.store, self.now), self.now)
+        state = BatteryBank(membership.expected).step(membership.candidates(self.store, self.now), self.now)
         return {one.name: one.reason for one in state.excluded}
 
     def counted(self, membership: Membership) -> list[str]:
-        state = BatteryBank(membership.expected).step(membership.members(self.store, self.now), self.now)
+        state = BatteryBank(membership.expected).step(membership.candidates(self.store, self.now), self.now)
         return [view.name for view in state.counted]
 
 
@@ -64,7 +65,7 @@ def test_ages_on_a_can_bus(form: str, age: float, aging: bool, silent: bool) -> 
     heard = Heard("a")
     heard.hear("a", 1, form)
     heard.now += age
-    (one,) = Membership(heard.buses).members(heard.store, heard.now)
+    (one,) = Membership(heard.buses).candidates(heard.store, heard.now)
     state = BatteryBank().step([one], heard.now)
     assert (not state.counted, not state.counted or state.aging) == (silent, aging)
 
@@ -78,24 +79,44 @@ def test_ages_where_batteries_are_asked(interval: float, valid_for: float, hold:
     heard.hear("a", 1, valid_for=valid_for)
     bms = heard.buses["a"].bms(1)
     bms.expected, bms.valid_for = interval, valid_for
-    (one,) = Membership(heard.buses).members(heard.store, heard.now)
+    (one,) = Membership(heard.buses).candidates(heard.store, heard.now)
     assert (one.hold_after, one.stale_after) == (hold, stale)
 
 
-def test_without_its_settings_a_battery_that_is_asked_does_not_count() -> None:
+def test_without_its_settings_a_battery_that_is_asked_is_not_charged() -> None:
     heard = Heard("a")
     heard.hear("a", 1)
     asked = Membership(heard.buses, asked=frozenset({"a"}))
-    assert asked.members(heard.store, heard.now) == []  # they come within seconds, which is worth no alarm
-    for _ in range(61):
+    assert asked.candidates(heard.store, heard.now) == []  # they come within seconds, which is worth no alarm
+    for _ in range(16):
         heard.now += 1
         heard.hear("a", 1)
-    assert heard.reasons(asked) == {"JK BMS 1": "max charge current unknown"}
-    assert heard.counted(Membership(heard.buses)) == ["JK BMS 1"]  # whoever follows another master never hears them
+
+    def view(membership: Membership) -> View:
+        return BatteryBank().step(membership.candidates(heard.store, heard.now), heard.now).counted[0]
+
+    assert (view(asked).may_charge, view(asked).may_discharge) == (False, True)
+    assert view(asked).hindered("charge") == "pack 1: max charge current unknown"
+    assert view(Membership(heard.buses)).may_charge  # whoever follows another master never hears them
     heard.buses["a"].mode = "polling"
-    assert heard.counted(Membership(heard.buses)) == []
+    assert Membership(heard.buses).candidates(heard.store, heard.now) == []
     heard.settings("a", 1)
-    assert heard.counted(asked) == ["JK BMS 1"]
+    assert view(asked).may_charge
+
+
+def test_a_pack_is_made_once_for_what_was_said() -> None:
+    heard = Heard("a")
+    heard.hear("a", 1)
+    membership = Membership(heard.buses)
+    (first,), (second,) = (membership.candidates(heard.store, heard.now) for _ in range(2))
+    assert first.pack is second.pack
+    heard.hear("a", 1, current=-5.0)
+    (third,) = membership.candidates(heard.store, heard.now)
+    assert third.pack
+    assert third.pack.current == -5.0
+    heard.hear("a", 1, current=True)
+    (wrong,) = membership.candidates(heard.store, heard.now)
+    assert (wrong.pack, wrong.problem) == (None, "current is not a number")
 
 
 def test_one_battery_on_two_buses_counts_once() -> None:

@@ -22,7 +22,7 @@ from jkbms_addon.link.stream import serial_link
 from jkbms_addon.simulator.far_end import BYTE_TIME, SerialBus, serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.frames import Frame, decode
-from tests.benchmarks import can, costs, decoding, inverter, publishing
+from tests.benchmarks import can, costs, decoding, dialects, inverter, page, publishing
 from tests.benchmarks.corruption import corrupted
 from tests.benchmarks.figures import microseconds, record, show
 from tests.conftest import mosquitto, until
@@ -142,6 +142,8 @@ def main() -> None:
         "strategies": lambda: kept["strategies"].extend(costs.strategies(args.seconds)),
         "can": can.measure,
         "inverter": inverter.measure,
+        "dialects": lambda: dialects.measure(2000),
+        "page": lambda: page.measure(args.seconds),
         "corruption": lambda: corruption(1_000_000 if args.full else 100_000),
     }
     if unknown := set(args.only or ()) - parts.keys():

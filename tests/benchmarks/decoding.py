@@ -1,13 +1,18 @@
 """What it takes from bytes to readings, for every wire format, and how much of that the plainest code would need."""
 
 from collections.abc import Callable
-from itertools import count
+from itertools import count, cycle
 from typing import Any
 
+from jkbms_addon.bank.membership import Membership
 from jkbms_addon.battery.plausibility import Gate
+from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.control import Control
-from jkbms_addon.charging.setpoints import Policy
-from jkbms_addon.inverter.profiles import PYLONTECH, frames
+from jkbms_addon.charging.setpoints import Setpoints
+from jkbms_addon.inverter.dialects.pylontech import PYLONTECH
+from jkbms_addon.inverter.state import said
 from jkbms_addon.simulator.can import can_bms
 from jkbms_addon.wire.jkcan import frames as jkcan
 from jkbms_addon.wire.jkcan.kinds import BATT_ST1
@@ -15,7 +20,7 @@ from jkbms_addon.wire.pb import frames as jk02
 from jkbms_addon.wire.pb.frames import Attribution, Frame
 from jkbms_addon.wire.pb.modbus import LIVE, acknowledgement
 from jkbms_addon.wire.ttl import frames as legacy
-from tests.bank.packs import member
+from tests.bank.packs import SETTINGS, values
 from tests.benchmarks import floor
 from tests.benchmarks.figures import Action, against, microseconds, show
 from tests.conftest import captures
@@ -107,27 +112,47 @@ def measure(times: int = 4000) -> None:
     inverter(times)
 
 
-def bank() -> Control:
-    """The inverter's path with 15 packs; every look at the clock is a second later."""
-    packs = [member(n) for n in range(1, 16)]
-    return Control(lambda _now: packs, lambda: 0.0, policy=Policy())
+def bank() -> tuple[Control, list[Store]]:
+    """The way from 15 snapshots to a decision, and the same batteries twice: each time all say something new."""
+    stores = []
+    for current in (10.0, -10.0):
+        store = Store(lambda: 0.0)
+        for n in range(1, 16):
+            live = {key: value for key, value in values(current=current).items() if key not in SETTINGS}
+            settings = {key: value for key, value in values().items() if key in SETTINGS}
+            store.update("a", Reading(n, "live", live, format="pb"))
+            store.update("a", Reading(n, "settings", settings, format="pb"))
+        stores.append(store)
+    membership, turn = Membership({"a": BusStatus("a")}), cycle(stores)
+    control = Control(lambda _now: membership.candidates(next(turn), 0.0), lambda: 0.0, setpoints=Setpoints())
+    return control, stores
+
+
+def decided() -> Action:
+    """Decision about 15 packs, all of which have just said something new; every look at the clock is a second later."""
+    control, _ = bank()
+    clock = count(1)
+    return lambda: control.step(float(next(clock)))
 
 
 def told() -> Action:
-    """Decision about 15 packs, and the frames that tell it."""
-    control, clock = bank(), count(1)
+    """The same, and the frames that tell it."""
+    control, _ = bank()
+    clock = count(1)
 
     def action() -> Any:
-        targets = control.step(float(next(clock)))
-        assert targets
-        return frames(PYLONTECH, targets)
+        decision = control.step(float(next(clock)))
+        assert decision
+        return PYLONTECH.frames(said(decision))
 
     return action
 
 
 def inverter(times: int) -> None:
     """Decision and encoding of the inverter's path."""
-    targets = bank().step(1.0)
-    assert targets
-    show("encode of one set of six frames", microseconds(lambda: frames(PYLONTECH, targets), times // 2), "us")
+    decision = bank()[0].step(1.0)
+    assert decision
+    targets = said(decision)
+    show("encode of one set of six frames", microseconds(lambda: PYLONTECH.frames(targets), times // 2), "us")
+    show("decision for 15 packs", microseconds(decided(), times // 20 + 1), "us", 700)
     show("decision for 15 packs and its frames", microseconds(told(), times // 20 + 1), "us")

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from jkbms_addon.charging.control import Control
-from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.simulator.can import slcan_adapter
 from jkbms_addon.simulator.far_end import serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.can import Frame
-from tests.bank.packs import member
+from tests.bank.packs import candidate
 from tests.benchmarks.can import far_end
 from tests.benchmarks.figures import show
 from tests.conftest import mosquitto, until
@@ -33,10 +33,10 @@ def measure(seconds: float = 30.0) -> None:
 
 def kept_memory() -> float:
     """KiB that the decisions for 15 packs keep."""
-    packs = [member(n) for n in range(1, 16)]
+    packs = [candidate(n) for n in range(1, 16)]
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    control = Control(lambda _now: packs, lambda: 0.0, policy=Policy())
+    control = Control(lambda _now: packs, lambda: 0.0, setpoints=Setpoints())
     for n in range(200):
         control.step(float(n))
     grown = tracemalloc.get_traced_memory()[0] - before

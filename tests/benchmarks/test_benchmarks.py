@@ -9,11 +9,12 @@ import pytest
 
 from jkbms_addon.acquisition.can_broadcast import SETTLE
 from jkbms_addon.errors import FrameError
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.options.file import parse
 from jkbms_addon.wire.pb import frames as jk02
 from jkbms_addon.wire.ttl import frames as legacy
 from tests.benchmarks import __main__ as whole
-from tests.benchmarks import can, costs, decoding, figures, floor, inverter
+from tests.benchmarks import can, costs, decoding, dialects, figures, floor, inverter
 from tests.benchmarks.corruption import KINDS, corrupted
 
 
@@ -67,7 +68,7 @@ def test_the_floor_with_checks_does_check(check: Callable[[bytes], dict[str, Any
 def test_decoding(kept: list[dict[str, Any]]) -> None:
     decoding.measure(20)
     whole.plausibility()
-    assert len(kept) == 17
+    assert len(kept) == 18
     assert all(figure["value"] > 0 for figure in kept)
 
 
@@ -131,3 +132,9 @@ def test_what_was_recorded_is_of_this_program() -> None:
     content = json.loads(Path(figures.__file__).with_name("measured.json").read_text(encoding="utf-8"))
     assert [row["batteries"] for row in content["costs"]] == list(costs.SIZES)
     assert [row["strategy"] for row in content["strategies"]] == list(costs.SETS)
+
+
+def test_every_dialect_has_a_figure(kept: list[dict[str, Any]]) -> None:
+    dialects.measure(3)
+    assert {row["name"].rpartition(" ")[2] for row in kept} == set(DIALECTS)
+    assert all(row["value"] > 0 for row in kept)

@@ -8,23 +8,47 @@ import pytest
 
 from jkbms_addon.charging.cadence import Cadence
 from jkbms_addon.charging.control import DEADMAN, Control
-from jkbms_addon.charging.setpoints import Policy
-from jkbms_addon.charging.switch import Switch
+from jkbms_addon.charging.decision import Decision
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.kept import JsonFile
-from tests.bank.packs import member
+from tests.bank.packs import WALL, candidate
 
 
 class Bench:
-    def __init__(self, kept: JsonFile | None = None, policy: Policy | None = None) -> None:
+    def __init__(
+        self, kept: JsonFile | None = None, setpoints: Setpoints | None = None, memory: JsonFile | None = None
+    ) -> None:
         self.now = 50.0
-        self.packs = [member(1), member(2)]
+        self.packs = [candidate(1), candidate(2)]
         self.control = Control(
-            lambda _now: self.packs, lambda: self.now, policy=policy or Policy(), switch=Switch(kept)
+            lambda _now: self.packs,
+            lambda: self.now,
+            wall=lambda: WALL + self.now,
+            setpoints=setpoints or Setpoints(),
+            kept=kept,
+            memory=memory,
         )
 
     def step(self, seconds: float = 1.0) -> None:
         self.now += seconds
         self.control.step(self.now)
+
+    def written(self) -> None:
+        """Have on disk what is to be kept."""
+
+        async def write() -> None:
+            tasks = [asyncio.create_task(run()) for run in self.control.files]
+            await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        asyncio.run(write())
+
+    def shown(self) -> Decision:
+        decision = self.control.decision(self.now)
+        assert decision
+        return decision
 
 
 def test_a_beat_is_a_fixed_raster_that_leaves_missed_moments_out() -> None:
@@ -50,15 +74,16 @@ def test_a_decision_lasts_for_three_seconds_at_most() -> None:
 
 
 def test_a_short_validity_is_kept() -> None:
-    bench = Bench(policy=Policy(valid_for=1))
+    bench = Bench(setpoints=Setpoints(valid_for=1))
     bench.step()
     assert bench.control.decision(bench.now + 1) is None
 
 
-def test_switched_off_is_zeros_and_then_silence() -> None:
-    bench = Bench()
+def test_switched_off_is_zeros_and_silence_and_survives_a_restart(tmp_path: Path) -> None:
+    kept = JsonFile(tmp_path / "inverter.json")
+    bench = Bench(kept)
     bench.step()
-    bench.control.enable(on=False)
+    bench.control.command("enable", "OFF")
     told = []
     for _ in range(5):
         bench.step()
@@ -66,32 +91,174 @@ def test_switched_off_is_zeros_and_then_silence() -> None:
         told.append(decision.charge_current if decision else None)
     assert told == [0, 0, 0, None, None]
     assert bench.control.silence(bench.now) == "switched off"
-
-
-def test_what_was_switched_off_stays_off_after_a_restart(tmp_path: Path) -> None:
-    kept = JsonFile(tmp_path / "inverter.json")
-    kept.save({"enabled": False})
+    bench.written()
     again = Bench(kept)
     again.step()
     assert not again.control.enabled
     assert again.control.decision(again.now) is None
+    again.control.command("enable", "ON")
+    again.written()
+    assert Bench(kept).control.enabled
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "reason"),
+    [
+        ("charge_voltage", "3.61", "3.61 is not within 3.4 to 3.6"),
+        ("charge_voltage", "3.50", "3.5 is above the option, which is 3.48"),
+        ("max_charge_current", "61", "61 is above the option, which is 60"),
+        ("soc_floor", "31", "31 is not within 0 to 30"),
+        ("soc_limit", "nan", "'nan' is not a number"),
+        ("soc_limit", "٨٠", "'٨٠' is not a number"),
+        ("soc_limit", "1_0", "'1_0' is not a number"),
+        ("grid_charge", "always", "'always' is not one of never, emergency, full"),
+        ("grid_charge", "full", "full is more than the option allows, which is emergency"),
+        ("charging", "off", "the switch takes ON and OFF, not 'off'"),
+        ("discharging", "OFF", "a house off the grid goes dark"),
+        ("wake_up", "PRESS", "batteries are heard"),
+    ],
+)
+def test_what_is_refused_changes_nothing_and_is_told(
+    key: str, text: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(setpoints=Setpoints(charge_voltage=3.48, max_charge_current=60, grid_charge="emergency"))
+    bench.step()
+    before = bench.control.owner
+    bench.control.command(key, text)
+    assert caplog.messages[-1].startswith(f"inverter: {key} is refused: {reason}")
+    assert bench.control.owner == before
+
+
+def test_the_owners_numbers_count_at_once_and_survive_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    kept = JsonFile(tmp_path / "inverter.json")
+    bench = Bench(kept, Setpoints(max_charge_current=60))
+    bench.step()
+    for key, text in (("charge_voltage", "3.42"), ("max_discharge_current", "50"), ("grid_charge", "full")):
+        bench.control.command(key, text)
+    assert caplog.messages[-3:] == [
+        "inverter: charge_voltage is 3.42",
+        "inverter: max_discharge_current is 50",
+        "inverter: grid charge is full",
+    ]
+    bench.step()
+    assert (bench.shown().charge_voltage, bench.shown().discharge_current) == (54.7, 50)
+    bench.written()
+    again = Bench(kept, Setpoints(max_charge_current=60))
+    again.step()
+    assert again.shown().charge_voltage == 54.7
+    again.control.command("charge_voltage", "default")
+    again.step()
+    assert again.shown().charge_voltage == 55.2
+
+
+def test_options_that_became_narrower_bound_a_kept_number(tmp_path: Path) -> None:
+    kept = JsonFile(tmp_path / "inverter.json")
+    kept.save({"enabled": True, "max_discharge_current": 150, "charge_voltage": 3.55})
+    bench = Bench(kept, Setpoints(max_discharge_current=40, charge_voltage=3.45))
+    bench.step()
+    assert (bench.shown().discharge_current, bench.shown().charge_voltage) == (40, 55.2)
+
+
+@pytest.mark.parametrize("content", [{"enabled": True, "charge_voltage": "x"}, {"enabled": False, "soc_limit": 1e18}])
+def test_a_damaged_file_of_the_owner_leaves_the_options_and_means_stopped(
+    content: dict[str, object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = JsonFile(tmp_path / "inverter.json")
+    kept.save(content)
+    bench = Bench(kept)
+    assert not bench.control.enabled
+    assert "inverter.json is damaged" in caplog.text
+
+
+def test_switches_of_charging_and_discharging() -> None:
+    bench = Bench()
+    bench.step()
+    bench.control.command("charging", "OFF")
+    bench.step()
+    assert (bench.shown().charge_current, bench.shown().charge_enabled) == (0, False)
+    assert bench.shown().reasons["charge_current"] == "charge stopped: switch Charging is off"
+    assert bench.shown().discharge_current == pytest.approx(180)
+    bench.control.command("discharging", "OFF")
+    bench.step(31)
+    bench.control.command("discharging", "OFF")  # too late for the second time
+    bench.step()
+    assert bench.shown().discharge_current > 0
+    bench.control.command("discharging", "OFF")
+    bench.step()
+    assert (bench.shown().discharge_current, bench.shown().discharge_enabled) == (0, False)
+    bench.control.command("discharging", "ON")
+    bench.step()
+    assert bench.shown().discharge_enabled
+
+
+def test_buttons() -> None:
+    bench = Bench()
+    bench.step()
+    bench.control.command("balance", "PRESS")
+    bench.step()
+    assert bench.shown().phase == "balance"
+    bench.control.command("charge_fully", "PRESS")
+    bench.step()
+    assert bench.shown().phase == "bulk"
+    bench.control.command("stop", "STOP")
+    assert not bench.control.enabled
+
+
+def test_what_was_learned_is_written_now_and_then_and_at_the_end(tmp_path: Path) -> None:
+    file = JsonFile(tmp_path / "charging.json")
+    bench = Bench(memory=file)
+    for _ in range(59):
+        bench.step()
+    bench.control.keep(now=True)
+    bench.written()
+    kept = file.load()
+    assert (kept["phase"], kept["sent"], kept["seen"].keys()) == ("bulk", 55.2, {"garage/1", "garage/2"})
+
+
+def test_after_a_restart_the_first_set_waits_for_everybody(tmp_path: Path) -> None:
+    file = JsonFile(tmp_path / "charging.json")
+    bench = Bench(memory=file)
+    bench.step()
+    bench.control.keep(now=True)
+    bench.written()
+    again = Bench(memory=file)
+    again.packs = [candidate(1)]
+    for _ in range(3):
+        again.step()
+    assert again.control.decision(again.now) is None
+    assert again.control.silence(again.now) == "waiting for the first complete data of all batteries"
+    again.packs = [candidate(1), candidate(2)]
+    again.step()
+    assert again.shown().discharge_current == pytest.approx(180)
+
+
+def test_a_damaged_memory_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = JsonFile(tmp_path / "charging.json")
+    file.save({"phase": "boiling"})
+    bench = Bench(memory=file)
+    bench.step()
+    assert bench.shown().phase == "bulk"
+    assert "remembered is lost: phase" in caplog.text
 
 
 def test_who_leaves_and_returns_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     bench = Bench()
     bench.step()
-    bench.packs = [member(1), member(2, fresh=False, age=11.0)]
+    bench.packs = [candidate(1), candidate(2, fresh=False, age=11.0)]
     for _ in range(3):
         bench.step()
-    bench.packs = [member(1), member(2)]
+    bench.packs = [candidate(1), candidate(2)]
     for _ in range(12):
         bench.step()
     assert caplog.messages == ["bank: Pack 2 does not count: silent for 11 s", "bank: Pack 2 counts again"]
 
 
 def test_without_an_inverter_there_is_a_bank_and_no_decision() -> None:
-    control = Control(lambda _now: [member(1), member(2)], lambda: 1.0)
+    control = Control(lambda _now: [candidate(1), candidate(2)], lambda: 1.0)
     control.step(1.0)
     assert control.state.packs_online == 2
     assert control.decision(1.0) is None
@@ -100,7 +267,9 @@ def test_without_an_inverter_there_is_a_bank_and_no_decision() -> None:
 async def test_it_decides_once_a_second_and_tells() -> None:
     told: list[float] = []
     loop = asyncio.get_running_loop()
-    control = Control(lambda _now: [member(1)], loop.time, policy=Policy(), told=lambda: told.append(loop.time()))
+    control = Control(
+        lambda _now: [candidate(1)], loop.time, setpoints=Setpoints(), told=lambda: told.append(loop.time())
+    )
     task = asyncio.create_task(control.run())
     await asyncio.sleep(2.5)
     task.cancel()

@@ -1,197 +1,259 @@
-"""What the inverter may do: tapers, voltages, phases. The fail-safe table has its own file."""
+"""The controller: what it waits for, shows, remembers, and says at the end."""
 
-from math import inf, nan
+from math import nan
 from typing import Any
 
 import pytest
 
-from jkbms_addon.charging.setpoints import Policy
-from jkbms_addon.errors import OptionsError
-from tests.bank.packs import Bench, got, member, running, values, with_cell
+from jkbms_addon.charging.memory import Memory, remembered
+from jkbms_addon.charging.phases import DAY
+from jkbms_addon.charging.setpoints import Setpoints
+from tests.bank.packs import WALL, Bench, candidate, got, running, values, with_cell
 
 
-class TestTapers:
-    def test_reason_of_a_cell(self) -> None:
-        bench = running()
-        targets = got(bench.step(member(2, with_cell(11, 3.52))))
-        assert targets.reasons["charge_current"].endswith("cell 2-11 at 3.52 V")
+class TestStart:
+    def test_without_data_there_is_silence(self) -> None:
         bench = Bench()
-        targets = bench.run(member(2, with_cell(11, 3.51, max_charge_current=111.0)))
-        assert targets.reasons["charge_current"] == "charge limited to 40 A: cell 2-11 at 3.51 V"
+        incomplete = values()
+        del incomplete["state_of_charge"]
+        for told in ({}, incomplete, values(current=nan), values(state_of_charge=True)):
+            assert bench.step(candidate(told=told)) is None
+        assert bench.step() is None
+        assert bench.step(candidate(age=None)) is None
 
-    def test_cell_at_its_limit_is_remembered(self) -> None:
+    def test_first_data_gives_discharge_at_once_and_raises_charge_from_zero(self) -> None:
+        bench = Bench()
+        first = got(bench.step(candidate()))
+        assert (first.charge_current, first.discharge_current) == (0, 90)
+        assert (first.charge_enabled, first.discharge_enabled) == (True, True)
+        assert first.valid_until == bench.now + 3
+        assert not first.expired(bench.now + 2.9)
+        assert first.expired(bench.now + 3)
+        assert first.expired(nan)
+
+    @pytest.mark.parametrize(("age", "seconds"), [(6.9, 15), (7.1, 0), (-1.0, 0)])
+    def test_packs_of_the_last_seven_days_are_waited_for(self, age: float, seconds: int) -> None:
+        seen = {"garage/1": WALL + 1000 - age * DAY, "garage/2": WALL + 1000 - age * DAY, "odd": 3.0}
+        bench = Bench(memory=Memory(seen=seen))
+        silent = [bench.step(candidate(1)) for _ in range(20)].count(None)
+        assert silent == seconds
+
+    def test_it_goes_on_when_all_are_heard_even_if_one_does_not_count(self) -> None:
+        bench = Bench(memory=Memory(seen={"garage/1": WALL + 1000, "garage/2": WALL + 1000}))
+        assert bench.step(candidate(1)) is None
+        faulty = candidate(2, values(alarms=("mosfet_over_temperature_protection",)))
+        assert bench.step(candidate(1), faulty) is not None
+        assert bench.step(candidate(1)) is not None  # only at the start
+
+    def test_named_packs_are_waited_for(self) -> None:
+        bench = Bench()
+        bench.controller._named = frozenset({("garage", 1), ("garage", 3)})
+        assert bench.step(candidate(1)) is None
+        assert bench.step(candidate(1), candidate(3)) is not None
+
+
+class TestEnd:
+    @pytest.mark.parametrize("grid_tied", [True, False])
+    def test_clean_stop(self, grid_tied: bool) -> None:
+        bench = running(Setpoints(grid_tied=grid_tied))
+        for _ in range(3):
+            last = got(bench.step(candidate(), enabled=False))
+            assert (last.charge_current, last.charge_enabled) == (0, False)
+            assert (last.discharge_current, last.discharge_enabled) == ((0, False) if grid_tied else (90, True))
+            assert last.reasons["charge_current"] == "charge stopped: switched off"
+        assert bench.step(candidate(), enabled=False) is None
+        assert bench.step(candidate(), enabled=False) is None
+
+    def test_enabled_again_rises_from_zero(self) -> None:
         bench = running()
-        assert got(bench.step(member(told=with_cell(1, 3.55)))).charge_current == 0
-        assert got(bench.step(member(told=with_cell(1, 3.51)))).charge_current == 0
-        assert got(bench.step(member(told=with_cell(1, 3.49)))).charge_current == 5
+        bench.step(candidate(), enabled=False)
+        assert got(bench.step(candidate())).charge_current == 1.5
+        for _ in range(3):
+            assert bench.step(candidate(), enabled=False) is not None
+        assert bench.step(candidate(), enabled=False) is None
 
-    def test_lowest_cell(self) -> None:
-        bench = running()
-        assert got(bench.step(member(told=with_cell(4, 2.925)))).discharge_current == pytest.approx(45)
-        assert got(bench.step(member(told=with_cell(4, 2.85)))).discharge_current == 0
-        assert got(bench.targets).force_charge_1
-        assert got(bench.step(member(told=with_cell(4, 3.04)))).discharge_current == 0
-        assert got(bench.step(member(told=with_cell(4, 3.06)))).discharge_current == 20
+    def test_never_enabled_is_silence(self) -> None:
+        assert Bench().step(candidate(), enabled=False) is None
 
-    def test_least_voltage(self) -> None:
-        bench = running(Policy(min_discharge_voltage=50.0))
-        assert got(bench.targets).discharge_voltage == 50
-        assert got(bench.step(member(told=values(3.12)))).discharge_current == 0
-
-    @pytest.mark.parametrize(
-        ("told", "amps"), [({"temperature_sensor_1": 5.0}, 45), ({"mosfet_temperature": 80.0}, 45)]
-    )
-    def test_temperatures(self, told: Any, amps: Any) -> None:
-        bench = running()
-        assert got(bench.step(member(told=values(**told)))).charge_current == pytest.approx(amps)
-
-    def test_charge_counter_slows_but_never_stops(self) -> None:
-        bench = running()
-        assert 0 < got(bench.step(member(told=values(state_of_charge=100)))).charge_current < 30
-        assert 0 < got(bench.step(member(told=values(state_of_charge=0)))).discharge_current < 60
-
-    def test_shares(self) -> None:
-        """The smaller pack reaches its limit first."""
-        small = values(full_charge_capacity=50.0, max_charge_current=40.0)
-        assert Bench().run(member(1), member(2, small)).charge_current == pytest.approx(0.9 * 40 / (50 / 150))
-
-    def test_options_bound_everything(self) -> None:
-        targets = running(Policy(max_charge_current=30, max_discharge_current=20), packs=4).targets
-        assert (got(targets).charge_current, got(targets).discharge_current) == (30, 20)
-
-    def test_unknown_settings(self) -> None:
-        told = values()
-        for key in ("max_charge_current", "max_discharge_current", "cell_voltage_overvoltage_protection"):
-            del told[key]
-        assert Bench().run(member(told=told)).charge_current == 45  # 0.5 C
-        assert Bench(Policy(max_charge_current=70)).run(member(told=told)).charge_current == 70
-        told["full_charge_capacity"] = None
-        nothing = Bench().run(member(told=told))
-        assert nothing.charge_current == 0
-        assert "set max_charge_current" in nothing.reasons["charge_current"]
-
-    def test_a_full_cell_stops_charging_even_where_it_does_not_count(self) -> None:
-        bench = running(packs=2)
-        told = with_cell(7, 3.6, alarms=("charge_mosfet_anomaly",))
-        assert got(bench.step(member(1), member(2, told))).charge_current == 0
-        assert "cell 2-7" in got(bench.targets).reasons["charge_current"]
-
-    def test_a_pack_that_left_does_not_raise_the_limit_of_the_others(self) -> None:
-        bench = running(packs=2)
-        weak = member(2, values(max_charge_current=10.0))
-        assert bench.run(member(1), weak).charge_current == 18
-        assert bench.run(member(1), seconds=299).charge_current == 18
-        assert "pack 2 of garage fell out" in got(bench.targets).reasons["charge_current"]
-        assert bench.run(member(1), seconds=60).charge_current == 90
+    def test_nothing_is_asked_of_the_grid_at_the_end(self) -> None:
+        bench = Bench(Setpoints(grid_charge="emergency"))
+        bench.run(candidate(told=with_cell(4, 2.85)), seconds=30)
+        assert got(bench.decision).wanted.now
+        assert not got(bench.step(candidate(), enabled=False)).wanted.now
 
 
 class TestVoltage:
-    def test_lowest_wish_of_all(self) -> None:
-        low = values(cell_request_charge_voltage=3.40)
-        assert Bench().run(member(1), member(2, low)).charge_voltage == 54.4
-
-    def test_wish_of_a_pack_that_left_still_counts(self) -> None:
+    def test_the_lowest_wish_of_all_and_of_who_left(self) -> None:
         bench = Bench()
-        bench.run(member(1), member(2, values(cell_request_charge_voltage=3.40)))
-        assert bench.run(member(1)).charge_voltage == 54.4
+        low = values(cell_request_charge_voltage=3.42)
+        both = bench.run(candidate(1), candidate(2, low), seconds=3)
+        assert (both.charge_voltage, both.reasons["charge_voltage"]) == (
+            54.7,
+            "charge up to 54.7 V: requested voltage of pack 2",
+        )
+        assert bench.run(candidate(1), seconds=3).charge_voltage == 54.7
 
-    def test_protection_and_options(self) -> None:
-        assert running(Policy(charge_voltage=3.5)).targets.charge_voltage == 55.2  # type: ignore[union-attr]
-        assert running(Policy(charge_voltage=3.4)).targets.charge_voltage == 54.4  # type: ignore[union-attr]
-        told = values(cell_voltage_overvoltage_protection=3.45)
-        assert Bench().run(member(told=told)).charge_voltage == pytest.approx(54.4)
+    def test_never_follows_the_battery_up(self) -> None:
+        """54.4 V asked: whatever is measured, no more is told."""
+        bench = Bench(Setpoints(charge_voltage=3.40))
+        for cell in (3.40, 3.45, 3.5, 3.55, 3.6, 3.65, 3.7):
+            assert bench.run(candidate(told=values(cell)), seconds=5).charge_voltage <= 54.4
 
-    @pytest.mark.parametrize(("battery_type", "cell", "voltage"), [("Li-ion", 3.7, 65.6), ("LTO", 2.3, 42.4)])
-    def test_chemistry(self, battery_type: Any, cell: Any, voltage: Any) -> None:
-        told = values(cell, battery_type=battery_type)
-        for key in ("voltage_overvoltage_protection", "voltage_undervoltage_protection", "request_charge_voltage"):
-            del told[f"cell_{key}"]
-        assert Bench().run(member(told=told)).charge_voltage == pytest.approx(voltage)
+    @pytest.mark.parametrize(("offset", "volts"), [(0.3, 55.5), (-0.3, 54.9), (0.05, 55.2), (0.0, 55.2)])
+    def test_the_owners_offset(self, offset: float, volts: float) -> None:
+        decision = Bench(Setpoints(voltage_offset=offset)).run(candidate(), seconds=3)
+        assert decision.charge_voltage == volts
+        assert ("offset" in decision.reasons["charge_voltage"]) is (offset != 0)
 
-    def test_over_voltage_is_never_answered_with_a_lower_voltage(self) -> None:
-        bench = running()
-        over = got(bench.step(member(told=values(3.7))))
-        assert over.charge_voltage == 59.2
-        assert over.charge_current == 0
+    @pytest.mark.parametrize(
+        ("memory", "told", "setpoints", "reason"),
+        [
+            ({}, values(), Setpoints(), "requested voltage of pack 1"),
+            ({"phase": "float", "ramp": 53.6}, values(3.35), Setpoints(), "float"),
+            (
+                {"phase": "limited", "ramp": 53.6},
+                values(state_of_charge=79),
+                Setpoints(soc_limit=80),
+                "limited to 80 %",
+            ),
+            ({"phase": "balance"}, values(), Setpoints(balance_voltage=3.5), "balance voltage of the owner"),
+            ({}, with_cell(9, 3.50, 3.42), Setpoints(), "trimmed for cell 1-9 at 3.50 V"),
+            ({"trim": 54.9}, values(3.40), Setpoints(), "trimmed, as the battery came to more than 55.2 V"),
+            (
+                {"brake": 52.0},
+                values(charging=False),
+                Setpoints(),
+                "brake, as 10 A flow although charging is stopped",
+            ),
+        ],
+    )
+    def test_the_reason_names_what_decides(self, memory: Any, told: Any, setpoints: Any, reason: str) -> None:
+        bench = Bench(setpoints, memory=Memory.model_validate({"highest": 55, "sent": 55.2, **memory}))
+        why = bench.run(candidate(told=told), seconds=3).reasons["charge_voltage"]
+        assert why.partition(": ")[2] == reason
 
-
-class TestPhases:
-    FULL = values(3.45, state_of_charge=99, current=30.0)
-
-    def test_bulk_absorption_float_rebulk(self) -> None:
-        bench = running()
-        assert got(bench.targets).phase == "bulk"
-        bench.step(member(told=self.FULL))
-        assert got(bench.targets).phase == "absorption"
-        assert bench.run(member(told=self.FULL), seconds=1799).phase == "absorption"
-        floating = got(bench.step(member(told=self.FULL)))
-        assert floating.phase == "float"
-        # charging is stopped by its current while the voltage stays above the battery's
-        assert floating.charge_current == 0
-        assert floating.charge_voltage == 55.2
-        assert "resting until 53.6 V" in floating.reasons["charge_current"]
-        rested = bench.run(member(told=values(3.34, state_of_charge=98)))
-        assert (rested.phase, rested.charge_voltage) == ("float", 53.6)
-        assert rested.charge_current > 0
-        assert bench.run(member(told=values(3.34, state_of_charge=84))).phase == "bulk"
-
-    def test_absorption_ends_when_hardly_any_current_flows(self) -> None:
-        bench = running()
-        assert bench.run(member(told=self.FULL | {"current": 1.5}), seconds=62).phase == "float"
-
-    def test_clouds_lead_back_to_bulk(self) -> None:
-        bench = running()
-        bench.run(member(told=self.FULL), seconds=5)
-        assert bench.run(member(told=values(3.29)), seconds=61).phase == "bulk"
-
-    def test_a_short_load_does_not_start_a_new_charge(self) -> None:
-        bench = running()
-        bench.run(member(told=self.FULL | {"current": 1.0}), seconds=62)
-        assert bench.run(member(told=values(3.25, state_of_charge=99)), seconds=59).phase == "float"
-        assert bench.run(member(told=values(3.34, state_of_charge=99)), seconds=30).phase == "float"
-        assert bench.run(member(told=values(3.25, state_of_charge=99)), seconds=61).phase == "bulk"
-
-    def test_time_of_the_packs_own_setting(self) -> None:
-        bench = running()
-        told = self.FULL | {"cell_request_charge_voltage_time": 0.1}
-        assert bench.run(member(told=told), seconds=362).phase == "float"
-
-    def test_full_charge_request(self) -> None:
-        bench = running(Policy(full_charge_days=0.01))
-        assert not got(bench.targets).full_charge_request
-        assert bench.run(member(), seconds=864).full_charge_request
-        assert not got(bench.step(member(told=values(state_of_charge=97)))).full_charge_request
-
-    def test_force_charge_has_a_hysteresis(self) -> None:
+    def test_least_voltage(self) -> None:
+        assert got(running().decision).discharge_voltage == 46.4
+        assert got(running(Setpoints(min_discharge_voltage=50.0)).decision).discharge_voltage == 50
+        decision = got(running(Setpoints(min_discharge_voltage=3.0)).decision)
+        assert decision.discharge_voltage == 48
+        assert decision.reasons["discharge_voltage"] == "discharge down to 48.0 V"
         bench = Bench()
-        for charge, soon, urgent in ((11, False, False), (10, True, False), (5, True, True), (8, True, True)):
-            targets = bench.run(member(told=values(state_of_charge=charge)), seconds=2)
-            assert (targets.force_charge_2, targets.force_charge_1) == (soon, urgent)
-        assert not bench.run(member(told=values(state_of_charge=14)), seconds=2).force_charge_2
-        assert not running(Policy(force_charge_soc=None)).run(member(told=values(state_of_charge=1))).force_charge_1
+        higher = values(cell_voltage_undervoltage_protection=3.0)
+        assert bench.run(candidate(1), candidate(2, higher), seconds=3).discharge_voltage == 46.4
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("charge_voltage", 55.2),
-        ("charge_voltage", nan),
-        ("float_voltage", 0),
-        ("max_charge_current", -1),
-        ("min_discharge_voltage", 0),
-        ("stale_discharge", "maybe"),
-        ("stop_after", inf),
-        ("chemistry", "lead"),
-        ("manufacturer", "PYLONTECH"),
-        ("manufacturer", "Pylön"),
-        ("valid_for", 10),
-    ],
-)
-def test_policy_refuses_nonsense(option: Any, value: Any) -> None:
-    with pytest.raises(OptionsError, match=f"^{option}: "):
-        Policy(**{option: value})
+class TestFacts:
+    def test_what_is_shown(self) -> None:
+        full = Memory(phase="float", last_full=WALL + 1000 - 2.5 * DAY, learned=0.25, clock=600, trim=54.7, highest=50)
+        bench = Bench(memory=full)
+        shown = bench.run(candidate(1), candidate(2, values(charging=False)), seconds=2).facts
+        assert shown.days_since_full == pytest.approx(2.5, abs=1e-3)
+        assert (shown.last_full, shown.learned, shown.absorbed) == (full.last_full, 0.25, 600)
+        assert (shown.may_charge, shown.may_discharge, shown.empty) == (1, 2, ())
+        assert [shown.charge_voltage, shown.float_voltage, shown.empty_voltage] == pytest.approx([3.45, 3.35, 2.9])
+        assert shown.trim == pytest.approx(0.5, abs=0.01)
+        assert shown.chemistry == "LFP"
+
+    def test_findings(self) -> None:
+        day = WALL // DAY * DAY + 5 * DAY
+        unbalanced = tuple(day - n * DAY for n in (1, 2, 3))
+        found = Bench(memory=Memory(doubtful=True, unbalanced=unbalanced)).run(candidate(), seconds=1).facts.findings
+        assert found == (
+            "the inverter's meter reads more than 0.6 V high: measure at its terminals",
+            "on 3 days charging ended with more than 20 mV between the cells",
+        )
+        twice = Memory(unbalanced=(unbalanced[0], unbalanced[0] + 60, unbalanced[1]))
+        assert Bench(memory=twice).run(candidate(), seconds=1).facts.findings == ()
+        old = Memory(unbalanced=(*unbalanced[:2], WALL - 31 * DAY))
+        assert Bench(memory=old).run(candidate(), seconds=1).facts.findings == ()
 
 
-def test_policy_refuses_float_above_charge() -> None:
-    with pytest.raises(OptionsError, match="float_voltage"):
-        Policy(charge_voltage=3.4, float_voltage=3.45)
+class TestMemory:
+    def test_everything_survives(self) -> None:
+        before = Memory(
+            phase="absorption",
+            clock=77,
+            at_voltage=88,
+            highest=66,
+            ramp=54.1,
+            learned=0.3,
+            doubtful=True,
+            last_full=5.0,
+            counted_from=4.0,
+            tried=3.0,
+            unbalanced=(1.0, 2.0),
+            unlimited=True,
+            trim=54.5,
+            float_trim=-0.2,
+            brake=53.0,
+            sent=54.4,
+            empty=("garage/2",),
+            seen={"garage/1": WALL},
+        )
+        again, wrong = remembered(before.model_dump(mode="json"))
+        assert (again, wrong) == (before, "")
+        assert Bench(memory=before).controller.memory() == before
+
+    def test_an_empty_file_is_a_beginning(self) -> None:
+        assert remembered({}) == (Memory(), "")
+        assert Bench().controller.memory() == Memory()
+
+    @pytest.mark.parametrize(
+        "content",
+        [{"learned": 0.6}, {"clock": -1}, {"highest": 101}, {"float_trim": 0.5}, {"phase": "x"}, {"sent": "x"}, 3],
+    )
+    def test_what_makes_no_sense_is_dropped_with_a_reason(self, content: Any) -> None:
+        memory, wrong = remembered(content)
+        assert memory == Memory()
+        assert wrong
+
+    def test_empty_packs_stay_empty(self) -> None:
+        bench = Bench(memory=Memory(empty=("garage/1", "nonsense", "a/b")))
+        low = values(3.05, current=-20.0)
+        assert bench.run(candidate(told=low), seconds=3).discharge_current == 0
+        assert bench.controller.memory().empty == ("garage/1",)
+
+    def test_who_is_there_is_noted_now_and_then(self) -> None:
+        bench = Bench(memory=Memory(seen={"garage/9": WALL - 8 * DAY}))
+        bench.run(candidate(1), seconds=3)
+        assert bench.controller.memory().seen == {"garage/1": bench.wall - 2}
+        bench.run(candidate(1), seconds=3599)
+        assert bench.controller.memory().seen == {"garage/1": bench.wall - 1}
+
+
+class TestSteps:
+    def test_a_late_step_counts_ten_seconds_at_most(self) -> None:
+        bench = Bench(memory=Memory(phase="float", ramp=55.0, highest=50, sent=55.0))
+        bench.run(candidate(told=values(3.4)), seconds=2)
+        before = bench.controller._voltage.phases.progress.ramp
+        bench.step(candidate(told=values(3.4)), seconds=3600)
+        assert before - bench.controller._voltage.phases.progress.ramp == pytest.approx(1 / 60)
+
+    @pytest.mark.parametrize("wrong", [{"age": 10.1}, {"fresh": False}, {"age": nan}, {"age": 5.1, "stale_after": 5.0}])
+    def test_stale_is_silent(self, wrong: Any) -> None:
+        bench = running()
+        assert got(bench.step(candidate(**wrong))).lost
+
+    def test_aging_data_lets_nothing_rise(self) -> None:
+        bench = Bench()
+        bench.run(candidate(), seconds=3)
+        old = candidate(age=2.5, hold_after=2.0)
+        assert [got(bench.step(old)).charge_current for _ in range(2)] == [3, 3]
+        assert "aging" in got(bench.decision).reasons["charge_current"]
+        lower = candidate(told=values(max_discharge_current=40.0), age=2.5, hold_after=2.0)
+        assert got(bench.step(lower)).discharge_current == 36
+        assert got(bench.step(old)).discharge_current == 36
+
+    @pytest.mark.parametrize(
+        "change", [{"charge_voltage": 3.42}, {"max_discharge_current": 12.0}, {"min_discharge_voltage": 3.1}]
+    )
+    def test_what_the_owner_changes_counts_at_once(self, change: Any) -> None:
+        bench = running()
+        bench.controller.allow(Setpoints(**change))
+        decision = got(bench.step(candidate()))
+        assert (decision.charge_voltage, decision.discharge_current, decision.discharge_voltage) in (
+            (54.7, 90, 46.4),
+            (55.2, 12, 46.4),
+            (55.2, 90, 49.6),
+        )

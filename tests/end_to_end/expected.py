@@ -127,6 +127,8 @@ def of_bridge() -> dict[str, Entity]:
         "configuration_problem": among("off"),
         "configuration_reason": among("ok"),
         "same_battery": among(""),
+        "worth_a_look": bool,
+        "worth_a_look_count": within(0, 99),
     }
     found = {key: shown(spec, BRIDGE, checks[key]) for key, spec in BRIDGE_DIAGNOSTICS.items()}
     found["writing"] = Entity(BRIDGE, WRITING, among("off"), "switch", "config", WRITING.name)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
 
 HEARTBEAT = Frame(0x305, extended=False, data=bytes(8))
-KEPT = ("announced", "incidents", "inverter")  # files of the program beside its options
+KEPT = ("announced", "incidents", "inverter", "charging")  # files of the program beside its options
 
 
 class World:

@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from jkbms_addon.bank.candidate import Member
+from jkbms_addon.bank.candidate import Candidate
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.charging.control import Control
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, inverter_options
+from jkbms_addon.inverter.responder import Responder
 from jkbms_addon.inverter.sender import Sender
 from jkbms_addon.simulator.can import Adapter, slcan_adapter
 from jkbms_addon.supervise import Supervisor
 from jkbms_addon.wire.can import Frame
-from tests.bank.packs import member
+from tests.bank.packs import candidate
 
 FIRST, LIMITS, LAST = 0x359, 0x351, 0x35E
 Sent = Sequence[tuple[float, Frame]]
@@ -54,12 +56,13 @@ class Plant:
     """Control and sender, each in a task of its own; ``packs`` is what is heard."""
 
     options: InverterOptions
-    packs: list[Member] = field(default_factory=lambda: [member(1), member(2)])
+    packs: list[Candidate] = field(default_factory=lambda: [candidate(1), candidate(2)])
 
     def __post_init__(self) -> None:
         self.link, self.emission = BusStatus("inverter"), Emission()
-        self.control = Control(lambda _now: self.packs, time.monotonic, policy=self.options.policy)
-        self.sender = Sender(self.options, self.control, self.emission, self.link)
+        self.control = Control(lambda _now: self.packs, time.monotonic, setpoints=self.options.setpoints)
+        serial = DIALECTS[self.options.protocol].port == "serial"
+        self.sender = (Responder if serial else Sender)(self.options, self.control, self.emission, self.link)
         self.deciding: asyncio.Task[None] | None = None
         self.sending: asyncio.Task[None] | None = None
 
@@ -74,7 +77,7 @@ class Plant:
 
 
 @asynccontextmanager
-async def plant(channel: str, packs: list[Member] | None = None, **changes: Any) -> AsyncIterator[Plant]:
+async def plant(channel: str, packs: list[Candidate] | None = None, **changes: Any) -> AsyncIterator[Plant]:
     one = Plant(options(channel, **changes))
     one.packs = one.packs if packs is None else packs
     supervisor = Supervisor("inverter", one.link.down)
@@ -87,7 +90,7 @@ async def plant(channel: str, packs: list[Member] | None = None, **changes: Any)
 
 
 @asynccontextmanager
-async def sender(packs: list[Member] | None = None, **changes: Any) -> AsyncIterator[tuple[Plant, Adapter]]:
+async def sender(packs: list[Candidate] | None = None, **changes: Any) -> AsyncIterator[tuple[Plant, Adapter]]:
     """A running sender and the adapter that it sends to."""
     async with slcan_adapter(500000) as adapter, plant(adapter.port, packs, **changes) as one:
         yield one, adapter

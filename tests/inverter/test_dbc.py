@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jkbms_addon.charging.decision import Targets
-from jkbms_addon.inverter.profiles import GOODWE, PROFILES, PYLONTECH, Profile, frames, ids
+from jkbms_addon.inverter.dialects import DIALECTS, Dialect
+from jkbms_addon.inverter.dialects.goodwe import GOODWE
+from jkbms_addon.inverter.dialects.pylontech import PYLONTECH
+from jkbms_addon.inverter.state import Targets
 
 FILES = {PYLONTECH.name: "pylontech_1_2.dbc", GOODWE.name: "goodwe_1_5.dbc"}
 DATABASES: dict[str, Any] = {
-    name: cantools.database.load_string((Path(__file__).parent / file).read_text("utf-8"), "dbc")
+    name: cantools.database.load_string((Path(__file__).parent / "dbc" / file).read_text("utf-8"), "dbc")
     for name, file in FILES.items()
 }
 SIGNALS = {
@@ -99,7 +101,7 @@ STATES = st.builds(
 )
 
 
-def wanted(signal: str, targets: Targets, profile: Profile) -> Any:
+def wanted(signal: str, targets: Targets, profile: Dialect) -> Any:
     """What a signal must say, by the name it has in the DBC."""
     if signal in PROTECTIONS:
         return PROTECTIONS[signal] in targets.protections
@@ -114,11 +116,11 @@ def wanted(signal: str, targets: Targets, profile: Profile) -> Any:
 
 
 @pytest.mark.parametrize("length", ["padded", "exact"])
-@pytest.mark.parametrize("name", list(PROFILES))
+@pytest.mark.parametrize("name", list(FILES))
 @given(targets=STATES, extremes=st.sampled_from(["0x070", "0x370"]))
 def test_cantools_reads_what_was_meant(name: str, length: Any, extremes: Any, targets: Targets) -> None:
-    database, profile = DATABASES[name], PROFILES[name]
-    for can_id, data in frames(profile, targets, length, extremes, cell_numbers=True):
+    database, profile = DATABASES[name], DIALECTS[name]
+    for can_id, data in profile.frames(targets, length, extremes, cell_numbers=True):
         message = database.get_message_by_frame_id(can_id)
         told = message.decode(data.ljust(message.length, b"\0"), decode_choices=False)
         for signal in message.signals:
@@ -127,24 +129,24 @@ def test_cantools_reads_what_was_meant(name: str, length: Any, extremes: Any, ta
             assert abs(told[signal.name] - meant) <= half, signal.name
 
 
-@pytest.mark.parametrize("name", list(PROFILES))
+@pytest.mark.parametrize("name", list(FILES))
 @given(targets=STATES)
 def test_no_bit_beyond_the_signals_is_set(name: str, targets: Targets) -> None:
-    database, profile = DATABASES[name], PROFILES[name]
-    for can_id, data in frames(profile, targets, "padded", "0x370", cell_numbers=True):
+    database, profile = DATABASES[name], DIALECTS[name]
+    for can_id, data in profile.frames(targets, "padded", "0x370", cell_numbers=True):
         message = database.get_message_by_frame_id(can_id)
         raw = message.decode(data, decode_choices=False, scaling=False)
         assert message.encode(raw, scaling=False).ljust(8, b"\0") == data
 
 
-@pytest.mark.parametrize("name", list(PROFILES))
+@pytest.mark.parametrize("name", list(FILES))
 def test_every_message_is_in_the_dbc(name: str) -> None:
     described = {message.frame_id for message in DATABASES[name].messages}
-    assert described == ids(PROFILES[name]) | {0x305}
+    assert described == DIALECTS[name].ids | {0x305}
     assert not any(message.is_extended_frame for message in DATABASES[name].messages)
 
 
-@pytest.mark.parametrize("name", list(PROFILES))
+@pytest.mark.parametrize("name", list(FILES))
 def test_lengths_in_the_dbc_are_the_exact_ones(name: str) -> None:
-    messages = {message.can_id: message.length or 8 for message in PROFILES[name].messages}
+    messages = {message.can_id: message.length or 8 for message in DIALECTS[name].messages}
     assert {can_id: DATABASES[name].get_message_by_frame_id(can_id).length for can_id in messages} == messages

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.charging.decision import ALARMS, PROTECTIONS
 from jkbms_addon.cli import frames
+from jkbms_addon.inverter.dialects import DIALECTS
+from jkbms_addon.inverter.state import ALARMS, PROTECTIONS
 
 STATE: dict[str, Any] = {
     "charge_voltage": 55.2,
@@ -130,3 +131,13 @@ def test_help_names_everything() -> None:
     frames.add_arguments(parser)
     told = parser.format_help()
     assert all(word in told for word in (*STATE, *PROTECTIONS, *ALARMS))
+
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+@pytest.mark.parametrize("name", list(DIALECTS))
+def test_a_sample_for_each_dialect(call: Any, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """What one state looks like in each; the receivers of the other tests have read all of it."""
+    assert call((SAMPLES / "state.json").read_text(encoding="utf-8"), "--protocol", name) == 0
+    assert capsys.readouterr().out == (SAMPLES / f"{name}.txt").read_text(encoding="utf-8")

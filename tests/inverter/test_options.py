@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jkbms_addon.app import App
-from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.inverter.options import (
     BANK,
     INVERTER,
-    POLICY,
+    NUMBERS_AND_WISHES,
     PROTOCOLS,
     BankOptions,
     InverterOptions,
@@ -49,13 +49,15 @@ def test_values_arrive() -> None:
         BankOptions(),
     )
     assert (found.bitrate, found.channel) == (250000, "can1")
-    assert found.policy == Policy(charge_voltage=3.4, chemistry="LFP", stop_after=60, grid_tied=True)
+    assert found.setpoints == Setpoints(
+        charge_voltage=3.4, chemistry="LFP", stop_after=60, grid_tied=True, soc_follows=True
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"protocol": "victron"}, "protocol: must be one of none, pylontech, goodwe"),
+        ({"protocol": "fronius"}, "protocol: must be one of none, pylontech, goodwe"),
         ({"protocol": []}, "protocol: must be one of"),
         ({"channel": ""}, "channel: is missing"),
         ({"channel": "a b"}, "channel: must be a CAN interface"),
@@ -71,6 +73,11 @@ def test_values_arrive() -> None:
         ({"chemistry": {}}, "chemistry: must be one of LFP, Li-ion, LTO"),
         ({"stale_discharge": "x"}, "stale_discharge: must be one of zero, hold"),
         ({"cell_extremes": "0x070"}, "cell_extremes: pylontech has no such frames"),
+        ({"grid_charge": "always"}, "grid_charge: must be one of never, emergency, full"),
+        ({"hold_without_data": 16}, "hold_without_data: 16 is not a time from 0 to 15 minutes"),
+        ({"soc_limit": 10}, "soc_limit: 10 is not a percentage from 20 to 100"),
+        ({"soc_floor": 31}, "soc_floor: 31 is not a percentage from 0 to 30"),
+        ({"voltage_offset": 0.6}, "voltage_offset: 0.6 is not a voltage from -0.5 to 0.5"),
         ({"colour": 1}, "colour: is not an option here"),
     ],
     ids=str,
@@ -132,7 +139,27 @@ def test_the_form_offers_what_the_program_takes() -> None:
     assert config["schema"]["inverter"]["protocol"] == f"list({'|'.join(PROTOCOLS)})"
     options = parse(config["options"])
     assert (options.bank, options.inverter) == (BankOptions(), InverterOptions())
-    assert set(POLICY) <= set(Policy.__dataclass_fields__)
+    assert {str(key) for key in INVERTER.schema} & set(NUMBERS_AND_WISHES) >= {"charge_voltage", "grid_charge"}
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({}, 900),
+        ({"stale_discharge": "zero"}, 0),
+        ({"stale_discharge": "hold"}, 900),
+        ({"hold_without_data": 0}, 0),
+        ({"hold_without_data": 2, "stale_discharge": "zero"}, 120),
+    ],
+)
+def test_the_older_word_for_the_hold_is_kept(given: dict[str, Any], seconds: float) -> None:
+    assert inverter_options(GOOD | given, BankOptions()).setpoints.hold == seconds
+
+
+@pytest.mark.parametrize(("protocol", "follows"), [("pylontech", True), ("goodwe", False)])
+def test_the_charge_follows_the_cells_where_it_decides(protocol: str, follows: bool) -> None:
+    assert inverter_options(GOOD | {"protocol": protocol}, BankOptions()).setpoints.soc_follows is follows
+    assert inverter_options(GOOD | {"protocol": protocol, "soc_follows": True}, BankOptions()).setpoints.soc_follows
 
 
 def test_a_wrong_section_is_shown_on_the_bridge_device(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -141,7 +168,7 @@ def test_a_wrong_section_is_shown_on_the_bridge_device(tmp_path: Path, caplog: p
     health = app.outbox.health(0.0)
     assert health["configuration_problem"] == "ON"
     assert health["configuration_reason"].startswith("inverter: charge_voltage: 55 is not")
-    assert app.inverter.sender is None
+    assert app.inverter.outlets == []
     assert [line for line in caplog.messages if "charge_voltage" in line] == [health["configuration_reason"]]
 
 

@@ -13,11 +13,12 @@ import pytest
 
 from jkbms_addon.errors import LinkError
 from jkbms_addon.inverter import sender as emitter
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.sender import GAP
 from jkbms_addon.link.can import Channel
 from jkbms_addon.simulator.can import slcan_adapter
 from jkbms_addon.wire.can import Frame
-from tests.bank.packs import member
+from tests.bank.packs import candidate
 from tests.conftest import until
 from tests.inverter.senders import FIRST, LAST, LIMITS, gaps, limits, plant, sender, starts
 
@@ -51,13 +52,13 @@ async def test_charging_begins_at_zero_and_rises_discharging_is_there_at_once() 
 
 
 async def test_nothing_before_the_first_complete_data() -> None:
-    async with sender([member(1, {"total_voltage": 52.0, "current": 0.0})]) as (one, adapter):
+    async with sender([candidate(1, {"total_voltage": 52.0, "current": 0.0})]) as (one, adapter):
         await asyncio.sleep(2.2)
         assert adapter.transmitted == []
         assert "unknown" in one.emission.why
         one.packs = []
         await asyncio.sleep(1)
-        one.packs = [member(1)]
+        one.packs = [candidate(1)]
         await until(lambda: adapter.transmitted)
         await until(lambda: one.emission.emitting)
         assert one.emission.why == ""
@@ -93,9 +94,9 @@ async def test_a_process_that_stood_still_sends_nothing_old_afterwards() -> None
 
 
 async def test_silent_packs_take_the_permissions_back() -> None:
-    async with sender() as (one, adapter):
+    async with sender(hold_without_data=0) as (one, adapter):
         await until(lambda: one.emission.sets >= 2)
-        one.packs = [member(1, fresh=False, age=6.0), member(2, fresh=False, age=6.0)]
+        one.packs = [candidate(1, fresh=False, age=6.0), candidate(2, fresh=False, age=6.0)]
         await asyncio.sleep(1.3)
         seen = len(limits(adapter.transmitted))
         await until(lambda: len(limits(adapter.transmitted)) > seen)
@@ -107,7 +108,7 @@ async def test_silent_packs_take_the_permissions_back() -> None:
 async def test_after_stop_after_there_is_silence() -> None:
     async with sender(stop_after=1) as (one, adapter):
         await until(lambda: one.emission.sets >= 1)
-        one.packs = [member(1, fresh=False, age=6.0), member(2, fresh=False, age=6.0)]
+        one.packs = [candidate(1, fresh=False, age=6.0), candidate(2, fresh=False, age=6.0)]
         await until(lambda: not one.emission.emitting, 6)
         assert "no battery is heard" in one.emission.why
         seen = len(adapter.transmitted)
@@ -120,13 +121,13 @@ async def test_switched_off_means_three_sets_of_zeros_and_silence() -> None:
         await until(lambda: one.emission.sets >= 2)
         await asyncio.sleep(0.4)
         seen = len(limits(adapter.transmitted))
-        one.control.enable(on=False)
+        one.control.command("enable", "OFF")
         await until(lambda: not one.emission.emitting, 6)
         last = limits(adapter.transmitted)[seen:]
         assert [charge for charge, _ in last] == [0, 0, 0]
         assert all(discharge > 0 for _, discharge in last)  # a house off the grid keeps its battery
         assert one.emission.why == "switched off"
-        one.control.enable(on=True)
+        one.control.command("enable", "ON")
         await until(lambda: one.emission.emitting, 3)
 
 
@@ -249,3 +250,56 @@ async def test_where_nobody_acknowledges_no_permission_is_left_in_the_queue(
         assert not one.emission.emitting
     if full_at == 999:
         assert [[frame.can_id for frame in channel.taken] for channel in opened[:2]] == [[FIRST], [FIRST]]
+
+
+async def test_a_growatt_asks_and_gets_a_set_at_once_and_no_more() -> None:
+    async with sender(protocol="growatt_lv") as (one, adapter):
+        await until(lambda: one.emission.sets >= 2)  # by itself, as an inverter may wait for its battery
+        asked: list[float] = []
+        for _ in range(4):
+            await asyncio.sleep(1.0)
+            asked.append(time.monotonic())
+            adapter.put(Frame(0x301, False, bytes.fromhex("1122334455667788")))
+        await asyncio.sleep(0.5)
+        begun = [at for at, frame in adapter.transmitted if frame.can_id == 0x311 and at > asked[1]]
+        assert len(begun) == 3
+        assert all(at - moment < 0.3 for at, moment in zip(begun, asked[1:], strict=True))
+        assert one.emission.heard == {0x301: 4}
+
+
+async def test_what_an_inverter_asks_for_is_shown_and_not_obeyed(caplog: pytest.LogCaptureFixture) -> None:
+    async with sender(protocol="luxpower") as (one, adapter):
+        await until(lambda: one.emission.sets >= 1)
+        adapter.put(Frame(0x300, False, b"\x01" + bytes(7)))
+        await until(lambda: "shut the battery down" in one.link.problem)
+        sets = one.emission.sets
+        await until(lambda: one.emission.sets > sets)
+    assert caplog.text.count("shut the battery down") == 1
+
+
+@pytest.mark.parametrize("name", [name for name, one in DIALECTS.items() if one.port == "can"])
+async def test_a_set_of_each_dialect_is_on_the_wire_each_second(name: str) -> None:
+    async with sender(protocol=name) as (one, adapter):
+        await until(lambda: one.emission.sets >= 3)
+        sent = list(adapter.transmitted)
+    ids = [frame.can_id for _, frame in sent]
+    size = ids.index(ids[0], 1)
+    assert ids[: 2 * size] == ids[:size] * 2
+    assert set(ids) <= DIALECTS[name].ids
+    begun = [at for at, frame in sent if frame.can_id == ids[0]]
+    assert all(0.7 < later - earlier < 1.3 for earlier, later in pairwise(begun))
+
+
+async def test_no_value_is_told_twice_within_a_fifth_of_a_second() -> None:
+    """Which SMA forbids; a stop may come just after a set began."""
+    async with slcan_adapter(500000) as adapter:
+        async with plant(adapter.port, protocol="sma") as one:
+            await until(lambda: one.emission.sets >= 2)
+            seen = len(adapter.transmitted)
+            await until(lambda: len(adapter.transmitted) > seen)
+            await one.stop()
+        await asyncio.sleep(0.1)
+        sent = list(adapter.transmitted)
+    for can_id in DIALECTS["sma"].ids:
+        times = [at for at, frame in sent if frame.can_id == can_id]
+        assert all(later - earlier >= 0.15 for earlier, later in pairwise(times)), f"0x{can_id:03X}"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jkbms_addon.wire.can import Frame
-from tests.bank.packs import member, values
+from tests.bank.packs import candidate, values
 from tests.conftest import until
 from tests.inverter.senders import FIRST, Plant, limits, plant
 from tests.inverter.test_sender import IDS
@@ -52,7 +52,7 @@ async def test_a_link_that_is_down_or_gone_is_named_and_healed(kind: str, fault:
         assert not one.emission.emitting
         silent = time.monotonic()
         # what was decided before the fault must not be sent after it
-        one.packs = [member(1, values(discharging=False)), member(2, values(discharging=False))]
+        one.packs = [candidate(1, values(discharging=False)), candidate(2, values(discharging=False))]
         await asyncio.sleep(5)
         assert inverter.since(silent + 0.5) == []
         assert one.link.reconnects == 1

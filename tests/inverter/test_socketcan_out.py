@@ -10,12 +10,23 @@ from itertools import pairwise
 import can
 import pytest
 
-from tests.bank.packs import member
+from jkbms_addon.inverter.dialects import DIALECTS
+from jkbms_addon.inverter.state import State
+from tests.bank.packs import candidate
 from tests.conftest import until
 from tests.inverter.senders import FIRST, plant
 from tests.inverter.test_sender import IDS
 
 NAME = "vcan0"
+NEUTRAL = State(
+    charge_voltage=55.2,
+    charge_current=0,
+    discharge_current=0,
+    discharge_voltage=48.0,
+    state_of_charge=50,
+    voltage=52.8,
+    current=0,
+)
 pytestmark = [
     pytest.mark.socketcan,
     pytest.mark.skipif(NAME not in [name for _, name in socket.if_nameindex()], reason="needs vcan0"),
@@ -100,7 +111,29 @@ async def test_a_clean_stop_and_a_sender_without_data() -> None:
         await asyncio.sleep(0.3)
         assert len(far.begun()) - seen == 3
         quiet = len(far.heard)
-        async with plant(NAME, [member(1, fresh=False, age=9.0)]) as one:
+        async with plant(NAME, [candidate(1, fresh=False, age=9.0)]) as one:
             await until(lambda: one.link.connected, 20)
             await asyncio.sleep(2)
         assert len(far.heard) == quiet
+
+
+@pytest.mark.parametrize("name", [name for name, one in DIALECTS.items() if one.port == "can"])
+async def test_each_dialect_s_set_on_the_interface_with_its_period(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dialect = DIALECTS[name]
+    async with inverter() as far, plant(NAME, protocol=name):
+        first = dialect.frames(NEUTRAL)[0][0]
+
+        def begun() -> list[float]:
+            return [at for at, message in far.heard if message.arbitration_id == first]
+
+        await until(lambda: len(begun()) >= 5, 40)
+        ids, periods = far.ids(), sorted(b - a for a, b in pairwise(begun()))
+    size = ids.index(first, 1)
+    assert ids[: 2 * size] == ids[:size] * 2
+    assert set(ids) <= dialect.ids
+    assert not any(message.is_extended_id for _, message in far.heard)
+    assert abs(periods[len(periods) // 2] - dialect.period) < 0.4
+    with capsys.disabled():
+        print(f"\n{name}: {size} frames, periods {[round(period, 3) for period in periods]}")

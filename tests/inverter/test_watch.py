@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from jkbms_addon.inverter.profiles import PROFILES, ids
+from jkbms_addon.charging.owner import Owner
+from jkbms_addon.charging.setpoints import Setpoints
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.watch import GONE, OtherSenders
 from jkbms_addon.simulator.can import slcan_adapter
+from jkbms_addon.views.charging import Charge
 from jkbms_addon.views.inverter import Report
 from jkbms_addon.wire import slcan
 from jkbms_addon.wire.can import Frame
@@ -24,7 +27,7 @@ FOREIGN = (
 
 
 def test_named_after_three_and_forgotten_when_it_stops() -> None:
-    others = OtherSenders(ids(PROFILES["pylontech"]))
+    others = OtherSenders(DIALECTS["pylontech"].ids)
     for second in range(2):
         others.note(0x351, second)
     assert others.problem(1) == ""
@@ -35,7 +38,7 @@ def test_named_after_three_and_forgotten_when_it_stops() -> None:
 
 
 def test_late_frames_of_our_own_are_no_other_device() -> None:
-    others = OtherSenders(ids(PROFILES["pylontech"]))
+    others = OtherSenders(DIALECTS["pylontech"].ids)
     for _ in range(5):  # one waits in the queue whenever the channel is opened anew
         others.note(0x359, 1)
         others.forget()
@@ -46,7 +49,7 @@ def test_late_frames_of_our_own_are_no_other_device() -> None:
 
 @pytest.mark.parametrize("can_id", [0x305, 0x306, 0x2F4, 0x4F4, 0x301])
 def test_what_inverters_and_batteries_send_is_welcome(can_id: int) -> None:
-    others = OtherSenders(ids(PROFILES["goodwe"]))
+    others = OtherSenders(DIALECTS["goodwe"].ids)
     for second in range(9):
         others.note(can_id, second)
     assert others.problem(9) == ""
@@ -63,7 +66,7 @@ async def test_it_is_said_and_taken_back(caplog: pytest.LogCaptureFixture) -> No
                 await until(lambda: one.emission.sets >= 3)
                 assert one.link.problem == ""
         await until(lambda: one.link.problem == FOREIGN, 3)
-        assert Report(None, one.emission, one.link, enabled=True).values(0)["reason"] == FOREIGN
+        assert Report(Charge(None, Owner(), Setpoints()), one.emission, one.link).values(0)["reason"] == FOREIGN
         sets = one.emission.sets
         await until(lambda: one.link.problem == "", GONE + 3)
         assert one.emission.sets > sets + 3  # it goes on: silence would leave the battery to the other one

@@ -19,7 +19,9 @@ from jkbms_addon.simulator.can import Adapter, broadcasting, can_bms, slcan_adap
 from jkbms_addon.simulator.far_end import serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from tests.conftest import Mosquitto, until
+from tests.inverter import receiver_rs485 as master
 from tests.inverter.senders import LIMITS, gaps, limits, starts
+from tests.inverter.test_responder import line
 from tests.mqtt.test_client import listening
 
 STATE, BANK = "jkbms/inverter/state", "jkbms/bank/state"
@@ -97,7 +99,7 @@ async def test_switch_and_button_over_mqtt(broker: Mosquitto, tmp_path: Path, ca
                 return json.loads(heard.last(STATE) or "{}").get(key)
 
             await until(lambda: shown("emitting") == "ON", 30)
-            assert "jkbms/inverter/enable/set: a retained command is ignored" in caplog.text
+            await until(lambda: "jkbms/inverter/enable/set: a retained command is ignored" in caplog.text)
             config = json.loads(heard.last("homeassistant/device/jkbms_inverter/config") or "")
             assert config["components"]["stop"]["p"] == "button"
             await home.publish("jkbms/inverter/stop/set", "STOP")
@@ -174,3 +176,136 @@ async def test_the_process_takes_leave_of_the_inverter_and_ends_within_five_seco
         assert (process.returncode, took < 5) == (0, True), log.decode()
         assert [charge for charge, _ in limits(far.transmitted)[seen:]] == [0, 0, 0]
         assert b"Traceback" not in log
+
+
+async def test_two_inverters_hear_the_same_bank_and_their_parts_of_the_limits(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        _, buses = await stack.enter_async_context(four_on_can())
+        first = await stack.enter_async_context(slcan_adapter(500000))
+        second = await stack.enter_async_context(slcan_adapter(500000))
+        heard = await stack.enter_async_context(listening(broker.port))
+        inverters = [
+            {"protocol": "pylontech", "channel": first.port, "confirmed": True},
+            {"protocol": "victron", "channel": second.port, "confirmed": True, "share": 30},
+        ]
+        options = parse({"buses": buses, "mqtt": {"host": "127.0.0.1", "port": broker.port}, "inverters": inverters})
+        app = App(options, tmp_path)
+        task = asyncio.create_task(app.run())
+        try:
+            await until(lambda: all(one.emission.sets >= 3 for one in app.inverter.outlets), 30)
+            targets = app.inverter.control.decision(time.monotonic())
+            assert targets is not None
+            assert targets.discharge_current > 0
+            most = targets.discharge_current
+            await until(lambda: abs(limits(first.transmitted)[-1][1] - 0.7 * most) < 0.06)
+            await until(lambda: abs(limits(second.transmitted)[-1][1] - 0.3 * most) < 0.06)
+            await until(lambda: heard.last("jkbms/inverter_2/state") and heard.last(STATE))
+            told = [json.loads(heard.last(topic) or "{}") for topic in (STATE, "jkbms/inverter_2/state")]
+            assert "enable" in told[0]
+            assert abs(told[0]["discharge_current"] - 0.7 * most) < 0.11
+            assert abs(told[1]["discharge_current"] - 0.3 * most) < 0.11
+            config = json.loads(heard.last("homeassistant/device/jkbms_inverter_2/config") or "")
+            assert config["device"]["name"] == "Inverter 2"
+            assert "stop" not in config["components"]
+        finally:
+            marks = [len(limits(adapter.transmitted)) for adapter in (first, second)]
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await asyncio.sleep(0.2)
+        for adapter, mark in zip((first, second), marks, strict=True):
+            last = [charge for charge, _ in limits(adapter.transmitted)[mark:]]
+            assert last[-3:] == [0, 0, 0]
+
+
+async def test_the_owner_steers_over_mqtt_and_it_is_kept(
+    broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with AsyncExitStack() as stack:
+        _, buses = await stack.enter_async_context(four_on_can())
+        far = await stack.enter_async_context(slcan_adapter(500000))
+        home = await stack.enter_async_context(aiomqtt.Client("127.0.0.1", broker.port))
+        await home.publish("jkbms/inverter/set_max_discharge_current/set", "1", retain=True)
+        heard = await stack.enter_async_context(listening(broker.port))
+
+        def shown(key: str) -> Any:
+            return json.loads(heard.last(STATE) or "{}").get(key)
+
+        async with app(tmp_path, broker.port, buses, channel=far.port, max_charge_current=80):
+            await until(lambda: shown("emitting") == "ON", 30)
+            assert shown("discharge_current") > 1
+            await until(lambda: "set_max_discharge_current/set: a retained command is ignored" in caplog.text)
+            config = json.loads(heard.last("homeassistant/device/jkbms_inverter/config") or "")
+            assert config["components"]["set_max_charge_current"]["max"] == 80
+            await home.publish("jkbms/inverter/set_max_charge_current/set", "90")
+            await until(
+                lambda: "max_charge_current is refused: 90 is not within" in caplog.text or "above" in caplog.text
+            )
+            assert shown("set_max_charge_current") == 80
+            await home.publish("jkbms/inverter/set_max_discharge_current/set", "30")
+            await until(lambda: shown("discharge_current") == 30)
+            assert shown("discharge_current_reason") == "discharge limited to 30 A: discharge current of the owner"
+            await until(lambda: limits(far.transmitted)[-1][1] == 30)
+            await home.publish("jkbms/inverter/discharging/set", "OFF")
+            await until(lambda: "a house off the grid goes dark" in caplog.text)
+            assert shown("discharging") == "ON"
+            await home.publish("jkbms/inverter/charging/set", "OFF")
+            await until(lambda: shown("charging") == "OFF")
+            await until(lambda: limits(far.transmitted)[-1] == (0, 30))
+        async with app(tmp_path, broker.port, buses, channel=far.port, max_charge_current=80) as one:
+            await until(lambda: one.inverter.control.state.packs_online == 4, 30)
+            await until(lambda: shown("set_max_discharge_current") == 30 and shown("charging") == "OFF")
+            await until(lambda: limits(far.transmitted)[-1] == (0, 30))
+        assert json.loads((tmp_path / "charging.json").read_text())["seen"].keys() == {f"can/{n}" for n in range(4)}
+
+
+async def test_without_an_inverter_the_bank_shows_the_limits_and_takes_the_numbers(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        _, buses = await stack.enter_async_context(four_on_can())
+        home = await stack.enter_async_context(aiomqtt.Client("127.0.0.1", broker.port))
+        heard = await stack.enter_async_context(listening(broker.port))
+        options = parse({"buses": buses, "mqtt": {"host": "127.0.0.1", "port": broker.port}})
+        task = asyncio.create_task(App(options, tmp_path).run())
+
+        def shown(key: str) -> Any:
+            return json.loads(heard.last(BANK) or "{}").get(key)
+
+        try:
+            await until(lambda: shown("packs_online") == 4, 30)
+            await until(lambda: shown("discharge_current"))
+            assert shown("phase") == "bulk"
+            assert shown("charge_voltage_reason").startswith("charge up to")
+            await home.publish("jkbms/bank/set_max_discharge_current/set", "25")
+            await until(lambda: shown("discharge_current") == 25)
+            assert heard.last(STATE) is None
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def test_an_inverter_that_asks_over_rs485_is_answered_by_the_whole_program(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        _, buses = await stack.enter_async_context(four_on_can())
+        far = stack.enter_context(line())
+        heard = await stack.enter_async_context(listening(broker.port))
+        one = await stack.enter_async_context(
+            app(tmp_path, broker.port, buses, protocol="pylontech_rs485", channel=far.port, baudrate=9600)
+        )
+        await until(lambda: one.inverter.control.state.packs_online == 4, 30)
+        await until(lambda: one.inverter.control.decision(one.inverter.control.clock()), 30)
+        answer = b""
+        for _ in range(5):  # as an inverter does, which hears nothing before the port is open
+            far.ask(0x63)
+            answer = answer or await far.answer()
+        told = master.system_management(master.opened(answer)[2])
+        assert told["discharge_enabled"]
+        assert told["discharge_current"] > 0
+        await until(lambda: json.loads(heard.last(STATE) or "{}").get("emitting") == "ON")
+        assert "63" in json.loads(heard.last(STATE) or "{}")["heartbeat_ids"]

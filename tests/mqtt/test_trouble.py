@@ -84,7 +84,7 @@ async def test_a_flood_cannot_push_out_the_stop(
     async with listening(broker.port) as heard, app(broker.port, tmp_path, **INVERTER) as running:
         await until(lambda: heard.last(ONLINE) == "online")
         for _ in range(3):
-            running.inverter.control.enable(on=True)
+            running.inverter.control.command("enable", "ON")
             async with aiomqtt.Client("127.0.0.1", broker.port, max_inflight_messages=5000) as somebody:
                 somebody.pending_calls_threshold = 100_000
                 flood = [somebody.publish(f"jkbms/a/{n % 15}/x/set", "1", qos=1, timeout=60) for n in range(4000)]
@@ -112,10 +112,10 @@ async def test_what_a_flood_costs_is_counted_and_told(
 async def test_an_empty_payload_is_no_command(broker: Mosquitto, tmp_path: Path) -> None:
     async with listening(broker.port) as heard, app(broker.port, tmp_path, **INVERTER) as running:
         await until(lambda: heard.last(ONLINE) == "online")
-        running.inverter.control.enable(on=True)
+        running.inverter.control.command("enable", "ON")
         await say(broker.port, ("jkbms/inverter/stop/set", "STOP"), retain=False)
         await until(lambda: not running.inverter.control.enabled)
-        running.inverter.control.enable(on=True)
+        running.inverter.control.command("enable", "ON")
         await say(broker.port, ("jkbms/inverter/stop/set", ""), retain=True)
         await say(broker.port, ("jkbms/bridge/writing/set", ""), ("jkbms/nonsense/writing/set", "1"))
         await asyncio.sleep(0.5)

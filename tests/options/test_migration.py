@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jkbms_addon.app import App
-from jkbms_addon.charging.setpoints import Policy
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.inverter.options import BankOptions, InverterOptions
 from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.file import WriteOptions, parse, read
@@ -18,7 +18,7 @@ from tests.options_form import paths
 from tests.test_manifest import CONFIG, ELEMENT, faults
 
 FILES = Path(__file__).parent
-RELEASED = ("0.1.0",)
+RELEASED = ("0.1.0", "0.2.0")
 ALL = frozenset(range(1, 16))
 
 
@@ -109,7 +109,7 @@ def test_everything_that_0_1_0_knew(tmp_path: Path, caplog: pytest.LogCaptureFix
         cell_extremes="0x370",
         cell_numbers=True,
         confirmed=True,
-        policy=Policy(
+        setpoints=Setpoints(
             charge_voltage=3.45,
             float_voltage=3.35,
             max_charge_current=120.5,
@@ -120,8 +120,8 @@ def test_everything_that_0_1_0_knew(tmp_path: Path, caplog: pytest.LogCaptureFix
             require_all=True,
             grid_tied=True,
             chemistry="LFP",
-            manufacturer="PYLON",
         ),
+        manufacturer="PYLON",
     )
 
 

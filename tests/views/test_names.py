@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from jkbms_addon.battery.alarms import ALARMS
+from jkbms_addon.charging.owner import Owner
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.commands.rules import Range
 from jkbms_addon.mqtt.discovery import Topics, payload
 from jkbms_addon.views import bank, battery, health, inverter
+from jkbms_addon.views.charging import Charge
 from jkbms_addon.views.entities import Device, Identity
 from jkbms_addon.views.languages import LANGUAGES, Language, translated
 from jkbms_addon.views.names import ALARM_NAMES
@@ -19,13 +22,14 @@ from jkbms_addon.wire.pb.registers import WRITABLE
 FROZEN = Path(__file__).with_name("frozen.json")
 SHOWN = 20  # characters of a name on a phone
 KEYS = frozenset(key for key in battery.table() if battery.cell(key) <= 16)
+CHARGE = Charge(None, Owner(), Setpoints())
 DEVICES: dict[str, Device] = {
     "battery": battery.battery(("rs485", 1), KEYS, Identity()),
     "battery that may be changed": battery.battery(
         ("rs485", 1), KEYS, Identity(), dict.fromkeys(WRITABLE, Range(0, 1, 1))
     ),
-    "bank": bank.device(["1", "2"]),
-    "inverter": inverter.device("Pylontech", extremes=True),
+    "bank": bank.device(["1", "2"], CHARGE, counted=True),
+    "inverter": inverter.device("Pylontech", CHARGE, extremes=True),
     "bridge": health.bridge(["rs485"], writing=True),
 }
 

@@ -1,0 +1,94 @@
+"""What the charge control remembers over a restart: one small file in ``/data``. Pure."""
+
+from collections.abc import Iterable
+from math import inf
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from jkbms_addon.bank.candidate import Key
+from jkbms_addon.charging.phases import Phase, Progress
+
+WEEK = 7 * 86400.0
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Memory(BaseModel):
+    """Phase, count, corrections, what was learned, and who is there; times are s since 1970.
+
+    ``None`` is what is infinite or unknown; packs are named ``bus/address``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=False)
+
+    phase: Phase = "bulk"
+    clock: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    at_voltage: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    highest: Annotated[float, Field(ge=0, le=100)] = 0.0
+    ramp: Finite | None = None
+    learned: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    doubtful: bool = False
+    last_full: Finite | None = None
+    counted_from: Finite | None = None
+    tried: Finite | None = None
+    unbalanced: tuple[Finite, ...] = ()
+    unlimited: bool = False
+    trim: Finite | None = None
+    float_trim: Annotated[float, Field(ge=-0.4, le=0.4)] = 0.0
+    brake: Finite | None = None
+    sent: Finite | None = None
+    empty: tuple[str, ...] = ()
+    seen: dict[str, Finite] = {}
+
+    def progress(self) -> Progress:
+        """The part of the phases."""
+        return Progress(
+            phase=self.phase,
+            clock=self.clock,
+            at_voltage=self.at_voltage,
+            highest=self.highest,
+            ramp=infinite(self.ramp),
+            learned=self.learned,
+            doubtful=self.doubtful,
+            last_full=self.last_full,
+            counted_from=self.counted_from,
+            tried=self.tried,
+            unbalanced=list(self.unbalanced),
+            unlimited=self.unlimited,
+        )
+
+    def expected(self, wall: float) -> frozenset[Key]:
+        """Packs that were there within the last seven days."""
+        return frozenset(keys(name for name, at in self.seen.items() if 0 <= wall - at <= WEEK))
+
+
+def infinite(value: float | None) -> float:
+    """A voltage that is not limited is kept as null."""
+    return inf if value is None else value
+
+
+def finite(value: float) -> float | None:
+    """A voltage for the file, to the millivolt."""
+    return None if value == inf else round(value, 3)
+
+
+def name(key: Key) -> str:
+    """A pack as it is named in the file."""
+    return f"{key[0]}/{key[1]}"
+
+
+def keys(names: Iterable[str]) -> Iterable[Key]:
+    """Packs by their names in the file; what is none is left out."""
+    for text in names:
+        bus, _, address = text.partition("/")
+        if address.isascii() and address.isdecimal():
+            yield bus, int(address)
+
+
+def remembered(content: object) -> tuple[Memory, str]:
+    """The memory of an earlier run, and what is wrong with it; then everything begins anew."""
+    try:
+        return Memory.model_validate(content), ""
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        return Memory(), f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -1,0 +1,217 @@
+"""What a client is told, as JSON: one part a kind, made once for all clients and as long as it stays the same. Pure.
+
+Unknown is null, never 0. Cell voltages are whole millivolts, resistances milliohms; other numbers are rounded to the
+digits of the table. Names of packs are ``bus/address``; the page finds words for them.
+"""
+
+import json
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from jkbms_addon.bank.bank import BankState, weights
+from jkbms_addon.bank.candidate import Extreme, View
+from jkbms_addon.battery.alarms import alarm_of
+from jkbms_addon.battery.energy import Energy
+from jkbms_addon.battery.quantities import Value, specs
+from jkbms_addon.battery.reading import STATISTICS
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.battery.store import Part, Snapshot
+from jkbms_addon.charging.decision import Decision
+from jkbms_addon.inverter.emission import Emission
+from jkbms_addon.views.findings import Finding
+from jkbms_addon.views.inverter import REASONS
+
+SETTINGS: Final = tuple(key for key, spec in specs().items() if spec.topic == "settings")
+UNSHOWN: Final = frozenset(
+    {
+        *("charging_power", "discharging_power", "errors_bitmask", "operation_mode_bitmask", "operation_mode"),
+        *("temperature_sensor_count", "detail_log_entry_count", "smart_sleep_countdown", "emergency_time_countdown"),
+        *("charge_status_time_elapsed", "precharging", "charger_plugged", "dry_contact_1", "dry_contact_2"),
+    }
+)
+OF_CELLS: Final = frozenset(STATISTICS)  # where the cells are told, the page works them out
+KINDS: Final = ("live", "settings", "about")
+MILLI: Final[Mapping[str, int]] = {"cell_voltage": 0, "cell_resistance": 1}  # told in thousandths, with these digits
+
+
+def encoded(content: object) -> str:
+    """JSON in one line; never NaN, which no browser reads."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def rounded(value: float | None, digits: int = 0) -> float | int | None:
+    """A number as it is shown; None stays None."""
+    if value is None or value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN
+        return None
+    return round(value, digits) if digits else round(value)
+
+
+def name(bus: str, address: int) -> str:
+    """A pack's name."""
+    return f"{bus}/{address}"
+
+
+def values(kind: str, part: Part) -> str:
+    """The values of one kind of message, as JSON; of settings a list in the order of the table, whose keys are long."""
+    if kind == "settings":
+        return encoded([_value(key, part.values.get(key)) for key in SETTINGS])
+    left_out = UNSHOWN | OF_CELLS if part.values.get("cell_voltage") else UNSHOWN
+    return encoded({key: _value(key, value) for key, value in part.values.items() if key not in left_out})
+
+
+def _value(key: str, value: Value) -> object:
+    if isinstance(value, tuple):
+        if key in MILLI:
+            return [None if one is None else rounded(1000 * float(one), MILLI[key]) for one in value]
+        return list(value)
+    if isinstance(value, float):
+        spec = specs().get(key)
+        return rounded(value, 3 if spec is None or spec.digits is None else spec.digits)
+    return value
+
+
+def static(level: str, app: str, web: str, order: Sequence[str]) -> dict[str, Any]:
+    """What never changes while the program runs; sent once to every client."""
+    rows = {key: specs()[key] for key in SETTINGS}  # what else there is, the page knows by heart
+    table = {key: {"n": row.name, "u": row.unit, "d": row.digits, "k": row.kind} for key, row in rows.items()}
+    return {"v": 1, "app": app, "web": web, "may": {"level": level}, "order": list(order), "specs": table}
+
+
+def bank(state: BankState, energy: Energy | None) -> dict[str, Any]:
+    """All counted batteries as one."""
+    keys = {view.label: name(*view.key) for view in state.counted}
+    total = sum(weight for _, weight in weights(state.counted))
+    cold, warm = state.min_temperature, state.max_temperature
+    return {
+        "soc": rounded(state.state_of_charge, 1),
+        "w": rounded(state.power),
+        "a": rounded(state.current, 1),
+        "v": rounded(state.total_voltage, 2),
+        "spread_v": rounded(state.voltage_spread, 3),
+        "ah": rounded(state.capacity_remaining, 1),
+        "full_ah": rounded(state.full_charge_capacity, 1),
+        "soh": rounded(state.state_of_health),
+        "delta": _milli(state.delta_cell_voltage),
+        "min": _place(state.min_cell, state.counted),
+        "max": _place(state.max_cell, state.counted),
+        "temp": {
+            "mean": rounded(state.temperature, 1),
+            "min": rounded(cold.value, 1) if cold else None,
+            "max": rounded(warm.value, 1) if warm else None,
+        },
+        "counted": len(state.counted),
+        "known": len(state.counted) + len(state.excluded),
+        "expected": state.expected,
+        "out": [{"pack": name(*one.key), "why": one.reason} for one in state.excluded],
+        "share": {keys[label]: rounded(share, 1) for label, share in state.sharing.items()},
+        "fair": {name(*view.key): rounded(100 * part / total, 1) for view, part in weights(state.counted) if total},
+        "cycles": _cycles(state.counted),
+        **_energy(energy),
+    }
+
+
+def _energy(energy: Energy | None) -> dict[str, Any]:
+    if energy is None:
+        return dict.fromkeys(("kwh", "full_kwh", "direction", "to_full_s", "to_empty_s", "last_full", "efficiency"))
+    return {
+        "kwh": rounded(energy.stored, 2),
+        "full_kwh": rounded(energy.full, 2),
+        "direction": energy.direction,
+        # minutes are enough, and no news every second
+        "to_full_s": None if energy.to_full is None else 60 * round(energy.to_full / 60),
+        "to_empty_s": None if energy.to_empty is None else 60 * round(energy.to_empty / 60),
+        "last_full": rounded(energy.last_full),
+        "efficiency": rounded(energy.efficiency, 1),
+    }
+
+
+def pack_energy(energy: Energy) -> dict[str, Any]:
+    """Energy of one pack; what was counted is what is kept, so it moves every five minutes."""
+    counted = {"charged": rounded(energy.charged, 1), "discharged": rounded(energy.discharged, 1)}
+    return {**_energy(energy), **counted, "kwh": rounded(energy.stored, 1), "cycles": rounded(energy.cycles, 1)}
+
+
+def _milli(value: float | None) -> float | int | None:
+    return None if value is None else rounded(1000 * value)
+
+
+def _place(extreme: Extreme | None, views: Iterable[View]) -> dict[str, Any] | None:
+    if extreme is None:
+        return None
+    where = next((view.key for view in views if extreme in (view.low, view.high)), None)
+    return {"mv": _milli(extreme.value), "at": name(*where) if where else None, "n": extreme.number or None}
+
+
+def _cycles(views: Sequence[View]) -> int | None:
+    told = [round(value) for view in views if (value := view.pack.charging_cycles) is not None]
+    return max(told, default=None)
+
+
+def inverter(
+    decision: Decision | None, emission: Emission, link: BusStatus, now: float, *, enabled: bool, title: str
+) -> dict[str, Any]:
+    """What the inverter is told, and why."""
+    warning = link.problem if link.connected else ""
+    limits = None
+    if decision:
+        limits = {key: [rounded(getattr(decision, key), 1), decision.reasons.get(key, "")] for key in REASONS}
+    return {
+        "title": title,
+        "enabled": enabled,
+        "emitting": emission.emitting,
+        "why": emission.why or warning,
+        "phase": decision.phase if decision else None,
+        "limits": limits,
+        "sets": emission.sets,
+        "heard_s": None if emission.heard_at is None else rounded(now - emission.heard_at, 1),
+    }
+
+
+def bus(status: BusStatus, now: float, present: Container[int]) -> dict[str, Any]:
+    """One bus: how it is doing and how its batteries answer; ``present`` are the addresses that are online."""
+    return {
+        "name": status.name,
+        "ok": status.connected and not status.problem,
+        "connected": status.connected,
+        "strategy": status.strategy,
+        "mode": status.mode,
+        "target": status.target,
+        "problem": status.problem,
+        "wrong": status.option_error,
+        "score": status.quality.score(now),
+        "bytes": status.bytes,
+        "frames": status.frames,
+        "bad": status.checksum_errors + status.implausible,
+        "timeouts": status.timeouts,
+        "reconnects": status.reconnects,
+        "bms": {
+            str(address): {
+                "ms": None if bms.latency is None else round(1000 * bms.latency),
+                "frames": bms.frames,
+                "health": bms.health(now, present=address in present),
+            }
+            for address, bms in sorted(status.batteries.items())
+        },
+    }
+
+
+def findings(found: Iterable[Finding]) -> list[dict[str, Any]]:
+    """What is worth a look."""
+    return [
+        {"id": one.id, "s": one.severity, "key": one.key, "pack": one.pack or None, "text": one.text, "args": one.args}
+        for one in found
+    ]
+
+
+def alarms(raised: Mapping[tuple[str, str], float]) -> list[dict[str, Any]]:
+    """Raised alarms, the worst first, with the time when each was first seen, s since 1970."""
+    told = [
+        {"pack": pack, "name": alarm, "n": alarm_of(alarm).label, "s": alarm_of(alarm).severity, "since": round(since)}
+        for (pack, alarm), since in raised.items()
+    ]
+    return sorted(told, key=lambda one: (("fault", "warning", "info").index(str(one["s"])), one["since"]))
+
+
+def silent_parts(snapshot: Snapshot) -> Mapping[str, Part]:
+    """The parts of a battery that there are to tell; a silent one keeps its last ones, greyed by the page."""
+    return {kind: part for kind, part in snapshot.parts.items() if kind in KINDS}

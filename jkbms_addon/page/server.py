@@ -1,0 +1,251 @@
+"""The owner of the page's socket: static files, and one task for each client. The only user of ``websockets``.
+
+Theory of operation
+- Once a second one scene is made for all clients; each client's task takes the newest when its socket has room. A
+  client that does not read is thrown out after ``SILENCE``; it holds no queue, and nobody waits for it.
+- A client says ``here`` every 10 s; control pings of the library are off, since they lost their payload in proxies.
+- A bug in a client's task ends the owner, which the supervisor tells and starts again. Nothing else
+  notices.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from jkbms_addon import __version__, worker
+from jkbms_addon.errors import LinkError
+from jkbms_addon.page import first_run, gate, parts, stream
+from jkbms_addon.page.files import SAFETY, Files
+from jkbms_addon.page.place import Place
+from jkbms_addon.page.sources import Sources
+
+_LOGGER = logging.getLogger(__name__)
+CLIENTS: Final = 12
+LARGEST: Final = 64 * 1024  # bytes of a message that comes in
+REQUESTS: Final = 30  # a minute and client
+ANSWERS: Final = 20  # a second for all clients together, as the inverter waits while one is made
+BETWEEN: Final = 0.01  # s between two of them
+PAUSE: Final = 0.5  # s after a refusal
+SILENCE: Final = 45.0  # s
+HELLO: Final = 10.0  # s until a client must have said who it is
+EVERY: Final = 1.0  # s between scenes
+LOOK: Final = 10.0  # s between looks at ports, while no battery was heard
+
+_SOCKET = logging.getLogger(f"{__name__}.socket")
+_SOCKET.setLevel(logging.WARNING)  # below, it tells every message, and the first one holds the token
+# strangers who speak no HTTP are no news; everything else that the library complains of is
+_SOCKET.addFilter(lambda record: record.msg != "opening handshake failed")
+
+
+class Page:
+    """Serves ``sources`` at one place."""
+
+    def __init__(self, sources: Sources, files: Files, wall: Callable[[], float] = time.time) -> None:
+        self._sources, self._files, self._wall = sources, files, wall
+        self._clients: set[ServerConnection] = set()
+        self._camera = stream.Camera(sources)
+        self._scene = self._camera.scene(sources.store.clock(), wall())
+        self._new = asyncio.Event()
+        self._answers: deque[float] = deque(maxlen=ANSWERS)
+        self._turn = asyncio.Lock()
+        told = parts.static(sources.level, __version__, files.version, list(sources.buses))
+        self._static = parts.encoded(told)[1:]
+
+    async def own(self, place: Place, healed: Callable[[], None]) -> None:
+        """Listen until cancelled; ``LinkError`` where that is not possible."""
+        tokens = gate.Tokens(place.token)
+        async with asyncio.TaskGroup() as tasks:
+
+            async def client(connection: ServerConnection) -> None:
+                await asyncio.wait([tasks.create_task(self._client(connection, place, tokens))])
+
+            async with await self._listening(place, client):
+                healed()
+                _LOGGER.info("page: listens on %s port %d", place.host, place.port)
+                await self._film(tasks)
+
+    async def _listening(self, place: Place, client: Callable[[ServerConnection], Awaitable[None]]) -> Server:
+        try:
+            return await serve(
+                client,
+                place.host,
+                place.port,
+                process_request=lambda connection, request: self._answer(connection, request, place),
+                compression=None,
+                max_size=LARGEST,
+                max_queue=4,
+                ping_interval=None,
+                open_timeout=HELLO,
+                close_timeout=2.0,
+                server_header=None,
+                logger=_SOCKET,
+            )
+        except OSError as error:
+            raise LinkError(f"cannot listen on {place.host} port {place.port}: {error.strerror or error}") from error
+
+    async def _film(self, tasks: asyncio.TaskGroup) -> None:
+        """A scene a second, as long as somebody looks."""
+        tasks.create_task(self._ports())
+        while True:
+            if self._clients:
+                self._scene = self._camera.scene(self._sources.store.clock(), self._wall())
+                self._new.set()
+                self._new = asyncio.Event()
+            await asyncio.sleep(EVERY)
+
+    async def _ports(self) -> None:
+        """What is connected to this computer, for who has no battery yet."""
+        thread = worker.own()
+        while not any(True for _ in self._sources.store):
+            if self._clients or self._camera.first is None:
+                self._camera.first = await thread.call(first_run.look, LOOK, "the list of serial ports takes too long")
+            await asyncio.sleep(LOOK)
+
+    def _answer(self, connection: ServerConnection, request: Request, place: Place) -> Response | None:
+        """Static files and refusals; None where a websocket may be opened."""
+        peer = _peer(connection)
+        path = request.path.partition("?")[0]
+        if not gate.admitted(place, peer):
+            _LOGGER.debug("page: %s is not served", peer)
+            return _refusal(HTTPStatus.FORBIDDEN)
+        if request.method not in ("GET", "HEAD"):
+            return _refusal(HTTPStatus.METHOD_NOT_ALLOWED)
+        if path == "/live":
+            if request.headers.get("Upgrade", "").lower() != "websocket":
+                return _refusal(HTTPStatus.UPGRADE_REQUIRED)
+            return None if gate.same_site(place, request.headers) else _refusal(HTTPStatus.FORBIDDEN)
+        file = self._files.known.get(path)
+        if file is None:
+            return _refusal(HTTPStatus.NOT_FOUND)
+        return Response(200, "OK", Headers(file.headers), b"" if request.method == "HEAD" else file.body)
+
+    async def _client(self, connection: ServerConnection, place: Place, tokens: gate.Tokens) -> None:
+        """One client from its first word to its last."""
+        try:
+            request = connection.request
+            headers: Mapping[str, str] = request.headers if request else {}
+            if not await self._welcome(connection, place, tokens):
+                return
+            if len(self._clients) >= CLIENTS:
+                await connection.close(1013, "too many clients")
+                return
+            self._clients.add(connection)
+            _LOGGER.debug("page: %s looks", gate.user(place, headers))
+            try:
+                await self._serve(connection, gate.user(place, headers))
+            finally:
+                self._clients.discard(connection)
+        except* (ConnectionClosed, TimeoutError) as gone:
+            _LOGGER.debug("page: a client is gone: %s", gone.exceptions[0])
+        finally:
+            connection.transport.abort()
+
+    async def _welcome(self, connection: ServerConnection, place: Place, tokens: gate.Tokens) -> bool:
+        """Whether the first word of a client is the right one."""
+        peer = _peer(connection)
+        async with asyncio.timeout(HELLO):
+            hello = _message(await connection.recv())
+        if hello.get("t") != "hello":
+            await connection.close(1002, "hello comes first")
+            return False
+        if place.token:
+            if tokens.waits(peer, time.monotonic()):
+                await connection.close(4003, "wait")
+                return False
+            if not tokens.right(peer, hello.get("token"), time.monotonic()):
+                _LOGGER.debug("page: %s has a wrong token", peer)
+                await connection.close(4001, "token")
+                return False
+        return True
+
+    async def _serve(self, connection: ServerConnection, user: str) -> None:
+        told = stream.Told()
+        if self._wall() - self._scene.at > EVERY or len(self._clients) == 1:
+            self._scene = self._camera.scene(self._sources.store.clock(), self._wall())
+        hello = f'{{"t":"hello","user":{parts.encoded(user)},{self._static}'
+        lock = asyncio.Lock()
+        await self._send(connection, hello, lock)
+        async with asyncio.TaskGroup() as tasks:
+            teller = tasks.create_task(self._tell(connection, told, lock))
+            try:
+                await self._listen(connection, lock)
+            finally:
+                teller.cancel()
+
+    async def _tell(self, connection: ServerConnection, told: stream.Told, lock: asyncio.Lock) -> None:
+        try:
+            while True:
+                await self._send(connection, told.tick(self._scene), lock)
+                await self._new.wait()
+        except (ConnectionClosed, TimeoutError):
+            connection.transport.abort()  # so that who listens to it notices, too
+
+    async def _listen(self, connection: ServerConnection, lock: asyncio.Lock) -> None:
+        requests: deque[float] = deque(maxlen=REQUESTS)
+        while True:
+            async with asyncio.timeout(SILENCE):
+                message = _message(await connection.recv())
+            if message.get("t") == "here":
+                continue
+            async with self._turn:  # one answer at a time, and whoever else is due comes before the next
+                answer = self._refused(requests) or self._asked(message)
+                await asyncio.sleep(BETWEEN)
+            number = message.get("id")
+            told = {**answer, "id": number if isinstance(number, int) else None}
+            await self._send(connection, parts.encoded(told), lock)
+            if answer["t"] == "no":
+                await asyncio.sleep(PAUSE)  # meanwhile nothing more is read of who asks too much
+
+    def _refused(self, requests: deque[float]) -> dict[str, Any] | None:
+        """Whether a client, or all of them together, asked too much; None counts as a request."""
+        now = time.monotonic()
+        if len(requests) == REQUESTS and now - requests[0] < 60:
+            return {"t": "no", "reason": "too many requests in a minute"}
+        if len(self._answers) == ANSWERS and now - self._answers[0] < 1:
+            return {"t": "no", "reason": "too many requests of all clients together"}
+        requests.append(now)
+        self._answers.append(now)
+        return None
+
+    def _asked(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        if message.get("t") != "history":
+            return {"t": "no", "reason": "there is no such request"}
+        packs = [parts.name(*snapshot.key) for snapshot in self._sources.store]
+        answer = stream.history(self._sources.history, message, packs, self._wall())
+        return {"t": "no", "reason": answer} if isinstance(answer, str) else {"t": "history", **answer}
+
+    async def _send(self, connection: ServerConnection, text: str, lock: asyncio.Lock) -> None:
+        """One message; ``TimeoutError`` where nobody takes it."""
+        async with lock, asyncio.timeout(SILENCE):
+            await connection.send(text)
+
+
+def _peer(connection: ServerConnection) -> str:
+    address = connection.remote_address
+    host = str(address[0]) if isinstance(address, tuple) else ""
+    return host.removeprefix("::ffff:")
+
+
+def _refusal(status: HTTPStatus) -> Response:
+    body = f"{status.value} {status.phrase}\n".encode()
+    headers = {"Content-Type": "text/plain", "Content-Length": str(len(body)), "Cache-Control": "no-store", **SAFETY}
+    return Response(status.value, status.phrase, Headers(headers), body)
+
+
+def _message(text: str | bytes) -> Mapping[str, Any]:
+    """A message of a client; an empty one where it is none."""
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) else {}

@@ -1,0 +1,30 @@
+"""Whom the page looks at. It changes none of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jkbms_addon.battery.energy import Energies
+from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.battery.store import Store
+from jkbms_addon.charging.control import Control
+from jkbms_addon.inverter.emission import Emission
+from jkbms_addon.page.history import History
+from jkbms_addon.views.findings import Watch
+
+
+@dataclass(slots=True)
+class Sources:
+    """The program as the page sees it. ``inverter`` is the title of its dialect, empty where there is none."""
+
+    store: Store
+    buses: Mapping[str, BusStatus]
+    control: Control
+    emission: Emission
+    link: BusStatus
+    energies: Energies
+    inverter: str = ""
+    level: str = "off"  # of writing
+    problems: tuple[str, ...] = ()  # of the options
+    history: History = field(default_factory=History)
+    watch: Watch = field(default_factory=Watch)
+    raised: dict[tuple[str, str], float] = field(default_factory=dict)  # pack and alarm -> first seen, s since 1970

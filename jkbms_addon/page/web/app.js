@@ -1,0 +1,87 @@
+// Starts the page and draws it: view = f(state, ui), one render for each message or touch.
+import { html, render } from "./vendor/lit-html/lit-html.js";
+import { language, speak, t } from "./format.js";
+import { start as connect, state } from "./data.js";
+import { preferredLanguage, start as follow, store } from "./theme.js";
+import { frame, LANGUAGES } from "./frame.js";
+import { packKeys, packName } from "./pieces.js";
+import { overview } from "./views/overview.js";
+import { cells } from "./views/cells.js";
+import { pack } from "./views/pack.js";
+import { first } from "./views/first.js";
+import "./charts.js";
+
+const root = document.getElementById("app");
+const PAGES = { overview, cells, pack };
+
+/** What the reader chose; everything else is what the server told. */
+const ui = {
+  page: "overview",
+  part: "", // the rest of the address: a pack, or a place on the page
+  tier: 0, // s of a step of the charts; 0 until the reader or the age of the data decides
+  metric: "deviation",
+  cell: null, // [pack, number] whose curve is shown
+  row: null, // pack whose cells are unfolded on a phone
+  quiet: new Set(), // alarms that are not to be shown as a banner any more
+  menu: false,
+  set(changes) { Object.assign(ui, changes); draw(); },
+  draw,
+  speak: async (one) => { store("jkbms-language", one); await learn(one); draw(); },
+};
+
+let drawing = 0, drawn = false;
+
+function draw() {
+  drawing ||= requestAnimationFrame(() => { drawing = 0; paint(); });
+}
+
+function content() {
+  if (!state.hello || !state.buses.length && !state.at) return html`<div class="card ghost"></div><div class="card ghost low"></div>`;
+  if (!packKeys().length) return first(state);
+  ui.tier ||= packKeys().some((key) => (state.packs[key].cells?.hours ?? 0) > 2) ? 60 : 10;
+  return PAGES[ui.page](ui);
+}
+
+function paint() {
+  if (!drawn) root.replaceChildren();
+  drawn = true;
+  render(frame(ui, content()), root);
+  const name = ui.page === "pack" ? packName(ui.part) : t(`tab.${ui.page}`);
+  document.title = `${name} · JK BMS`;
+}
+
+/** Address to page: #overview, #cells, #pack/garage/3; #overview/links scrolls there. */
+function route() {
+  const [page, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
+  const part = rest.join("/");
+  const known = page in PAGES && (page !== "pack" || rest.length === 2);
+  const moved = ui.page !== (known ? page : "overview") || ui.part !== part;
+  Object.assign(ui, { page: known ? page : "overview", part, menu: false });
+  if (moved) draw();
+  requestAnimationFrame(() => {
+    const place = ui.page === "overview" && part && document.getElementById(part);
+    if (place) place.scrollIntoView({ block: "start" });
+    else if (moved) scrollTo(0, 0);
+  });
+}
+
+async function learn(one) {
+  const answer = await fetch(new URL(`i18n/${one}.json`, import.meta.url));
+  speak(one, await answer.json());
+  document.documentElement.lang = one;
+}
+
+/** A deep link of Home Assistant's panel: /app/<slug>/cells. */
+function linked(path) {
+  const page = (path ?? "").split("/").filter(Boolean).pop();
+  if (page in PAGES && page !== "pack" && !location.hash) location.hash = page;
+}
+
+try { ui.quiet = new Set(JSON.parse(localStorage.getItem("jkbms-quiet") ?? "[]")); } catch { /* none then */ }
+follow(linked);
+addEventListener("hashchange", route);
+addEventListener("keydown", ({ key }) => key === "Escape" && ui.menu && ui.set({ menu: false }));
+connect(draw);
+await learn(preferredLanguage(LANGUAGES.map(([key]) => key)));
+route();
+paint();

@@ -1,0 +1,132 @@
+"""The loop closed: plant, bank, charge control, inverter; and what happened in it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from jkbms_addon.bank.bank import BankState, BatteryBank
+from jkbms_addon.charging.decide import Controller
+from jkbms_addon.charging.decision import Decision
+from jkbms_addon.charging.memory import Memory
+from jkbms_addon.charging.setpoints import Setpoints
+from tests.bank.packs import WALL
+from tests.charging.plant import DAY, Plant, candidates
+
+
+@dataclass(slots=True)
+class Seen:
+    """What happened; s, V, A. Voltages are those that the packs' BMSs measure."""
+
+    seconds: float = 0.0
+    told_most: float = 0.0
+    voltage_most: float = 0.0
+    cell_most: float = -9.0
+    above: float = 0.0  # s more than 0.1 V above the ceiling
+    dark: float = 0.0  # s without discharging although a pack could
+    told_dark: float = 0.0  # s of DCL 0 although a pack may discharge and is not empty
+    charge_edges: int = 0
+    discharge_edges: int = 0
+    phases: int = 0
+    fulls: list[float] = field(default_factory=list)  # true charge at each "full"
+    full_at: list[float] = field(default_factory=list)  # s
+    grid: bool = False
+    charged: float = 0.0  # Ah
+    high: float = 0.0  # s above 3.40 V a cell in the mean
+    silent: float = 0.0
+    blind: int = 0  # sets without a decision after the first
+
+    def days(self) -> float:
+        return max(self.seconds / DAY, 1e-9)
+
+
+class Loop:
+    """One plant and one charge control on one clock."""
+
+    def __init__(
+        self, plant: Plant, setpoints: Setpoints | None = None, *, poll: float = 2.0, begin: float = 0.0
+    ) -> None:
+        self.plant, self.poll = plant, poll
+        self.setpoints = setpoints or Setpoints()
+        self.now = begin
+        self.seen = Seen()
+        self.events: list[str] = []
+        self._read: dict[int, tuple[float, object]] = {}
+        self.decision: Decision | None = None
+        self.start()
+
+    def start(self, memory: Memory | None = None) -> None:
+        """The program starts."""
+        self.bank, self.controller = BatteryBank(), Controller(self.setpoints, memory)
+        self.state = BankState()
+        self.running = True
+
+    def restart(self, away: float = 0.0) -> None:
+        """The program is started anew, ``away`` s later."""
+        memory = Memory.model_validate_json(self.controller.memory().model_dump_json())
+        self.running = False
+        self.run(away, lambda _at: 0.0)
+        self.start(memory)
+
+    @property
+    def phase(self) -> str:
+        """The phase now."""
+        return self.decision.phase if self.decision else ""
+
+    def step(self, surplus: float, seconds: float = 1.0) -> Decision | None:
+        """Go on with so many A of sun minus house."""
+        self.now += seconds
+        flowing = self.plant.step(surplus, seconds)
+        before = self.decision
+        if self.running:
+            listed = candidates(self.plant.packs, self._read, self.now, self.poll)
+            self.state = self.bank.step(listed, self.now)
+            self.decision = self.controller.step(self.state, self.now, WALL + self.now)
+            self.plant.inverter.tell(self.decision, self.now)
+            self._note_events()
+        else:
+            self.plant.inverter.tell(None, self.now)
+        self._note(before, flowing, surplus, seconds)
+        return self.decision
+
+    def run(self, seconds: float, surplus: Callable[[float], float], step: float = 1.0) -> Seen:
+        """Go on for so many seconds; ``surplus`` is asked with the time."""
+        end = self.now + seconds
+        while self.now < end - 1e-6:
+            self.step(surplus(self.now), step)
+        return self.seen
+
+    def _note_events(self) -> None:
+        for event in self.controller.events():
+            self.events.append(event)
+            if event == "full":
+                self.seen.fulls.append(self.plant.charge)
+                self.seen.full_at.append(self.now)
+
+    def _note(self, before: Decision | None, flowing: float, surplus: float, seconds: float) -> None:
+        seen, now = self.seen, self.decision
+        ceiling = 16 * (now.facts.charge_voltage if now else 3.45)
+        closed = [one for one in self.plant.packs if not one.charge_open] or self.plant.packs
+        voltage = max(one.voltage for one in closed)
+        seen.seconds += seconds
+        seen.voltage_most = max(seen.voltage_most, voltage - ceiling)
+        seen.cell_most = max(seen.cell_most, *(one.high - one.ovp for one in self.plant.packs))
+        seen.above += seconds * (voltage > ceiling + 0.1)
+        seen.charged += max(0.0, flowing) * seconds / 3600
+        seen.high += seconds * (voltage / 16 > 3.40)
+        inverter = self.plant.inverter
+        if surplus < 0 and not inverter.on and self.plant.serves:
+            seen.dark += seconds
+        if now is None:
+            seen.blind += self.running and before is not None
+            return
+        seen.told_most = max(seen.told_most, now.charge_voltage - ceiling)
+        if not now.lost and now.discharge_current <= 0 and self.controller.usable(self.state):
+            seen.told_dark += seconds
+        seen.grid = seen.grid or now.wanted.now or now.wanted.full
+        if before is not None:
+            seen.charge_edges += before.charge_current > 0 and now.charge_current <= 0
+            seen.discharge_edges += (before.discharge_current > 0) != (now.discharge_current > 0)
+            seen.phases += before.phase != now.phase
+
+
+__all__ = ["Loop", "Seen", "pairwise", "replace"]

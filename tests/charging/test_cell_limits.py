@@ -1,0 +1,211 @@
+"""Between what a pack is worked: its settings, the owner, its chemistry."""
+
+from typing import Any
+
+import pytest
+
+from jkbms_addon.bank.bank import BatteryBank
+from jkbms_addon.bank.candidate import View
+from jkbms_addon.charging.cell_limits import CellLimits, CellLimitsOf
+from jkbms_addon.charging.chemistry import CHEMISTRIES
+from jkbms_addon.charging.setpoints import Setpoints
+from tests.bank.packs import candidate, values
+
+UNSET = dict.fromkeys(
+    (
+        "cell_voltage_overvoltage_protection",
+        "cell_voltage_undervoltage_protection",
+        "cell_request_charge_voltage",
+        "cell_request_float_voltage",
+    )
+)
+
+
+def view(address: int = 3, **changes: Any) -> View:
+    return BatteryBank().step([candidate(address, values(**changes))], 0.0).counted[0]
+
+
+def limits(setpoints: Setpoints | None = None, **changes: Any) -> CellLimits:
+    return CellLimitsOf(setpoints or Setpoints())(view(**changes))
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "charge", "why"),
+    [
+        ({}, {}, 3.45, "requested voltage of pack 3"),
+        ({}, {"cell_request_charge_voltage": 3.5}, 3.5, "requested voltage of pack 3"),
+        ({}, {"cell_request_charge_voltage": None}, 3.45, "usual for LFP"),
+        ({}, {"cell_request_charge_voltage": 9.9}, 3.45, "usual for LFP"),
+        ({"charge_voltage": 3.42}, {}, 3.42, "charge voltage of the owner"),
+        ({"charge_voltage": 3.54}, {}, 3.54, "charge voltage of the owner"),
+        ({"charge_voltage": 3.30}, {}, 3.40, "the least for LFP"),
+        ({"charge_voltage": 3.60}, {}, 3.55, "over-voltage protection of pack 3 less 0.10 V per cell"),
+        ({"charge_voltage": 3.60}, UNSET, 3.51, "over-voltage protection of pack 3 less 0.10 V per cell"),
+        (
+            {},
+            {"cell_voltage_overvoltage_protection": 3.45},
+            3.35,
+            "over-voltage protection of pack 3 less 0.10 V per cell",
+        ),
+    ],
+)
+def test_charge_voltage_and_what_it_rests_on(options: Any, changes: Any, charge: float, why: str) -> None:
+    found = limits(Setpoints(**options), **changes)
+    assert found.charge == pytest.approx(charge)
+    assert found.why == why
+    assert found.stop > found.charge
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "floating"),
+    [
+        ({}, {}, 3.35),
+        ({}, {"cell_request_float_voltage": 3.38}, 3.38),
+        ({}, {"cell_request_float_voltage": None}, 3.35),
+        ({"float_voltage": 3.30}, {}, 3.30),
+        ({"float_voltage": 3.44}, {"cell_request_charge_voltage": 3.45}, 3.40),
+    ],
+)
+def test_float_voltage(options: Any, changes: Any, floating: float) -> None:
+    assert limits(Setpoints(**options), **changes).floating == pytest.approx(floating)
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "balance"),
+    [
+        ({}, {}, 3.45),
+        ({"balance_voltage": 3.53}, {}, 3.53),
+        ({"balance_voltage": 3.60}, {}, 3.55),
+        ({"balance_voltage": 3.40}, {}, 3.45),
+        ({"balance_voltage": 3.60}, UNSET, 3.51),
+    ],
+)
+def test_balance_voltage(options: Any, changes: Any, balance: float) -> None:
+    assert limits(Setpoints(**options), **changes).balance == pytest.approx(balance)
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "empty", "least", "tapering"),
+    [
+        ({}, {}, 2.9, None, 3.0),
+        ({}, {"cell_voltage_undervoltage_protection": 2.5}, 2.6, None, 3.0),
+        ({}, {"cell_voltage_undervoltage_protection": 2.85}, 2.95, None, 3.05),
+        ({}, UNSET, 2.9, None, 3.0),
+        ({"min_discharge_voltage": 3.1}, {}, 3.1, None, 3.2),
+        ({"min_discharge_voltage": 2.0}, {}, 2.9, None, 3.0),
+        ({"min_discharge_voltage": 48.0}, {}, 2.9, 3.0, 3.0),
+        ({"min_discharge_voltage": 5.0}, {}, 5.0, None, 5.1),
+        ({"empty_voltage": 3.05}, {}, 3.05, None, 3.15),
+    ],
+)
+def test_empty(options: Any, changes: Any, empty: float, least: float | None, tapering: float) -> None:
+    found = limits(Setpoints(**options), **changes)
+    assert [found.empty, found.tapering] == pytest.approx([empty, tapering])
+    assert found.least == least
+
+
+def test_stop() -> None:
+    assert limits().stop == 3.59
+    assert limits(**UNSET).stop == 3.55
+
+
+def test_protections_of_the_whole_battery_count_too() -> None:
+    found = limits(**UNSET, total_voltage_overvoltage_protection=56.0, total_voltage_undervoltage_protection=44.8)
+    assert (found.stop, found.empty) == (3.44, 2.9)
+    narrower = limits(total_voltage_overvoltage_protection=56.0, total_voltage_undervoltage_protection=48.0)
+    assert (narrower.stop, narrower.empty) == (3.44, 3.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cold", "hot", "discharge_cold", "discharge_hot", "mosfet"),
+    [
+        ({}, 0, 55, -20, 60, 90),
+        ({"charge_undertemperature_protection": 4.0}, 4, 55, -20, 60, 90),
+        ({"charge_undertemperature_protection": -51.0}, 0, 55, -20, 60, 90),
+        ({"charge_overtemperature_protection": 50.0}, 0, 50, -20, 60, 90),
+        ({"charge_overtemperature_protection": 29.0}, 0, 55, -20, 60, 90),
+        ({"discharging_low_temperature_protection": -10.0}, 0, 55, -10, 60, 90),
+        ({"discharge_overtemperature_protection": 55.0}, 0, 55, -20, 55, 90),
+        ({"temperature_sensor_temperature_protection": 52.0}, 0, 52, -20, 52, 90),
+        ({"mosfet_overtemperature_protection": 85.0}, 0, 55, -20, 60, 85),
+        ({"mosfet_overtemperature_protection": 39.0}, 0, 55, -20, 60, 90),
+        ({"mosfet_overtemperature_protection": 121.0}, 0, 55, -20, 60, 90),
+    ],
+)
+def test_temperatures(
+    changes: Any, cold: float, hot: float, discharge_cold: float, discharge_hot: float, mosfet: float
+) -> None:
+    found = limits(**changes)
+    assert (found.cold, found.hot) == (cold, hot)
+    assert (found.discharge_cold, found.discharge_hot, found.mosfet) == (discharge_cold, discharge_hot, mosfet)
+
+
+@pytest.mark.parametrize(
+    ("option", "changes", "name"),
+    [
+        ("LTO", {}, "LTO"),
+        (None, {"cell_voltage_overvoltage_protection": 3.85, "battery_type": "Li-ion"}, "LFP"),
+        (None, {"cell_voltage_overvoltage_protection": 4.2, "battery_type": "LFP"}, "Li-ion"),
+        (None, {"cell_voltage_overvoltage_protection": 2.7, "battery_type": "LFP", "cell": 2.38}, "LTO"),
+        (None, {**UNSET, "battery_type": "Li-ion"}, "Li-ion"),
+        (None, {**UNSET, "cell_voltage_undervoltage_protection": 1.8, "battery_type": "LFP"}, "LTO"),
+        (None, UNSET, "LFP"),
+    ],
+)
+def test_chemistry_by_the_strongest_evidence(option: str | None, changes: Any, name: str) -> None:
+    assert limits(Setpoints(chemistry=option), **changes).chemistry.name == name
+
+
+def test_a_real_lto_pack_that_calls_itself_lfp_is_not_empty() -> None:
+    """6 cells at 2.38 V, set to 2.7 and 1.9 V."""
+    found = limits(
+        cells=(2.38,) * 6,
+        battery_type="LFP",
+        cell_voltage_overvoltage_protection=2.7,
+        cell_voltage_undervoltage_protection=1.9,
+        cell_request_charge_voltage=2.6,
+        cell_request_float_voltage=2.5,
+    )
+    assert (found.charge, found.floating, found.stop, found.empty) == (2.6, 2.5, 2.64, 2.0)
+
+
+@pytest.mark.parametrize("chemistry", CHEMISTRIES.values(), ids=lambda one: one.name)
+def test_every_chemistry_is_in_order(chemistry: Any) -> None:
+    rising = (
+        chemistry.empty,
+        chemistry.tapering,
+        chemistry.sunk,
+        chemistry.rested,
+        chemistry.rebulk,
+        chemistry.floating,
+        chemistry.charge,
+    )
+    assert list(rising) == sorted(rising)
+    assert chemistry.tapering <= chemistry.sinking < chemistry.sunk
+    assert chemistry.empty < chemistry.hungry < chemistry.rested
+    assert chemistry.least_charge <= chemistry.charge <= chemistry.most_charge < chemistry.stop
+
+
+def test_the_numbers_of_lfp() -> None:
+    """Those of the specification."""
+    lfp = CHEMISTRIES["LFP"]
+    assert (lfp.rebulk, lfp.hungry, lfp.rested, lfp.sunk, lfp.sinking) == (3.30, 3.05, 3.20, 3.10, 3.00)
+
+
+def test_the_narrowest_of_all_packs_counts_and_is_named() -> None:
+    one = CellLimitsOf(Setpoints(balance_voltage=3.5))
+    for address, wish in ((1, 3.45), (2, 3.42), (3, 3.44)):
+        one(view(address, cell_request_charge_voltage=wish, cell_request_float_voltage=wish - 0.1 * address))
+    narrowest = one.narrowest
+    assert narrowest.charge == pytest.approx(3.42)
+    assert narrowest.why == "requested voltage of pack 2"
+    assert [narrowest.floating, narrowest.cells] == pytest.approx([3.14, 16])
+    assert (narrowest.rebulk, narrowest.tapering, narrowest.rested, narrowest.empty) == (3.30, 3.0, 3.2, 2.9)
+    assert one.under(Setpoints(charge_voltage=3.41)).narrowest.charge == pytest.approx(3.41)
+
+
+def test_a_setting_that_changed_counts_at_once() -> None:
+    one = CellLimitsOf(Setpoints())
+    assert one(view()).charge == 3.45
+    assert one(view(cell_request_charge_voltage=3.41)).charge == 3.41
+    assert one.narrowest.charge == pytest.approx(3.41)

@@ -1,0 +1,150 @@
+"""Nothing is heard any more: held, woken, silent."""
+
+from typing import Any
+
+import pytest
+
+from jkbms_addon.charging.setpoints import Setpoints
+from tests.bank.packs import Bench, candidate, got, running, values, with_cell
+
+
+def silent(told: Any = None, setpoints: Setpoints | None = None, before: int = 80, **changes: Any) -> Bench:
+    bench = Bench(setpoints)
+    bench.run(candidate(told=told if told is not None else values(**changes)), seconds=before)
+    bench.step()
+    return bench
+
+
+def test_charging_stops_and_the_house_stays_lit_for_a_quarter_of_an_hour() -> None:
+    bench = silent(current=-10.0)
+    held = got(bench.decision)
+    assert (held.charge_current, held.charge_enabled, held.lost) == (0, False, True)
+    assert (held.discharge_current, held.discharge_enabled) == (30, True)
+    assert held.charge_voltage == 53.6
+    assert held.reasons["charge_voltage"] == "charge up to 53.6 V: no battery is heard"
+    assert held.reasons["charge_current"] == "charge stopped: no battery is heard"
+    assert held.reasons["discharge_current"] == "discharge held: no battery is heard"
+    assert bench.run(seconds=899).discharge_current == 30
+    over = got(bench.step())
+    assert (over.discharge_current, over.discharge_enabled) == (0, False)
+    assert over.reasons["discharge_current"] == "discharge stopped: no battery is heard"
+
+
+def test_a_voltage_that_was_lower_stays() -> None:
+    bench = Bench(Setpoints(float_voltage=3.38))
+    bench.run(candidate(told=values(cell_request_charge_voltage=3.42)), seconds=3)
+    assert got(bench.step()).charge_voltage == pytest.approx(53.92)
+    low = silent(setpoints=Setpoints(float_voltage=3.20, charge_voltage=3.40))
+    assert got(low.decision).charge_voltage == pytest.approx(51.2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "amps"),
+    [
+        ({}, 30),
+        ({"max_discharge_current": 20.0}, 18),
+        ({"state_of_charge": 20}, 30),
+        ({"state_of_charge": 19.9}, 0),
+        ({"cell": 3.20, "current": 0.0}, 30),
+        ({"cell": 3.199, "current": 0.0}, 0),
+        ({"cell": 3.24, "current": 20.0}, 30),
+        ({"cell": 3.239, "current": 20.0}, 0),
+        ({"cell": 3.20, "current": -50.0}, 30),
+        ({"full_charge_capacity": None}, 0),
+    ],
+)
+def test_only_where_the_battery_was_far_from_empty(changes: Any, amps: float) -> None:
+    assert got(silent(**({"current": 0.0} | changes)).decision).discharge_current == pytest.approx(amps)
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [(0, 0), (1, 60), (2.5, 150)])
+def test_the_owners_time(minutes: float, seconds: int) -> None:
+    bench = silent(setpoints=Setpoints(hold_without_data=minutes), current=0.0)
+    for _ in range(seconds):
+        assert got(bench.decision).discharge_current == 30
+        bench.step()
+    assert got(bench.decision).discharge_current == 0
+
+
+def test_switched_off_meanwhile() -> None:
+    bench = silent(current=0.0)
+    bench.controller.allow(Setpoints(discharging=False))
+    assert got(bench.step()).discharge_current == 0
+
+
+def test_stop_after() -> None:
+    bench = running(Setpoints(stop_after=60))
+    for _ in range(60):
+        assert bench.step() is not None
+    assert bench.step() is None
+    assert bench.step() is None
+
+
+def test_heard_again_it_counts_from_the_beginning() -> None:
+    bench = silent(current=0.0)
+    bench.run(seconds=800)
+    back = [got(bench.step(candidate())).discharge_current for _ in range(11)]
+    assert back[:10] == [30] * 10  # good for 10 s first
+    assert back[10] == 90
+    assert got(bench.step()).discharge_current == 30  # and a new quarter of an hour
+    assert bench.run(seconds=899).discharge_current == 30
+
+
+def test_after_the_hold_discharging_rises_slowly() -> None:
+    bench = silent(setpoints=Setpoints(hold_without_data=0))
+    back = [got(bench.step(candidate())).discharge_current for _ in range(16)]
+    assert back[10:] == [20, 40, 60, 80, 90, 90]
+
+
+class TestAsleep:
+    EMPTY = with_cell(4, 2.85, current=0.0)
+
+    def bench(self, **changes: Any) -> Bench:
+        return silent(self.EMPTY | changes, before=30)
+
+    def test_it_is_told_and_nothing_is_charged_by_itself(self) -> None:
+        bench = self.bench()
+        decision = bench.run(seconds=60)
+        assert (decision.charge_current, decision.discharge_current) == (0, 0)
+        assert decision.facts.findings == (
+            "empty and asleep: the batteries have switched themselves off; press Wake up",
+        )
+
+    def test_waking_up_is_five_amperes_for_ten_minutes(self) -> None:
+        bench = self.bench()
+        assert bench.controller.wake(bench.now) == ""
+        awake = got(bench.step())
+        assert (awake.charge_current, awake.charge_enabled) == (5, True)
+        assert awake.charge_voltage <= 53.6
+        assert awake.reasons["charge_current"] == "charge limited to 5 A: waking up"
+        assert bench.run(seconds=598).charge_current == 5
+        assert bench.run(seconds=2).charge_current == 0
+
+    @pytest.mark.parametrize(
+        ("changes", "why"),
+        [
+            ({"temperature_sensor_1": 4.9}, "its last temperature was below 5 °C"),
+            ({"temperature_sensor_1": None, "temperature_sensor_2": None}, "its last temperature was unknown"),
+            ({"cell_voltage": (3.2,) * 16, "total_voltage": 51.2}, "the battery was not empty when it was last heard"),
+        ],
+    )
+    def test_refused(self, changes: Any, why: str) -> None:
+        bench = self.bench(**changes)
+        assert bench.controller.wake(bench.now) == why
+        assert got(bench.step()).charge_current == 0
+
+    def test_refused_while_somebody_is_heard_or_never_was(self) -> None:
+        assert running().controller.wake(1.0) == "batteries are heard"
+        assert Bench().controller.wake(1.0) == "no battery was ever heard"
+
+    @pytest.mark.parametrize(("cell", "asleep"), [(2.949, True), (2.95, False)])
+    def test_nearly_empty_and_silent_is_asleep_too(self, cell: float, asleep: bool) -> None:
+        bench = silent(with_cell(4, cell, current=0.0), before=3)
+        assert got(bench.decision).facts.asleep is asleep
+
+    def test_it_ends_with_the_first_word(self) -> None:
+        bench = self.bench()
+        bench.controller.wake(bench.now)
+        bench.run(candidate(told=self.EMPTY), seconds=20)
+        assert got(bench.decision).facts.findings == ()
+        assert got(bench.step()).charge_current == 0

@@ -1,0 +1,77 @@
+"""Whatever clients of the page do, the inverter is told what it needs on time.
+
+A beat that falls due at some moment waits for the turn of the event loop that runs then. So at most one percent of the
+time may lie in turns longer than the limit. Turns are measured in processor time of this thread: a busy neighbour on
+the same computer delays everybody, which is not the page's doing. ``tests.benchmarks`` prints the jitter by the clock.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from jkbms_addon.charging.cadence import Cadence
+from tests.page.stage import Stage, batteries, served
+
+LATE = 0.020  # s at the 99th percentile
+BEATS = 40  # a second, so that a short measurement sees many
+
+
+@asynccontextmanager
+async def hammered(port: int) -> AsyncIterator[None]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.page.hammer", str(port), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout
+    await process.stdout.readline()
+    try:
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def jitter(seconds: float) -> float:
+    """How late a loop like that of the sender wakes, 99th percentile, s by the clock."""
+    late = []
+    cadences = [Cadence(n / BEATS) for n in range(BEATS)]
+
+    async def beat(cadence: Cadence) -> None:
+        end = time.monotonic() + seconds
+        while (due := cadence.next(time.monotonic())) < end:
+            await asyncio.sleep(due - time.monotonic())
+            late.append(time.monotonic() - due)
+
+    await asyncio.gather(*map(beat, cadences))
+    return sorted(late)[int(len(late) * 0.99)]
+
+
+async def turns(seconds: float) -> list[float]:
+    """Processor time of every turn of the event loop, s."""
+    loop, found, last = asyncio.get_running_loop(), list[float](), time.thread_time()
+
+    def turn() -> None:
+        nonlocal last
+        now = time.thread_time()
+        found.append(now - last)
+        last = now
+        if not over.is_set():
+            loop.call_soon(turn)
+
+    over = asyncio.Event()
+    loop.call_soon(turn)
+    await asyncio.sleep(seconds)
+    over.set()
+    return found
+
+
+async def test_twelve_clients_do_not_delay_the_inverter(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, batteries(15))
+    stage.past()
+    async with served(stage) as place, hammered(place.port):
+        await asyncio.sleep(1)
+        found = await turns(6)
+    assert sum(found) > 0.5
+    assert sum(one for one in found if one > LATE) <= 0.01 * sum(found), sorted(found)[-20:]

@@ -1,0 +1,123 @@
+"""The files of the page, read as text: what they contain and what they must not."""
+
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from jkbms_addon.battery.alarms import ALARMS
+from jkbms_addon.battery.quantities import specs
+from jkbms_addon.page.files import WEB, load
+from jkbms_addon.views import findings
+
+LANGUAGES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (WEB / "i18n").iterdir()}
+OWN = [path for path in WEB.rglob("*") if path.suffix in (".js", ".css", ".html") and "vendor" not in path.parts]
+TESTS = Path(__file__).parent
+
+
+def test_all_languages_have_the_same_words() -> None:
+    assert LANGUAGES.keys() == {"en", "de", "fr"}
+    for words in LANGUAGES.values():
+        assert words.keys() == LANGUAGES["en"].keys()
+        assert all(isinstance(text, str) and text.strip() for text in words.values())
+
+
+def test_translations_have_the_same_arguments() -> None:
+    for name in ("de", "fr"):
+        for key, text in LANGUAGES["en"].items():
+            assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", LANGUAGES[name][key])), key
+
+
+def used() -> set[str]:
+    """Keys of words that the program asks for; a trailing dot stands for what is put together."""
+    found: set[str] = set()
+    for path in OWN:
+        text = path.read_text(encoding="utf-8")
+        found |= set(re.findall(r'\bt\("([\w.]+)"', text)) | set(
+            re.findall(r'(?<!plural\()"((?:tier|bank|alarm)\.[\w.]+)"', text)
+        )
+        found |= {f"{key}.one" for key in re.findall(r'plural\("([\w.]+)"', text)}
+    return found
+
+
+def test_every_word_that_is_asked_for_is_there() -> None:
+    assert used() - LANGUAGES["en"].keys() == set()
+    assert len(used()) > 80
+
+
+def test_every_finding_has_words() -> None:
+    keys = set(re.findall(r'Finding\(\s*"(\w+)"', Path(findings.__file__).read_text(encoding="utf-8")))
+    assert len(keys) >= 13
+    for key in keys:
+        assert [word for word in LANGUAGES["en"] if word.startswith(f"find.{key}.")], key
+    for quirk in findings.QUIRKS:
+        assert f"find.quirk.{quirk.key}.title" in LANGUAGES["en"]
+
+
+def test_names_of_quantities_and_alarms_exist() -> None:
+    for words in LANGUAGES.values():
+        assert {key.removeprefix("spec.") for key in words if key.startswith("spec.")} <= specs().keys()
+        alarms = {key.removeprefix("alarm.") for key in words if key.startswith("alarm.")}
+        ours = {"since", "fault", "warning", "more.one", "more.other", "quiet"}
+        assert alarms - ours <= ALARMS.keys()
+
+
+@pytest.mark.parametrize("folder", [WEB / "vendor", TESTS / "vendor"], ids=["page", "tests"])
+def test_vendored_files_are_unchanged(folder: Path) -> None:
+    told = json.loads((folder / "VENDOR.json").read_text(encoding="utf-8"))
+    listed = set()
+    for name, library in told.items():
+        assert library["version"]
+        assert library["license"]
+        assert library["source"].startswith("https://")
+        place = folder / name if (folder / name).is_dir() else folder
+        for file, digest in library["sha256"].items():
+            assert hashlib.sha256((place / file).read_bytes()).hexdigest() == digest, file
+            listed.add(place / file)
+        assert "LICENSE" in library["sha256"]
+    assert {path for path in folder.rglob("*") if path.is_file()} == listed | {folder / "VENDOR.json"}
+
+
+def test_nothing_leads_elsewhere() -> None:
+    for path in OWN:
+        text = path.read_text(encoding="utf-8")
+        assert "://" not in text, path
+        assert not re.search(r"\bon\w+=[\"']|<script(?! type=\"module\" src=)|innerHTML|unsafeHTML|eval\(", text), path
+
+
+def test_no_file_is_too_long() -> None:
+    for path in OWN:
+        assert path.read_text(encoding="utf-8").count("\n") <= 400, path
+
+
+def test_everything_is_found_by_its_path() -> None:
+    files = load()
+    index = files.known["/"].body.decode()
+    assert "@version@" not in index
+    for link in re.findall(r'(?:href|src)="\./([^"]+)"', index):
+        assert f"/{link}" in files.known
+    listed = set(re.findall(r'modulepreload" href="\./[^/]+/([^"]+)"', index)) | {"app.js"}
+    modules = {path.relative_to(WEB).as_posix() for path in WEB.rglob("*.js") if path.name != "uPlot.iife.min.js"}
+    assert listed == modules  # nothing is fetched one after the other
+
+
+def test_the_version_follows_the_content(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("@version@")
+    (tmp_path / "a.js").write_text("1")
+    first = load(tmp_path)
+    assert first.known["/"].body.decode() == first.version
+    (tmp_path / "a.js").write_text("2")
+    assert load(tmp_path).version != first.version
+    assert load(tmp_path).known.keys() == {"/", "/index.html", f"/{load(tmp_path).version}/a.js"}
+
+
+def test_the_first_load_is_small() -> None:
+    files = load()
+    needed = [
+        file.body for path, file in files.known.items() if not re.search(r"index\.html|VENDOR|i18n/(de|fr)", path)
+    ]
+    assert sum(len(gzip.compress(body, 6)) for body in needed) <= 90 * 1024
+    assert len(needed) <= 30
