@@ -43,7 +43,7 @@ ENTITIES: Final[Mapping[str, Spec]] = {
     "protections": text("Protections"),
     "alarms": text("Alarms"),
     "state_of_charge": measured("State of charge", "%", "battery", 0),
-    "state_of_charge_reason": text("State of charge reason", diagnostic=True),
+    "state_of_charge_reason": text("SOC reason", diagnostic=True),
     "state_of_health": measured("State of health", "%", None, 0),
     "voltage": measured("Voltage", "V", "voltage", 2),
     "current": measured("Current", "A", "current", 1),

@@ -223,6 +223,9 @@ Charge again after|Wieder laden nach|Recharger après|Recargar tras|Ricaricare d
 Full charge every|Vollladung alle|Charge pleine tous|Carga plena cada|Carica piena ogni|Volladen elke|Pełne co|Carga plena a cada
 Least charge told|Mindest-Ladezustand|Charge mini. dite|Carga mín. indicada|Carica min. detta|Minste lading|Min. stan podany|Carga mín. indicada
 Voltage offset|Spannungskorrektur|Décalage de tension|Ajuste de tensión|Correzione tensione|Spanningscorrectie|Korekta napięcia|Ajuste de tensão
+SOC reason|SOC Grund|SOC cause|SOC motivo|SOC motivo|SOC reden|SOC powód|SOC motivo
+Learned meter offset|Gelernte Abweichung|Écart appris|Desvío aprendido|Scarto appreso|Geleerde afwijking|Poznana odchyłka|Desvio aprendido
+Charge voltage trim|Feinabgleich Spann.|Ajustement tension|Ajuste fino tensión|Ritocco tensione|Fijnregeling spann.|Korekta nap. ładow.|Ajuste fino tensão
 Battery bank|Batteriebank|Banc de batteries|Banco de baterías|Banco batterie|Accubank|Bank baterii|Banco de baterias
 Inverter|Wechselrichter|Onduleur|Inversor|Inverter|Omvormer|Falownik|Inversor
 """
