@@ -63,9 +63,9 @@ def accepted(raw: dict[str, Any], options: Options) -> set[str]:
         found |= {f"buses[].{key}" for key in row} if bus.plugin else set()
     for row, one in zip(reversed(raw.get("inverters", [])), reversed(options.inverters), strict=False):
         found |= {f"inverters[].{key}" for key, value in row.items() if value != ""} if not one.problem else set()
-    for name in ("mqtt", "bank", "inverter"):
+    for name in ("mqtt", "bank", "inverter", "page"):
         if not getattr(options, name).problem:
-            found |= {f"{name}.{key}" for key, value in raw[name].items() if value != ""}
+            found |= {f"{name}.{key}" for key, value in raw.get(name, {}).items() if value != ""}
     return found
 
 
