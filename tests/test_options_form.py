@@ -61,7 +61,7 @@ def refused(options: Options) -> set[str]:
 
 def accepted(raw: dict[str, Any], options: Options) -> set[str]:
     """Paths of the options that were given and are in use."""
-    found = {"log_level", *(f"writes.{key}" for key in raw["writes"])}
+    found = {"log_level", "language", *(f"writes.{key}" for key in raw["writes"])}
     for row, bus in zip(raw["buses"], options.buses, strict=True):
         found |= {f"buses[].{key}" for key in row} if bus.plugin else set()
     for row, one in zip(reversed(raw.get("inverters", [])), reversed(options.inverters), strict=False):

@@ -30,6 +30,8 @@ class MqttOptions:
     ca_file: str = ""
     discovery_prefix: str = "homeassistant"
     base_topic: str = "jkbms"
+    detail: str = "calm"  # or full
+    raw: bool = False
     problem: str = ""
 
 
