@@ -1,0 +1,302 @@
+"""A link over Bluetooth Low Energy: one characteristic is written to, one tells pieces of a stream. BlueZ by bleak.
+
+Theory of operation. *Find*: an active scan until the unit is heard, its address or name. *Connect*, after pairing where
+a PIN is given. Find and connect are done by one unit of this process at a time, for BlueZ refuses a second one
+(``InProgress``); whoever searches in vain gives way when others wait. *Subscribe*: AcquireNotify, which no second
+program on this host can disturb, else StartNotify. *Read* and *write* until the other side hangs up. *Farewell*,
+always, also to a client that was lost: without it BlueZ tells every later value twice. Every call has a time limit.
+BlueZ tells neither of a frozen unit nor of its own death: whoever reads must watch a clock. Measured on real BlueZ
+(specification of Bluetooth, chapters 3 and 9). Import this module only where a bus uses it: the library takes 3 MB.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from bleak import BleakClient, BleakScanner
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData, AdvertisementDataCallback
+from bleak.exc import BleakError
+from dbus_fast.errors import DBusFastError
+
+from jkbms_addon.errors import LinkError
+from jkbms_addon.link.pairing import forgotten, paired
+
+_LOGGER = logging.getLogger(__name__)
+TRACE = 5
+SERVICE, PORT = "0000ffe0", "0000ffe1"  # beginnings of the UUIDs; a module may have two of the latter
+SEARCH, GIVE_WAY = 8.0, 2.5  # s of one search, and when others wait
+NAMESAKE = 1.5  # s of listening on for a second unit of the same name
+CONNECT, SUBSCRIBE, WRITE, FAREWELL = 20.0, 8.0, 5.0, 4.0  # s
+MAX_PENDING = 256  # pieces; whoever does not read loses the oldest
+MAC: Final = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}")
+Result = TypeVar("Result")
+
+NOT_HEARD: Final = (
+    "not heard: out of range, switched off, or somebody else is connected to it: a BMS serves one at a time, so close "
+    "the vendor's app and take it out of other programs"
+)
+NO_BLUEZ: Final = "no Bluetooth on this host: {}"
+WORDS: Final = (  # what is found in the library's complaint, and what is told of it
+    ("InProgress", "another program is connecting through this adapter just now"),
+    ("NotReady", "the Bluetooth adapter is switched off"),
+    ("ServiceUnknown", NO_BLUEZ.format("bluetoothd does not run")),
+    ("NameHasNoOwner", NO_BLUEZ.format("bluetoothd does not run")),
+    ("AccessDenied", "D-Bus refuses this program: an AppArmor profile or a D-Bus policy of the host"),
+    ("Authentication", "it refuses without pairing, or the PIN is wrong: set the option pin"),
+    ("NoReply", "bluetoothd does not answer"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which unit: its address or its name, the adapter (empty: the first), and the PIN that pairing asks for."""
+
+    unit: str
+    adapter: str = ""
+    pin: str = ""
+
+    @property
+    def named(self) -> bool:
+        """Whether it is known by its name only."""
+        return MAC.fullmatch(self.unit) is None
+
+    def fits(self, address: str, name: str | None) -> bool:
+        """Whether a unit that is heard is it."""
+        return name == self.unit if self.named else address.upper() == self.unit
+
+    def scanner(self, tell: AdvertisementDataCallback) -> BleakScanner:
+        """A scanner on its adapter."""
+        return BleakScanner(tell, bluez={"adapter": self.adapter} if self.adapter else {})
+
+    def client(self, device: BLEDevice, gone: Callable[[object], None]) -> BleakClient:
+        """A client on its adapter, not connected."""
+        bluez: dict[str, str] = {"adapter": self.adapter} if self.adapter else {}
+        return BleakClient(device, disconnected_callback=gone, timeout=CONNECT, bluez=bluez)  # type: ignore[arg-type]
+
+
+class Turns:
+    """One at a time may search or connect; ``waiting`` is how many others want to."""
+
+    def __init__(self) -> None:
+        self._lock, self.waiting = asyncio.Lock(), 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for it, in the order of coming."""
+        self.waiting += 1
+        try:
+            await self._lock.acquire()
+        finally:
+            self.waiting -= 1
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+_TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
+
+
+def turns() -> Turns:
+    """Those of this process, that is of its event loop."""
+    return _TURNS.setdefault(asyncio.get_running_loop(), Turns())
+
+
+class GattLink:
+    """An open link. ``read`` gives pieces of a stream, ``write`` sends; both raise ``LinkError`` once it is gone."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._pieces: deque[bytes] = deque(maxlen=MAX_PENDING)
+        self._news = asyncio.Event()
+        self._lost = False
+        self._client: BleakClient | None = None
+        self._write_to: BleakGATTCharacteristic | None = None
+
+    def arrived(self, _characteristic: object, data: bytearray) -> None:
+        """Keep a piece (the library calls this)."""
+        self._pieces.append(bytes(data))
+        self._news.set()
+
+    def hung_up(self, _client: object = None) -> None:
+        """Wake the reader with the bad news (the library calls this)."""
+        self._lost = True
+        self._news.set()
+
+    async def open(self, client: BleakClient) -> None:
+        """Subscribe to what a connected client offers; ``LinkError`` when that is no JK BMS."""
+        listen, self._write_to = ports(client)
+        try:
+            await self._subscribe(client, listen, alone=True)
+        except LinkError as error:
+            if self._lost:
+                raise LinkError(f"{self.name}: hung up at once") from error
+            _LOGGER.warning(
+                "%s: another program on this host listens to the same unit (%s): both may now get everything twice",
+                self.name,
+                error,
+            )
+            await self._subscribe(client, listen, alone=False)
+        self._client = client
+
+    async def _subscribe(self, client: BleakClient, listen: BleakGATTCharacteristic, *, alone: bool) -> None:
+        subscribing = client.start_notify(listen, self.arrived, bluez={"use_start_notify": not alone})
+        await limited(subscribing, SUBSCRIBE, self.name)
+
+    async def read(self, seconds: float) -> list[bytes]:
+        """Pieces that arrived, waiting so long for the first; empty when none came."""
+        if not self._pieces and not self._lost:
+            self._news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._news.wait()
+        if self._pieces:
+            pieces = list(self._pieces)
+            self._pieces.clear()
+            return pieces
+        if self._lost:
+            raise LinkError(f"{self.name}: the BMS hung up, or the adapter is gone")
+        return []
+
+    async def write(self, data: bytes) -> None:
+        """Send up to 20 bytes."""
+        if self._lost or self._client is None or self._write_to is None:
+            raise LinkError(f"{self.name}: not connected")
+        if _LOGGER.isEnabledFor(TRACE):
+            _LOGGER.log(TRACE, "%s -> %s", self.name, data.hex(" "))
+        answered = "write-without-response" not in self._write_to.properties
+        await limited(self._client.write_gatt_char(self._write_to, data, response=answered), WRITE, self.name)
+
+
+def ports(client: BleakClient) -> tuple[BleakGATTCharacteristic, BleakGATTCharacteristic]:
+    """Where to listen and where to write: by what they can do, since one name may stand for two of them."""
+    services = list(client.services)
+    found = [c for s in services if s.uuid.startswith(SERVICE) for c in s.characteristics if c.uuid.startswith(PORT)]
+    listen = next((c for c in found if "notify" in c.properties), None)
+    write = next((c for c in found if {"write", "write-without-response"} & set(c.properties)), None)
+    if listen is None or write is None:
+        raise UnfitError(
+            "connected, but it tells of no services" if not services else "this is no JK BMS: it has no FFE1"
+        )
+    return listen, write
+
+
+class UnfitError(LinkError):
+    """Connected to something that does not offer what a JK BMS offers."""
+
+
+@asynccontextmanager
+async def gatt_link(where: Where) -> AsyncIterator[GattLink]:
+    """A unit, found and connected; ``LinkError`` says why not."""
+    link, client = GattLink(where.unit), None
+    try:
+        async with turns().turn():
+            device = await _found(where)
+            if where.pin:
+                with translated(where.unit):
+                    await paired(device.details["path"], where.pin)
+            client = where.client(device, link.hung_up)
+            await limited(client.connect(), CONNECT, where.unit)
+        try:
+            await link.open(client)
+        except UnfitError as error:
+            with translated(where.unit):
+                await forgotten(device.details["path"], bonds=bool(where.pin))
+            raise LinkError(f"{where.unit}: {error}") from error
+        yield link
+    finally:
+        if client is not None:
+            await _farewell(client, where.unit)
+
+
+async def _farewell(client: BleakClient, name: str) -> None:
+    try:
+        await limited(client.disconnect(), FAREWELL, name)
+    except LinkError as error:
+        _LOGGER.debug("farewell: %s", error)
+
+
+async def _found(where: Where) -> BLEDevice:
+    """The unit as the scan hears it; ``LinkError`` when it does not in time, or two have that name."""
+    heard: dict[str, BLEDevice] = {}
+    news = asyncio.Event()
+
+    def tell(device: BLEDevice, told: AdvertisementData) -> None:
+        if where.fits(device.address, told.local_name or device.name):
+            heard[device.address] = device
+            news.set()
+
+    async with scanning(tell, where):
+        await _until(news)
+        if heard and where.named:
+            await asyncio.sleep(NAMESAKE)
+    if len(heard) > 1:
+        raise LinkError(
+            f"{where.unit}: several units have this name: {', '.join(sorted(heard))}; name one by its address"
+        )
+    if not heard:
+        raise LinkError(f"{where.unit}: {NOT_HEARD}")
+    return next(iter(heard.values()))
+
+
+async def _until(news: asyncio.Event) -> None:
+    """Search until it is heard, or for as long as others let us."""
+    ours, began = turns(), time.monotonic()
+    while not news.is_set() and (passed := time.monotonic() - began) < SEARCH:
+        if ours.waiting and passed >= GIVE_WAY:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(0.5, SEARCH - passed)):
+                await news.wait()
+
+
+@asynccontextmanager
+async def scanning(tell: AdvertisementDataCallback, where: Where) -> AsyncIterator[None]:
+    """An active scan for as long as the block lasts; ``LinkError`` when there is no Bluetooth."""
+    name = where.unit or "Bluetooth"
+    scanner = where.scanner(tell)
+    await limited(scanner.start(), SUBSCRIBE, name)
+    try:
+        yield
+    finally:
+        try:
+            await limited(scanner.stop(), FAREWELL, name)
+        except LinkError as error:
+            _LOGGER.debug("end of the scan: %s", error)
+
+
+async def limited(call: Awaitable[Result], seconds: float, name: str) -> Result:
+    """The outcome of a call to BlueZ; ``LinkError`` when it fails or takes too long."""
+    with translated(name):
+        async with asyncio.timeout(seconds):
+            return await call
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Errors of the library and of D-Bus as ``LinkError``, in words that help."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise LinkError(f"{name}: Bluetooth does not answer in time") from error
+    except FileNotFoundError as error:
+        raise LinkError(f"{name}: {NO_BLUEZ.format('its D-Bus is not there')}") from error
+    # the library checks the state of BlueZ by assertions and keys, which fail when BlueZ goes away meanwhile
+    except (BleakError, DBusFastError, OSError, EOFError, AssertionError, KeyError) as error:
+        raise LinkError(f"{name}: {_words(error)}") from error
+
+
+def _words(error: Exception) -> str:
+    text = " ".join(str(part) for part in error.args if isinstance(part, str)) or type(error).__name__
+    if reason := getattr(error, "reason", None):
+        text = f"{text} {getattr(reason, 'name', '')}".strip()
+    return next((words for sign, words in WORDS if sign in f"{type(error).__name__} {text}"), text)[:200]
