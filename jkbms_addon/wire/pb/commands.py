@@ -5,7 +5,11 @@ value (little-endian), zeros, and the sum of all bytes before modulo 256. The ac
 proves nothing.
 """
 
-from typing import Final
+from typing import Final, Literal
+
+from jkbms_addon.wire.pb.frames import HEADER as FRAME_HEADER
+from jkbms_addon.wire.pb.frames import Event, Framer, Short
+from jkbms_addon.wire.pb.modbus import Message
 
 HEADER: Final = b"\xaa\x55\x90\xeb"
 SIZE: Final = 20
@@ -25,6 +29,20 @@ def _summed(data: bytes) -> bytes:
 
 
 ACKNOWLEDGEMENT: Final = _summed(HEADER + b"\xc8\x01\x01" + bytes(12))
+
+
+class BleFramer(Framer):
+    """Finds frames in notifications; acknowledgements and heartbeats are short messages, and no junk."""
+
+    def _at(self, buffer: bytearray, position: int) -> Event | Literal[False] | None:
+        for known in (ACKNOWLEDGEMENT, HEARTBEAT):
+            if buffer.startswith(known, position):
+                return Short(Message("ack", 0, None, len(known)), self._offset + position)
+            if known.startswith(buffer[position : position + len(known)]):
+                return None
+        if buffer[position] != FRAME_HEADER[0]:
+            return False
+        return super()._at(buffer, position)
 
 
 def rest(gap: bytes) -> bytes:
