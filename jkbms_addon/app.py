@@ -228,7 +228,7 @@ def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, B
     """Whether an earlier bus has the same port; then this one is a problem, as two owners would disturb each other."""
     for other in buses[: buses.index(bus)]:
         if bus.target and other.plugin and _place(status[other.name].target) == _place(status[bus.name].target):
-            option = next((key for key in ("port", "host", "channel") if key in bus.values), "strategy")
+            option = next((key for key in ("port", "host", "channel", "mac") if key in bus.values), "strategy")
             problem = f"{option}: uses the same port as bus {other.name}: {status[bus.name].target}"
             _LOGGER.error("bus %s: %s", bus.name, problem)
             status[bus.name].option_error = True
