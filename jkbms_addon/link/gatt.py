@@ -34,8 +34,11 @@ _LOGGER = logging.getLogger(__name__)
 TRACE = 5
 SERVICE, PORT = "0000ffe0", "0000ffe1"  # beginnings of the UUIDs; a module may have two of the latter
 SEARCH, GIVE_WAY = 8.0, 2.5  # s of one search, and when others wait
+LOOK = 0.25  # s between two looks whether others wait
 NAMESAKE = 1.5  # s of listening on for a second unit of the same name
 CONNECT, SUBSCRIBE, WRITE, FAREWELL = 20.0, 8.0, 5.0, 4.0  # s
+COMPANIES: Final = frozenset((0x0B65, 0x4B4A))  # of the makers' identifiers in advertisements
+UNKNOWN_RSSI: Final = -127  # dBm; what the library tells when the radio told nothing
 MAX_PENDING = 256  # pieces; whoever does not read loses the oldest
 MAC: Final = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}")
 Result = TypeVar("Result")
@@ -255,7 +258,7 @@ async def _until(news: asyncio.Event) -> None:
         if ours.waiting and passed >= GIVE_WAY:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(0.5, SEARCH - passed)):
+            async with asyncio.timeout(min(LOOK, SEARCH - passed)):
                 await news.wait()
 
 
@@ -300,3 +303,35 @@ def _words(error: Exception) -> str:
     if reason := getattr(error, "reason", None):
         text = f"{text} {getattr(reason, 'name', '')}".strip()
     return next((words for sign, words in WORDS if sign in f"{type(error).__name__} {text}"), text)[:200]
+
+
+@dataclass(slots=True)
+class Heard:
+    """A BMS that advertises: its address, its name (empty: not told yet) and how loud it is, in dBm."""
+
+    address: str
+    name: str = ""
+    rssi: int | None = None
+
+
+async def heard(adapter: str, seconds: float) -> list[Heard]:
+    """JK BMSs in the air, the loudest first; connected ones do not advertise. ``LinkError`` without Bluetooth."""
+    found: dict[str, Heard] = {}
+
+    def tell(device: BLEDevice, told: AdvertisementData) -> None:
+        name = told.local_name or device.name or ""
+        if advertises(told, name):
+            one = found.setdefault(device.address, Heard(device.address))
+            # the library makes a name of the address where there is none
+            one.name = one.name if name.replace("-", ":") == device.address else name or one.name
+            one.rssi = told.rssi if told.rssi > UNKNOWN_RSSI else one.rssi
+
+    async with turns().turn(), scanning(tell, Where("", adapter)):
+        await asyncio.sleep(seconds)
+    return sorted(found.values(), key=lambda one: one.rssi or UNKNOWN_RSSI, reverse=True)
+
+
+def advertises(told: AdvertisementData, name: str) -> bool:
+    """Whether this is a JK BMS: the service alone is used by hundreds of products (specification, chapter 2)."""
+    service = any(uuid.startswith(SERVICE) for uuid in told.service_uuids)
+    return service and (bool(COMPANIES & set(told.manufacturer_data)) or name.upper().startswith("JK"))

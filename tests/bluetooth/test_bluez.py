@@ -61,8 +61,8 @@ class Plant:
     def snapshot(self, name: str) -> Any:
         return self.store.get((name, 1))
 
-    def knows(self, name: str, key: str) -> bool:
-        return key in self.snapshot(name).values(self.store.clock())
+    def knows(self, name: str, *keys: str) -> bool:
+        return set(keys) <= set(self.snapshot(name).values(self.store.clock()))
 
     def fresh(self, name: str, since: float) -> bool:
         last = self.status[name].bms(1).last_frame
@@ -110,7 +110,7 @@ async def test_every_fault_with_two_batteries() -> None:
         print(f"ROW | start | - | {await one.streams('A', 'B', seconds=2 * SLOW):.1f} |", flush=True)
         print("MTU", {name: (await air("state", name))["mtu"] for name in "AB"})
         for name in "AB":
-            await until(partial(one.knows, name, "cell_count"), SLOW)
+            await until(partial(one.knows, name, "cell_count", "software_version"), SLOW)
         values = {name: one.snapshot(name).values(one.store.clock()) for name in "AB"}
         assert values["A"]["software_version"] == "15.41"
         assert values["B"]["software_version"] == "10.07"
