@@ -128,13 +128,14 @@ class Ble:
     # --- the stream --------------------------------------------------------------------------------------
     async def poll(self) -> Sequence[Reading]:
         """What arrived; pages that are due are asked for."""
-        pieces = await self._link.read(IDLE)
+        left = self._heard + SILENT - self._clock()
+        pieces = await self._link.read(min(IDLE, max(0.0, left)))
         if pieces:
             await asyncio.sleep(PACE)  # a frame comes in up to fifteen pieces
             pieces += await self._link.read(0)
         now = self._clock()
         readings = [reading for frame in self._frames(pieces) for reading in self._told(frame, now)]
-        if now - self._heard > SILENT:
+        if now - self._heard >= SILENT:
             raise LinkError(SILENCE)
         await self._renew(now)
         return readings

@@ -56,6 +56,10 @@ WORDS: Final = (  # what is found in the library's complaint, and what is told o
     ("AccessDenied", "D-Bus refuses this program: an AppArmor profile or a D-Bus policy of the host"),
     ("Authentication", "it refuses without pairing, or the PIN is wrong: set the option pin"),
     ("NoReply", "bluetoothd does not answer"),
+    (
+        "connection-canceled",
+        "it hangs up while it is connected to; if that goes on, it may demand pairing: set the option pin",
+    ),
 )
 
 

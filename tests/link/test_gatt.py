@@ -242,6 +242,7 @@ TROUBLES = [
     (BleakDBusError("org.freedesktop.DBus.Error.ServiceUnknown", []), "bluetoothd does not run"),
     (BleakDBusError("org.freedesktop.DBus.Error.AccessDenied", ["An AppArmor policy"]), "D-Bus refuses this program"),
     (BleakDBusError("org.bluez.Error.AuthenticationFailed", []), "set the option pin"),
+    (BleakDBusError("org.bluez.Error.Failed", ["br-connection-canceled"]), "it may demand pairing"),
     (NONE, "No Bluetooth adapters found. NO_BLUETOOTH"),
     (FileNotFoundError(2, "No such file"), "its D-Bus is not there"),
     (EOFError(), "EOFError"),
