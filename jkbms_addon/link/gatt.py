@@ -31,6 +31,11 @@ from jkbms_addon.errors import LinkError
 from jkbms_addon.link.pairing import forgotten, paired
 
 _LOGGER = logging.getLogger(__name__)
+# its debugging shows every value that is told, passwords of the BMS included
+for _library in ("bleak", "dbus_fast"):
+    logging.getLogger(_library).setLevel(logging.WARNING)
+# that the image has no bluetoothctl, of which nothing is needed
+logging.getLogger("bleak.backends.bluezdbus.version").setLevel(logging.ERROR)
 TRACE = 5
 SERVICE, PORT = "0000ffe0", "0000ffe1"  # beginnings of the UUIDs; a module may have two of the latter
 SEARCH, GIVE_WAY = 8.0, 2.5  # s of one search, and when others wait

@@ -1,6 +1,7 @@
 """The link over Bluetooth with a stand-in for the library; with real BlueZ it is tested in ``tests/bluetooth``."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -256,6 +257,11 @@ def test_troubles_are_told_in_words_that_help(error: Exception, words: str) -> N
     with pytest.raises(LinkError, match="unit: ") as caught, translated("unit"):
         raise error
     assert words in str(caught.value)
+
+
+def test_the_library_never_logs_what_it_is_told() -> None:
+    for name in ("bleak.backends.bluezdbus.manager", "bleak.backends.bluezdbus.client", "dbus_fast.message_bus"):
+        assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
 
 
 def test_ports_are_chosen_by_what_they_can_do() -> None:
