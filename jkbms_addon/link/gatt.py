@@ -3,8 +3,9 @@
 Theory of operation. *Find*: an active scan until the unit is heard, its address or name. *Connect*, after pairing where
 a PIN is given. Find and connect are done by one unit of this process at a time, for BlueZ refuses a second one
 (``InProgress``); whoever searches in vain gives way when others wait. *Subscribe*: AcquireNotify, which no second
-program on this host can disturb, else StartNotify. *Read* and *write* until the other side hangs up. *Farewell*,
-always, also to a client that was lost: without it BlueZ tells every later value twice. Every call has a time limit.
+program on this host can disturb, else StartNotify; a way by which not a byte came is not taken the next time. *Read*
+and *write* until the other side hangs up. *Farewell*, always, also to a client that was lost: without it BlueZ tells
+every later value twice. Every call has a time limit.
 BlueZ tells neither of a frozen unit nor of its own death: whoever reads must watch a clock. Measured on real BlueZ
 (specification of Bluetooth, chapters 3 and 9). Import this module only where a bus uses it: the library takes 3 MB.
 """
@@ -41,7 +42,7 @@ SERVICE, PORT = "0000ffe0", "0000ffe1"  # beginnings of the UUIDs; a module may 
 SEARCH, GIVE_WAY = 8.0, 2.5  # s of one search, and when others wait
 LOOK = 0.25  # s between two looks whether others wait
 NAMESAKE = 1.5  # s of listening on for a second unit of the same name
-CONNECT, SUBSCRIBE, WRITE, FAREWELL = 20.0, 8.0, 5.0, 4.0  # s
+CONNECT, SUBSCRIBE, WRITE, STOP, FAREWELL = 20.0, 8.0, 5.0, 1.0, 4.0  # s
 COMPANIES: Final = frozenset((0x0B65, 0x4B4A))  # of the makers' identifiers in advertisements
 UNKNOWN_RSSI: Final = -127  # dBm; what the library tells when the radio told nothing
 MAX_PENDING = 256  # pieces; whoever does not read loses the oldest
@@ -115,6 +116,7 @@ class Turns:
             self._lock.release()
 
 
+_DEAF: set[str] = set()  # units that told nothing by AcquireNotify
 _TURNS: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
 
 
@@ -130,12 +132,14 @@ class GattLink:
         self.name = name
         self._pieces: deque[bytes] = deque(maxlen=MAX_PENDING)
         self._news = asyncio.Event()
-        self._lost = False
+        self._lost = self._heard = False
         self._client: BleakClient | None = None
         self._write_to: BleakGATTCharacteristic | None = None
+        self._acquired: BleakGATTCharacteristic | None = None
 
     def arrived(self, _characteristic: object, data: bytearray) -> None:
         """Keep a piece (the library calls this)."""
+        self._heard = True
         self._pieces.append(bytes(data))
         self._news.set()
 
@@ -147,22 +151,37 @@ class GattLink:
     async def open(self, client: BleakClient) -> None:
         """Subscribe to what a connected client offers; ``LinkError`` when that is no JK BMS."""
         listen, self._write_to = ports(client)
-        try:
-            await self._subscribe(client, listen, alone=True)
-        except LinkError as error:
-            if self._lost:
-                raise LinkError(f"{self.name}: hung up at once") from error
-            _LOGGER.warning(
-                "%s: another program on this host listens to the same unit (%s): both may now get everything twice",
-                self.name,
-                error,
-            )
-            await self._subscribe(client, listen, alone=False)
         self._client = client
+        if self.name not in _DEAF:
+            try:
+                await self._subscribe(listen, alone=True)
+            except LinkError as error:
+                if self._lost:
+                    raise LinkError(f"{self.name}: hung up at once") from error
+                _LOGGER.warning(
+                    "%s: another program on this host listens to the same unit (%s): both may now get everything twice",
+                    self.name,
+                    error,
+                )
+            else:
+                self._acquired = listen
+                return
+        await self._subscribe(listen, alone=False)
 
-    async def _subscribe(self, client: BleakClient, listen: BleakGATTCharacteristic, *, alone: bool) -> None:
-        subscribing = client.start_notify(listen, self.arrived, bluez={"use_start_notify": not alone})
+    async def _subscribe(self, listen: BleakGATTCharacteristic, *, alone: bool) -> None:
+        assert self._client is not None
+        subscribing = self._client.start_notify(listen, self.arrived, bluez={"use_start_notify": not alone})
         await limited(subscribing, SUBSCRIBE, self.name)
+
+    async def silence(self) -> None:
+        """End the subscription, before the connection: some versions of BlueZ die of the other order."""
+        if self._heard:
+            _DEAF.discard(self.name)
+        elif self._acquired:
+            _DEAF.add(self.name)
+        if self._client and self._acquired and not self._lost:
+            with suppress(LinkError):
+                await limited(self._client.stop_notify(self._acquired), STOP, self.name)
 
     async def read(self, seconds: float) -> list[bytes]:
         """Pieces that arrived, waiting so long for the first; empty when none came."""
@@ -227,6 +246,7 @@ async def gatt_link(where: Where) -> AsyncIterator[GattLink]:
         yield link
     finally:
         if client is not None:
+            await link.silence()
             await _farewell(client, where.unit)
 
 

@@ -90,21 +90,44 @@ async def powered(seconds: float = SLOW) -> None:
 
 
 class Bluez:
-    """The Bluetooth service, which can be killed and started again."""
+    """The Bluetooth service, which can be killed and started; when it dies by itself it is started as by systemd."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
+        self._wanted = False
+        self._nurse: asyncio.Task[None] | None = None
+        self.deaths = 0
 
     async def start(self) -> None:
-        null = asyncio.subprocess.DEVNULL
-        self._process = await asyncio.create_subprocess_exec(DAEMON, "-n", stdout=null, stderr=null)
+        self._wanted = True
+        await self._begin()
+        self._nurse = self._nurse or asyncio.create_task(self._watch())
+
+    async def _begin(self) -> None:
+        log = os.open(os.environ.get("BLUETOOTHD_LOG", "/dev/null"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._process = await asyncio.create_subprocess_exec(DAEMON, "-n", "-d", stdout=log, stderr=log)
+        os.close(log)
         await powered()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            if self._wanted and self._process and self._process.returncode is not None:
+                self.deaths += 1
+                print(f"bluetoothd died by itself: {self._process.returncode}", flush=True)
+                await self._begin()
 
     async def kill(self) -> None:
         assert self._process is not None
+        self._wanted = False
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGKILL)
         await self._process.wait()
+
+    async def end(self) -> None:
+        if self._nurse:
+            self._nurse.cancel()
+        await self.kill()
 
 
 async def bus_daemon() -> None:
@@ -130,6 +153,6 @@ async def surroundings() -> AsyncIterator[Bluez]:
         await bluez.start()
         yield bluez
     finally:
-        await bluez.kill()
+        await bluez.end()
         world.kill()
         await world.wait()

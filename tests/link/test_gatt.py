@@ -52,6 +52,9 @@ class Client:
         self.tell = tell
         await self._does("StartNotify" if bluez["use_start_notify"] else "AcquireNotify", listen)
 
+    async def stop_notify(self, listen: Any) -> None:
+        await self._does("stop", listen)
+
     async def write_gatt_char(self, write: Any, data: bytes, response: bool) -> None:
         await self._does("write", write, data, response)
 
@@ -89,6 +92,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setattr(Where, "client", client)
     monkeypatch.setattr(gatt, "forgotten", forgotten)
+    monkeypatch.setattr(gatt, "_DEAF", set())
     for name, seconds in (("SEARCH", 0.4), ("GIVE_WAY", 0.1), ("NAMESAKE", 0.01), ("CONNECT", 0.2), ("SUBSCRIBE", 0.2)):
         monkeypatch.setattr(gatt, name, seconds)
     for name, seconds in (("WRITE", 0.2), ("FAREWELL", 0.2), ("LOOK", 0.02)):
@@ -107,7 +111,8 @@ async def test_bytes_go_both_ways_and_a_farewell_is_said(world: Any, characteris
         await link.write(b"x")
     listen = next(c for c in characteristics if "notify" in c.properties)
     write = next(c for c in characteristics if c.uuid == FFE1)
-    assert client.calls == [("connect",), ("AcquireNotify", listen), ("write", write, b"x", False), ("disconnect",)]
+    first, last = [("connect",), ("AcquireNotify", listen)], [("stop", listen), ("disconnect",)]
+    assert client.calls == [*first, ("write", write, b"x", False), *last]
 
 
 async def test_a_farewell_is_said_to_a_lost_client_too_and_however_it_ends(world: Any) -> None:
@@ -164,6 +169,17 @@ async def test_who_is_not_alone_is_told_and_goes_on(world: Any, caplog: pytest.L
         pass
     assert [call[0] for call in world.client.calls] == ["connect", "AcquireNotify", "StartNotify", "disconnect"]
     assert caplog.text.count("another program on this host listens to the same unit") == 1
+
+
+async def test_a_way_by_which_nothing_came_is_not_taken_the_next_time(world: Any) -> None:
+    ways = []
+    for piece in (b"", b"", b"x", b"x"):
+        world.client = Client(COMMON)
+        async with gatt_link(Where(MAC)):
+            if piece:
+                world.client.tell(None, bytearray(piece))
+        ways.append(world.client.calls[1][0])
+    assert ways == ["AcquireNotify", "StartNotify", "StartNotify", "AcquireNotify"]
 
 
 async def test_what_is_no_bms_is_forgotten(world: Any) -> None:
