@@ -29,7 +29,7 @@ from bleak.exc import BleakError
 from dbus_fast.errors import DBusFastError
 
 from jkbms_addon.errors import LinkError
-from jkbms_addon.link.pairing import forgotten, paired
+from jkbms_addon.link.bluez import forgotten, paired, present
 
 _LOGGER = logging.getLogger(__name__)
 # its debugging shows every value that is told, passwords of the BMS included
@@ -39,10 +39,11 @@ for _library in ("bleak", "dbus_fast"):
 logging.getLogger("bleak.backends.bluezdbus.version").setLevel(logging.ERROR)
 TRACE = 5
 SERVICE, PORT = "0000ffe0", "0000ffe1"  # beginnings of the UUIDs; a module may have two of the latter
-SEARCH, GIVE_WAY = 8.0, 2.5  # s of one search, and when others wait
+SEARCH, GIVE_WAY = 6.0, 1.5  # s of one search; of its second part, when others wait
+RINGING = 1.0  # s until BlueZ is asked what it does not tell by itself
 LOOK = 0.25  # s between two looks whether others wait
 NAMESAKE = 1.5  # s of listening on for a second unit of the same name
-CONNECT, SUBSCRIBE, WRITE, STOP, FAREWELL = 20.0, 8.0, 5.0, 1.0, 4.0  # s
+CONNECT, SUBSCRIBE, WRITE, STOP, FAREWELL = 12.0, 8.0, 5.0, 1.0, 4.0  # s
 COMPANIES: Final = frozenset((0x0B65, 0x4B4A))  # of the makers' identifiers in advertisements
 UNKNOWN_RSSI: Final = -127  # dBm; what the library tells when the radio told nothing
 MAX_PENDING = 256  # pieces; whoever does not read loses the oldest
@@ -268,7 +269,10 @@ async def _found(where: Where) -> BLEDevice:
             news.set()
 
     async with scanning(tell, where):
-        await _until(news)
+        if not await _until(news, RINGING):
+            heard.update(await _known(where))
+        if not heard:
+            await _until(news, SEARCH - RINGING)
         if heard and where.named:
             await asyncio.sleep(NAMESAKE)
     if len(heard) > 1:
@@ -280,15 +284,27 @@ async def _found(where: Where) -> BLEDevice:
     return next(iter(heard.values()))
 
 
-async def _until(news: asyncio.Event) -> None:
-    """Search until it is heard, or for as long as others let us."""
+async def _until(news: asyncio.Event, seconds: float) -> bool:
+    """Whether it is heard within so many seconds, or for as long as others let us."""
     ours, began = turns(), time.monotonic()
-    while not news.is_set() and (passed := time.monotonic() - began) < SEARCH:
+    while not news.is_set() and (passed := time.monotonic() - began) < seconds:
         if ours.waiting and passed >= GIVE_WAY:
-            return
+            break
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(LOOK, SEARCH - passed)):
+            async with asyncio.timeout(min(LOOK, seconds - passed)):
                 await news.wait()
+    return news.is_set()
+
+
+async def _known(where: Where) -> dict[str, BLEDevice]:
+    """The unit if BlueZ hears it, but does not tell of it."""
+    found: dict[str, BLEDevice] = {}
+    with translated(where.unit):
+        for path, told in (await present(where.adapter)).items():
+            address, name = str(told.get("Address", "")), told.get("Name")
+            if where.fits(address, name):
+                found[address] = BLEDevice(address, name, {"path": path, "props": told})
+    return found
 
 
 @asynccontextmanager

@@ -105,7 +105,7 @@ class Bluez:
 
     async def _begin(self) -> None:
         log = os.open(os.environ.get("BLUETOOTHD_LOG", "/dev/null"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        self._process = await asyncio.create_subprocess_exec(DAEMON, "-n", "-d", stdout=log, stderr=log)
+        self._process = await asyncio.create_subprocess_exec(DAEMON, "-n", stdout=log, stderr=log)
         os.close(log)
         await powered()
 

@@ -93,7 +93,21 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(Where, "client", client)
     monkeypatch.setattr(gatt, "forgotten", forgotten)
     monkeypatch.setattr(gatt, "_DEAF", set())
-    for name, seconds in (("SEARCH", 0.4), ("GIVE_WAY", 0.1), ("NAMESAKE", 0.01), ("CONNECT", 0.2), ("SUBSCRIBE", 0.2)):
+    one.known = {}
+
+    async def present(_adapter: str) -> dict[str, dict[str, Any]]:
+        known: dict[str, dict[str, Any]] = one.known
+        return known
+
+    monkeypatch.setattr(gatt, "present", present)
+    for name, seconds in (
+        ("SEARCH", 0.4),
+        ("RINGING", 0.05),
+        ("GIVE_WAY", 0.05),
+        ("NAMESAKE", 0.01),
+        ("CONNECT", 0.2),
+        ("SUBSCRIBE", 0.2),
+    ):
         monkeypatch.setattr(gatt, name, seconds)
     for name, seconds in (("WRITE", 0.2), ("FAREWELL", 0.2), ("LOOK", 0.02)):
         monkeypatch.setattr(gatt, name, seconds)
@@ -198,6 +212,14 @@ async def test_nobody_is_heard(world: Any) -> None:
         async with gatt_link(Where(MAC)):
             pass
     assert world.clients == 0
+
+
+async def test_whom_bluez_hears_but_does_not_tell_of_is_asked_for(world: Any) -> None:
+    world.air, path = [], "/org/bluez/hci0/dev_A"
+    world.known = {path: {"Address": MAC, "RSSI": -60}, "/org/bluez/hci0/dev_B": {"Address": "B", "RSSI": -40}}
+    async with gatt_link(Where(MAC)):
+        pass
+    assert world.client.calls[0] == ("connect",)
 
 
 async def test_a_name_that_two_have_leads_to_none(world: Any) -> None:

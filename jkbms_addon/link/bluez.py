@@ -1,4 +1,4 @@
-"""Pairing with a unit that demands a PIN, and forgetting one: what the Bluetooth library has no words for. D-Bus.
+"""What the Bluetooth library has no words for: who is heard, pairing with a PIN, forgetting a unit. BlueZ over D-Bus.
 
 An agent of our own answers BlueZ's question for the passkey, for this one pairing and through a connection of its own,
 so that no other program's pairing is touched. Measured on real BlueZ (specification of Bluetooth, chapter 9).
@@ -20,6 +20,26 @@ DEVICE: Final = "org.bluez.Device1"
 AGENT: Final = "/org/jkbms/agent"
 PAIR: Final = 20.0  # s; a unit may show the request to its owner
 CALL: Final = 5.0  # s
+
+
+async def present(adapter: str) -> dict[str, dict[str, Any]]:
+    """Properties of the units that BlueZ hears now, by their D-Bus path; ``adapter`` is empty for any.
+
+    While another program scans all the time BlueZ tells nothing of a unit that stays as loud as it was: ask it.
+    """
+    async with _bus() as bus:
+        objects = (await _call(bus, "/", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"))[0]
+    found = {path: unpacked(interfaces[DEVICE]) for path, interfaces in objects.items() if DEVICE in interfaces}
+    return {
+        path: device
+        for path, device in found.items()
+        if "RSSI" in device and path.startswith(f"/org/bluez/{adapter or 'hci'}")
+    }
+
+
+def unpacked(properties: dict[str, Any]) -> dict[str, Any]:
+    """Properties without their D-Bus types."""
+    return {name: variant.value for name, variant in properties.items()}
 
 
 async def paired(path: str, pin: str) -> None:
