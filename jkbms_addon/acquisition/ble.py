@@ -9,7 +9,6 @@ outstanding at any time. Nothing but a clock of our own tells of a frozen module
 seconds without a frame are a lost link. Source: specification of Bluetooth, chapters 1 to 5 and 9.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -131,11 +130,12 @@ class Ble:
         left = self._heard + SILENT - self._clock()
         pieces = await self._link.read(min(IDLE, max(0.0, left)))
         if pieces:
-            await asyncio.sleep(PACE)  # a frame comes in up to fifteen pieces
+            await self._clock.sleep(PACE)  # a frame comes in up to fifteen pieces
             pieces += await self._link.read(0)
         now = self._clock()
         readings = [reading for frame in self._frames(pieces) for reading in self._told(frame, now)]
         if now - self._heard >= SILENT:
+            self._status.down(SILENCE)  # at once: the farewell to a frozen unit takes seconds
             raise LinkError(SILENCE)
         await self._renew(now)
         return readings
@@ -213,7 +213,7 @@ class Refused:
         self.intake.named(self._reason)
         if self._clock() >= self._until:
             raise LinkError(self._reason)
-        await asyncio.sleep(IDLE)
+        await self._clock.sleep(IDLE)
         return []
 
 
