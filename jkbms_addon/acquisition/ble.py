@@ -21,11 +21,16 @@ from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.battery.plausibility import contradiction
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.errors import FrameError, LinkError
+from jkbms_addon.commands.deed import Change, Deed
+from jkbms_addon.commands.verify import Page, Registers, change
+from jkbms_addon.errors import CommandError, FrameError, LinkError
 from jkbms_addon.validators import adapter, address, ble_unit, pin
-from jkbms_addon.wire.pb.commands import ABOUT, HEARTBEAT, SETTINGS, BleFramer, command
+from jkbms_addon.wire.pb import ble_registers
+from jkbms_addon.wire.pb.commands import ABOUT, HEARTBEAT, SETTINGS, SIZE, BleFramer, command
 from jkbms_addon.wire.pb.frames import KINDS, Frame, decode, masked
 from jkbms_addon.wire.pb.layouts import BALANCER, Name, live_layout, settings_layout, version_layout
+from jkbms_addon.wire.pb.modbus import PAGES
+from jkbms_addon.wire.pb.registers import WRITABLE
 
 _LOGGER = logging.getLogger(__name__)
 TRACE = 5
@@ -36,12 +41,22 @@ TRIES, ANSWER, FIRST = 3, 2.5, 3.0  # questions; s for an answer; s until the fi
 AGAIN = 1.0  # s until a page is asked for again that must be told twice
 RENEW: Final = {"settings": 30.0, "about": 3600.0}  # s
 QUESTIONS: Final = {"settings": SETTINGS, "about": ABOUT}
+NUMBERS: Final = {kind: number for number, kind in KINDS.items()}
+ACKNOWLEDGED, SETTLE = 0.3, 0.1  # s for an acknowledgement; s in which that of an earlier question has come
+PATIENCE = 2.0  # stretches the time limits of a change: an answer takes up to 0.3 s
 REST = 600.0  # s for which a unit is left alone that cannot be read
 NO_LIBRARY: Final = "Bluetooth is not installed here: install the extra ble of this package"
 SILENCE: Final = "connected, but silent: its Bluetooth module is frozen, or that of the host; connecting anew"
 NO_LIVE: Final = "connected, but it tells no measured values; restart its Bluetooth, or the BMS"
 DISAGREE: Final = (
     "device information ({}), settings ({}) and measured values ({}) disagree about the layout of this model"
+)
+READ_ONLY: Final = "settings of this battery (layout {}) are only read over Bluetooth"
+# each setting has a register of its own, and nothing of the page is needed to write it
+REGISTERS: Final = Registers(
+    {key: WRITABLE[key].page for key in ble_registers.REGISTERS},
+    {},
+    lambda _address, key, value, _page: ble_registers.write(key, value),
 )
 IMPOSSIBLE: Final = "the BMS tells values that contradict each other: {}"
 
@@ -67,6 +82,8 @@ class Ble:
         self.layout: Name | None = None  # once it is proved
         self._heard = self._clock()  # the last frame
         self._asked: dict[str, float] = {}  # when which page was asked for
+        self._kept: list[Frame] = []  # heard while another was waited for
+        self._acknowledged = 0
         self._due = dict.fromkeys(RENEW, self._clock())
 
     # --- the beginning -----------------------------------------------------------------------------------
@@ -75,12 +92,12 @@ class Ble:
 
         ``LinkError`` when it does not answer.
         """
-        about = await self._answer("about", 3)
+        about = await self._answer("about")
         told = decode(about).values
         version = version_layout(_text(told["software_version"]), _text(told["model"]))
         if version == "JK04":
             return BALANCER
-        settings = await self._answer("settings", 1)
+        settings = await self._answer("settings")
         live = await self._first()
         layouts = version, settings_layout(settings.payload), live_layout(live.payload)
         if "JK04" in layouts:
@@ -92,37 +109,39 @@ class Ble:
             "%s: BMS %d connected: %s, software %s, layout %s",
             *(self._status.name, self.address, told["model"], told["software_version"], self.layout),
         )
-        now = self._clock()
+        now, self._kept = self._clock(), []
         for frame in (about, settings, live):
             self._told(frame, now)  # the next ones bear them out
         return ""
 
-    async def _answer(self, kind: str, number: int) -> Frame:
+    async def _answer(self, kind: str) -> Frame:
         """The frame that answers a question, asked until it does."""
         for _ in range(TRIES):
             await self._ask(kind)
-            if found := await self._next(number, ANSWER):
+            if found := await self._next(kind, ANSWER):
                 return found
         raise LinkError(f"connected, but it does not answer the question for {kind}")
 
     async def _first(self) -> Frame:
         """The first live frame; some units must be asked for both pages again."""
-        if found := await self._next(2, FIRST):
+        if found := await self._next("live", FIRST):
             return found
-        await self._answer("about", 3)
-        await self._answer("settings", 1)
-        if found := await self._next(2, FIRST):
+        await self._answer("about")
+        await self._answer("settings")
+        if found := await self._next("live", FIRST):
             return found
         raise LinkError(NO_LIVE)
 
-    async def _next(self, number: int, seconds: float) -> Frame | None:
-        """The next frame of a type, within so many seconds."""
-        end = self._clock() + seconds
-        while (left := end - self._clock()) > 0:
+    async def _next(self, kind: str, seconds: float) -> Frame | None:
+        """The next frame of a kind, within so many seconds; the others are kept."""
+        end, found = self._clock() + seconds, None
+        while found is None and (left := end - self._clock()) > 0:
             for frame in self._frames(await self._link.read(left)):
-                if frame.type == number:
-                    return frame
-        return None
+                if found is None and frame.type == NUMBERS[kind]:
+                    found = frame
+                else:
+                    self._kept = [*self._kept[-7:], frame]
+        return found
 
     # --- the stream --------------------------------------------------------------------------------------
     async def poll(self) -> Sequence[Reading]:
@@ -133,7 +152,8 @@ class Ble:
             await self._clock.sleep(PACE)  # a frame comes in up to fifteen pieces
             pieces += await self._link.read(0)
         now = self._clock()
-        readings = [reading for frame in self._frames(pieces) for reading in self._told(frame, now)]
+        frames, self._kept = [*self._kept, *self._frames(pieces)], []
+        readings = [reading for frame in frames for reading in self._told(frame, now)]
         if now - self._heard >= SILENT:
             self._status.down(SILENCE)  # at once: the farewell to a frozen unit takes seconds
             raise LinkError(SILENCE)
@@ -156,6 +176,7 @@ class Ble:
         now, framer = self._clock(), self._framer
         found = [event for piece in pieces if piece != HEARTBEAT for event in framer.feed(piece)]
         frames = [event for event in found if isinstance(event, Frame)]
+        self._acknowledged += sum(not isinstance(event, Frame) and event.message.size == SIZE for event in found)
         self.intake.stream(framer, now)
         if frames:
             self._heard = now
@@ -188,6 +209,46 @@ class Ble:
         else:
             self._due[kind] = now + (RENEW[kind] if taken.certain else AGAIN)
         return taken.readings
+
+    # --- changes -----------------------------------------------------------------------------------------
+    async def change(self, deed: Deed) -> Change:
+        """Change one setting of a unit whose layout is 32S; what goes wrong is in the result."""
+        if self.layout != "32S":
+            raise CommandError(READ_ONLY.format(self.layout))
+        try:
+            return await change(self, deed, PATIENCE, REGISTERS)
+        finally:
+            self._due["settings"] = self._clock()
+
+    async def read_page(self, address: int, register: int, seconds: float) -> Sequence[Page]:  # noqa: ARG002 - one unit
+        """Ask once for settings or device information."""
+        kind = PAGES[register]
+        await self._ask(kind)
+        frame = await self._next(kind, seconds)
+        self._asked.pop(kind, None)
+        if frame is None or not self._fits(frame):
+            return []
+        reading = decode(frame, self.address)
+        reading.values.pop("device_address", None)
+        return [(masked(frame), reading)]
+
+    async def send(self, request: bytes, seconds: float, pause: float) -> int | None:
+        """Send a write; 0 when something is acknowledged, which names nothing and so proves nothing."""
+        await self._rest(SETTLE)
+        before = self._acknowledged
+        await self._link.write(request)
+        end = self._clock() + min(seconds, ACKNOWLEDGED)
+        while self._acknowledged == before and (left := end - self._clock()) > 0:
+            self._kept += self._frames(await self._link.read(left))
+        acknowledged = self._acknowledged > before
+        await self._rest(pause)
+        return 0 if acknowledged else None
+
+    async def _rest(self, seconds: float) -> None:
+        """Hear what comes for so long."""
+        end = self._clock() + seconds
+        while (left := end - self._clock()) > 0:
+            self._kept += self._frames(await self._link.read(left))
 
     def _fits(self, frame: Frame) -> bool:
         if frame.type == 3:
@@ -246,4 +307,5 @@ PLUGIN = Plugin(
     open=opened,
     target=lambda options: str(options["mac"]),
     addresses=lambda options: frozenset((options["address"],)),
+    writable=lambda _options: frozenset(ble_registers.REGISTERS),
 )

@@ -14,7 +14,9 @@ from jkbms_addon.errors import LinkError
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.codec import Layout
 from jkbms_addon.wire.pb import commands, tables
+from jkbms_addon.wire.pb.ble_registers import REGISTERS
 from jkbms_addon.wire.pb.frames import HEADER, checksum
+from jkbms_addon.wire.pb.registers import WRITABLE
 
 LIVE_FRAME, SETTINGS_FRAME, ABOUT_FRAME = 2, 1, 3
 TABLES: Final[dict[str, dict[int, Layout]]] = {
@@ -81,7 +83,32 @@ class BleUnit:
             self.streaming = True
             more = [self.frame(ABOUT_FRAME)] if self.second else []
             return [self.frame(SETTINGS_FRAME), *more, commands.ACKNOWLEDGEMENT]
-        return [commands.ACKNOWLEDGEMENT]
+        return self._written(register, command[6 : 6 + command[5]])
+
+    def _written(self, register: int, data: bytes) -> list[bytes]:
+        """Take a write whose length is that of the register; the acknowledgement comes in any case."""
+        reaction = self.bms.reaction
+        if reaction in ("take", "mute"):
+            self._take(register, data)
+        return [] if reaction in ("mute", "dead") else [commands.ACKNOWLEDGEMENT]
+
+    def _take(self, register: int, data: bytes) -> None:
+        key = next((key for key, place in REGISTERS.items() if place == (register, len(data))), None)
+        if key is None or self.layout != "32S":
+            return
+        table = TABLES["32S"][WRITABLE[key].page]
+        if isinstance(self.bms.settings.get(key), bool):
+            self.bms.settings[key] = data != bytes(len(data))
+            return
+        page, at = bytearray(tables.SIZE), table.by_key[key].offset
+        page[at : at + len(data)] = data
+        value: Any = table.decode(page)[key]
+        if key in self.bms.settings:
+            self.bms.settings[key] = value
+        else:
+            times = list(self.bms.times)
+            times[key == "cell_request_float_voltage_time"] = value
+            self.bms.times = (times[0], times[1])
 
     def pieces(self, said: bytes) -> list[bytes]:
         """Notifications that carry what it says."""
