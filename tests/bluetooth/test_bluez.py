@@ -19,6 +19,8 @@ from jkbms_addon.acquisition.owner import own_bus
 from jkbms_addon.battery.plausibility import contradiction
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
+from jkbms_addon.commands.audit import Audit
+from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.supervise import Supervisor
 from tests.bluetooth.air import NEEDS, SLOW, UNITS, Bluez, air, powered, property_set, surroundings
 from tests.conftest import until
@@ -31,8 +33,10 @@ EMULATED = 5.0  # s that an emulated machine may need more for the farewell, the
 class Plant:
     """Buses of the real program, without its sinks."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.store = Store()
+        writable = {name: PLUGIN.writable({}) for name in UNITS}
+        self.commands = CommandQueue("protections", self.store, writable, Audit(folder), unlocked=True)
         self.status: dict[str, BusStatus] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.wrong: list[str] = []
@@ -50,8 +54,16 @@ class Plant:
         status = self.status[name] = BusStatus(name, "ble")
         supervisor = Supervisor(name, status.down, lambda: False)
         bus = BusOptions(name, "ble", values, PLUGIN)
-        owner = partial(own_bus, bus, status, self.store, supervisor.healed)
+        owner = partial(own_bus, bus, status, self.store, supervisor.healed, self.commands)
         self._tasks.append(asyncio.create_task(supervisor.run(owner)))
+
+    async def sets(self, name: str, key: str, text: str) -> tuple[str, str]:
+        """Change a setting; the outcome and its reason."""
+        self.commands.ask(name, 1, key, text, "test", retained=False)
+        cursor = self.commands.outcomes.last
+        await until(lambda: self.commands.outcomes.last > cursor, SLOW)
+        _, (outcome,) = self.commands.outcomes.after(cursor)
+        return outcome.result, outcome.reason
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -83,9 +95,9 @@ class Plant:
 
 
 @asynccontextmanager
-async def plant(*names: str, **options: Any) -> AsyncIterator[tuple[Plant, Bluez]]:
+async def plant(folder: Path, *names: str, **options: Any) -> AsyncIterator[tuple[Plant, Bluez]]:
     async with surroundings() as bluez:
-        one = Plant()
+        one = Plant(folder)
         try:
             for name in names:
                 one.start(name, **options)
@@ -105,8 +117,8 @@ def row(what: str, noticed: float, healed: float, said: str) -> None:
     assert healed <= HEALED + EMULATED
 
 
-async def test_every_fault_with_two_batteries() -> None:
-    async with plant("A", "B") as (one, bluez):
+async def test_every_fault_with_two_batteries(tmp_path: Path) -> None:
+    async with plant(tmp_path, "A", "B") as (one, bluez):
         print(f"ROW | start | - | {await one.streams('A', 'B', seconds=2 * SLOW):.1f} |", flush=True)
         print("MTU", {name: (await air("state", name))["mtu"] for name in "AB"})
         for name in "AB":
@@ -116,6 +128,12 @@ async def test_every_fault_with_two_batteries() -> None:
         assert values["B"]["software_version"] == "10.07"
         assert "smart_sleep_delay" in values["A"]
         assert "smart_sleep_delay" not in values["B"]
+
+        assert await one.sets("A", "balancing_switch", "OFF") == ("applied", "")
+        assert (await air("state", "A"))["settings"]["balancing_switch"] is False
+        result, reason = await one.sets("B", "balancing_switch", "OFF")
+        print(f"ROW | written | - | - | 24S: {result}: {reason} |", flush=True)
+        assert result == "refused"
 
         async def fault(what: str, names: str, begin: Any, end: Any) -> None:
             await begin
@@ -151,16 +169,16 @@ async def test_every_fault_with_two_batteries() -> None:
         print({name: (s.frames, s.junk, s.checksum_errors, s.reconnects) for name, s in one.status.items()})
 
 
-async def test_a_unit_that_demands_a_pin() -> None:
-    async with plant("C", pin="123456") as (one, _):
+async def test_a_unit_that_demands_a_pin(tmp_path: Path) -> None:
+    async with plant(tmp_path, "C", pin="123456") as (one, _):
         print(f"ROW | pairing | - | {await one.streams('C', seconds=2 * SLOW):.1f} |", flush=True)
         await air("drop", "C")
         noticed = await one.lost("C")
         row("hang-up of a bonded unit", noticed, await one.streams("C"), one.status["C"].problem)
 
 
-async def test_a_unit_that_demands_a_pin_and_gets_none() -> None:
-    async with plant("C") as (one, _):
+async def test_a_unit_that_demands_a_pin_and_gets_none(tmp_path: Path) -> None:
+    async with plant(tmp_path, "C") as (one, _):
         await until(lambda: one.status["C"].last_error not in ("", "not opened yet"), 2 * SLOW)
         await asyncio.sleep(5)
         print(f"ROW | no PIN | - | - | {one.status['C'].last_error} |", flush=True)
