@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal
 
-from jkbms_addon.battery.possible import CELL, POSSIBLE
 from jkbms_addon.battery import settings
+from jkbms_addon.battery.possible import CELL, POSSIBLE
 from jkbms_addon.battery.quantities import Values
 from jkbms_addon.battery.reading import Reading
 
