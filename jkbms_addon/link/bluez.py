@@ -59,6 +59,12 @@ async def paired(path: str, pin: str) -> None:
         await _call(bus, path, DEVICE, "Pair", seconds=PAIR)
 
 
+async def released(path: str) -> None:
+    """Let a unit go, or give a connection up that is being made. Raises what D-Bus and BlueZ raise."""
+    async with _bus() as bus:
+        await _call(bus, path, DEVICE, "Disconnect")
+
+
 async def forgotten(path: str, *, bonds: bool) -> None:
     """Let BlueZ forget what it knows of a unit, as that may be stale; a bond only with ``bonds``."""
     async with _bus() as bus:

@@ -29,7 +29,7 @@ from bleak.exc import BleakError
 from dbus_fast.errors import DBusFastError
 
 from jkbms_addon.errors import LinkError
-from jkbms_addon.link.bluez import forgotten, paired, present
+from jkbms_addon.link.bluez import forgotten, paired, present, released
 
 _LOGGER = logging.getLogger(__name__)
 # its debugging shows every value that is told, passwords of the BMS included
@@ -229,7 +229,7 @@ class UnfitError(LinkError):
 @asynccontextmanager
 async def gatt_link(where: Where) -> AsyncIterator[GattLink]:
     """A unit, found and connected; ``LinkError`` says why not."""
-    link, client = GattLink(where.unit), None
+    link, client, connecting = GattLink(where.unit), None, ""
     try:
         async with turns().turn():
             device = await _found(where)
@@ -237,7 +237,10 @@ async def gatt_link(where: Where) -> AsyncIterator[GattLink]:
                 with translated(where.unit):
                     await paired(device.details["path"], where.pin)
             client = where.client(device, link.hung_up)
-            await limited(client.connect(), CONNECT, where.unit)
+            connecting = device.details["path"]
+            # the library has the same limit and needs time to clean up behind it
+            await limited(client.connect(), CONNECT + FAREWELL, where.unit)
+            connecting = ""
         try:
             await link.open(client)
         except UnfitError as error:
@@ -248,12 +251,14 @@ async def gatt_link(where: Where) -> AsyncIterator[GattLink]:
     finally:
         if client is not None:
             await link.silence()
-            await _farewell(client, where.unit)
+            await _farewell(client.disconnect(), where.unit)
+        if connecting:  # BlueZ goes on with what was not finished, and nobody else could have the unit
+            await _farewell(released(connecting), where.unit)
 
 
-async def _farewell(client: BleakClient, name: str) -> None:
+async def _farewell(word: Awaitable[None], name: str) -> None:
     try:
-        await limited(client.disconnect(), FAREWELL, name)
+        await limited(word, FAREWELL, name)
     except LinkError as error:
         _LOGGER.debug("farewell: %s", error)
 

@@ -12,7 +12,7 @@ from jkbms_addon.__main__ import main
 from jkbms_addon.acquisition import ble
 from jkbms_addon.acquisition.ble import Ble, Refused
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.cli import scan_ble
+from jkbms_addon.cli import scan, scan_ble
 from jkbms_addon.errors import LinkError
 from jkbms_addon.link import gatt
 from jkbms_addon.link.gatt import Heard, advertises
@@ -36,6 +36,12 @@ async def opened(options: Any, status: BusStatus) -> AsyncIterator[Ble | Refused
         source = Ble(wire, status, 1)
         await source.begin()
         yield source
+
+
+@pytest.fixture(autouse=True)
+def _log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command sets up the log of the whole process, which other tests look at."""
+    monkeypatch.setattr(scan, "log_to_stderr", lambda _level: None)
 
 
 @pytest.fixture

@@ -100,6 +100,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Any:
         return known
 
     monkeypatch.setattr(gatt, "present", present)
+    one.released = []
+
+    async def released(path: str) -> None:
+        one.released.append(path)
+
+    monkeypatch.setattr(gatt, "released", released)
     for name, seconds in (
         ("SEARCH", 0.4),
         ("RINGING", 0.05),
@@ -149,6 +155,8 @@ async def test_a_farewell_is_said_to_a_lost_client_too_and_however_it_ends(world
     with pytest.raises(asyncio.CancelledError):
         await task
     assert client.calls == [("connect",), ("disconnect",)]
+    # nor does BlueZ go on connecting
+    assert world.released == [f"/org/bluez/hci0/dev_{MAC}"]
 
 
 async def _held(where: Where) -> None:
@@ -194,6 +202,14 @@ async def test_a_way_by_which_nothing_came_is_not_taken_the_next_time(world: Any
                 world.client.tell(None, bytearray(piece))
         ways.append(world.client.calls[1][0])
     assert ways == ["AcquireNotify", "StartNotify", "StartNotify", "AcquireNotify"]
+
+
+async def test_a_connection_that_is_not_finished_is_given_up(world: Any) -> None:
+    world.client.refuses["connect"] = TimeoutError()
+    with pytest.raises(LinkError, match="in time"):
+        async with gatt_link(Where(MAC)):
+            pass
+    assert world.released == [f"/org/bluez/hci0/dev_{MAC}"]
 
 
 async def test_what_is_no_bms_is_forgotten(world: Any) -> None:
