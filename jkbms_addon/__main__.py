@@ -21,6 +21,7 @@ COMMANDS = {
     "settings": ("jkbms_addon.cli.settings", "save, compare, restore and copy the settings of BMSs"),
     "options": ("jkbms_addon.cli.options", "check an options file, and say in words what would run"),
     "bundle": ("jkbms_addon.cli.bundle", "what a bug report needs, in one file without secrets"),
+    "dashboard": ("jkbms_addon.cli.dashboard", "print a dashboard for Home Assistant"),
     "audit": ("jkbms_addon.cli.audit", "who changed what, and what became of it"),
 }
 

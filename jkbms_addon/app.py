@@ -14,12 +14,12 @@ from jkbms_addon.acquisition.owner import own_bus
 from jkbms_addon.battery import energy
 from jkbms_addon.battery.energy import Energies
 from jkbms_addon.battery.incidents import Incidents
+from jkbms_addon.battery.quantities import Scalar
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.battery.store import Store
+from jkbms_addon.battery.store import Key, Store
 from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.command import shortened
 from jkbms_addon.commands.queue import CommandQueue
-from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.service import InverterService, Outlet
 from jkbms_addon.kept import JsonFile
 from jkbms_addon.link import stream as link
@@ -28,12 +28,14 @@ from jkbms_addon.mqtt.announced import Published
 from jkbms_addon.mqtt.broker import BrokerAddress
 from jkbms_addon.mqtt.client import Broker
 from jkbms_addon.mqtt.discovery import Topics
-from jkbms_addon.mqtt.outbox import Outbox
+from jkbms_addon.mqtt.outbox import Detail, Outbox
 from jkbms_addon.options.file import Options
+from jkbms_addon.page.parts import name
 from jkbms_addon.page.service import Owner, Service
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.supervise import Supervisor
 from jkbms_addon.views import bank, inverter
+from jkbms_addon.views import energy as views_energy
 
 _LOGGER = logging.getLogger(__name__)
 BEAT = 10.0  # seconds
@@ -68,30 +70,36 @@ class App:
         self.inverter = InverterService(
             options.bank, options.inverter, options.inverters, self.store, self.buses, asked, data, batteries
         )
-        shown = [*bank.devices(self.inverter), *inverter.devices(self.inverter)]
+        self.page = Service(options.page, self._seen(data), data)
+        sources = self.page.sources
+        watch, energies = sources.watch, sources.energies
+        shown = [
+            *bank.devices(self.inverter, lambda: energies.of(energy.BANK)),
+            *inverter.devices(self.inverter),
+        ]
         self._routes = {topics.command(one.word, key): act for one in shown for key, act in one.takes.items()}
         known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
-        self.page = Service(options.page, self._seen(data, problems), data)
-        watch = self.page.sources.watch
         self.outbox = Outbox(
-            topics, self.store, self.buses, served, known, self.commands, shown, problems, lambda: watch.findings
+            *(topics, self.store, self.buses, served, known, self.commands, shown, problems, lambda: watch.findings),
+            detail=_detail(options),
+            more=self._beside,
         )
 
-    def _seen(self, data: Path, problems: Sequence[str]) -> Sources:
+    def _beside(self, key: Key) -> Mapping[str, Scalar]:
+        """What is known of a battery beside its readings."""
+        return views_energy.values(self.page.sources.energies.of(name(*key)))
+
+    def _seen(self, data: Path) -> Sources:
         """What the page looks at."""
         service = self.inverter
-        # of several inverters the first stands for all, as they hear the same decision
-        first = next(iter(service.outlets), None)
         return Sources(
             self.store,
             self.buses,
             service.control,
-            first.emission if first else Emission(),
-            first.link if first else BusStatus("inverter"),
             Energies(JsonFile(data / energy.NAME)),
-            inverter=" · ".join(dict.fromkeys(outlet.title for outlet in service.outlets)),
+            service.outlets,
             level=self.options.writes.level,
-            problems=tuple(problems),
+            problems=(*self.options.problems, *service.problems),
         )
 
     async def run(self) -> None:
@@ -208,6 +216,11 @@ def _tell(options: Options) -> None:
         _LOGGER.info("%s", line)
 
 
+def _detail(options: Options) -> Detail:
+    """How much is published, and in which language."""
+    return Detail(options.mqtt.detail == "calm", options.mqtt.raw, options.language)
+
+
 def _status(bus: BusOptions) -> BusStatus:
     status = BusStatus(bus.name, bus.strategy)
     if bus.problem:
@@ -228,7 +241,7 @@ def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, B
     """Whether an earlier bus has the same port; then this one is a problem, as two owners would disturb each other."""
     for other in buses[: buses.index(bus)]:
         if bus.target and other.plugin and _place(status[other.name].target) == _place(status[bus.name].target):
-            option = next((key for key in ("port", "host", "channel") if key in bus.values), "strategy")
+            option = next((key for key in ("port", "host", "channel", "mac") if key in bus.values), "strategy")
             problem = f"{option}: uses the same port as bus {other.name}: {status[bus.name].target}"
             _LOGGER.error("bus %s: %s", bus.name, problem)
             status[bus.name].option_error = True

@@ -14,10 +14,10 @@ from typing import Any
 from jkbms_addon.acquisition import ttl_line
 from jkbms_addon.acquisition.contract import GROUP, load
 from jkbms_addon.acquisition.diagnosis import REASONS, Reason
-from jkbms_addon.battery.alarms import CAN_ENTRIES, CAN_LEVEL_NAMES, LEGACY, WORD, Alarm, alarm_key, slug
+from jkbms_addon.battery.alarms import ALARMS, CAN_ENTRIES, CAN_LEVEL_NAMES, LEGACY, WORD, Alarm, alarm_key, slug
 from jkbms_addon.battery.chemistry import CELLS as CHEMISTRIES
 from jkbms_addon.battery.plausibility import CELL_JUMP, COARSE, CONTRADICTIONS, JUMPS, RESISTANCE_JUMP, Jump
-from jkbms_addon.battery.quantities import ERRORS, PROBLEM, Spec, alarm_spec, specs
+from jkbms_addon.battery.quantities import Spec, alarm_spec, specs
 from jkbms_addon.charging.owner import NUMBERS, Owner
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.commands.rules import LEVELS, RULES
@@ -28,8 +28,8 @@ from jkbms_addon.views import bank, battery, charging, inverter
 from jkbms_addon.views.entities import shown_as
 from jkbms_addon.views.health import BRIDGE_DIAGNOSTICS, BUS_DIAGNOSTICS
 from jkbms_addon.wire.jkcan.frames import V2_LEVELS
-from jkbms_addon.wire.pb.frames import CELLS
 from jkbms_addon.wire.pb.registers import WRITABLE
+from jkbms_addon.wire.pb.tables import CELLS
 from jkbms_addon.wire.ttl.tags import CHANGEABLE, NEVER, WRITABLE_BY_KEY, Tag
 from jkbms_addon.wire.ttl.tags import TABLE as TTL_TABLE
 from tests.charging.fail_safe import ROWS as FAIL_SAFE
@@ -68,7 +68,13 @@ def _entity(key: str, spec: Spec) -> Row:
 
 def entities() -> str:
     """Every quantity of a battery, in the order of the table."""
-    rows = [*specs().items(), ("problem", PROBLEM), ("errors", ERRORS)]
+    alarms = {alarm_key(name) for name in ALARMS}
+    first = {f"{key}_1": key for key, spec in specs().items() if spec.listed}
+    rows = (
+        (first.get(key, key), spec)
+        for key, spec in battery.table().items()
+        if key not in alarms and (not spec.listed or key in first)
+    )
     return table(_ENTITY, (_entity(key, spec) for key, spec in rows))
 
 

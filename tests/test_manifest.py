@@ -17,6 +17,7 @@ from jkbms_addon.acquisition.contract import GROUP, Plugin
 from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.coming_from import GROUPS, SYNONYMS
 from jkbms_addon.options.file import (
+    DETAILS,
     LOG_LEVELS,
     MQTT,
     PAGE,
@@ -28,6 +29,7 @@ from jkbms_addon.options.file import (
     parse,
 )
 from jkbms_addon.page.place import PageOptions
+from jkbms_addon.views.languages import LANGUAGES as NAMED_IN
 
 ROOT = Path(__file__).parent.parent
 LANGUAGES = ("de", "en", "fr")
@@ -243,6 +245,8 @@ def test_the_form_has_the_options_of_the_program() -> None:
         == set(SECTIONS)
         == set(Options.__dataclass_fields__) - {"unusable", "moved"}
     )
+    assert CONFIG["schema"]["language"] == f"list({'|'.join(NAMED_IN)})"
+    assert CONFIG["schema"]["mqtt"]["detail"] == f"list({'|'.join(DETAILS)})"
     assert names(CONFIG["schema"]["mqtt"]) == names(MQTT.schema) == fields(MqttOptions)
     assert CONFIG["schema"]["log_level"] == f"list({'|'.join(LOG_LEVELS)})"
     assert names(CONFIG["schema"]["writes"]) == names(WRITES.schema) == fields(WriteOptions)
@@ -361,7 +365,8 @@ def test_requirements_hold_every_dependency_with_hashes_and_no_index() -> None:
         found[1]: found[2]
         for found in re.finditer(r"^([a-z0-9-]+)==\S+ \\\n((?:    --hash=.+\n?)+)", text, re.MULTILINE)
     }
-    wanted = {re.split(r"[<>=]", requirement)[0] for requirement in project["dependencies"]}
+    needed = [*project["dependencies"], *project["optional-dependencies"]["ble"]]  # the image has Bluetooth
+    wanted = {re.split(r"[<>=]", requirement)[0] for requirement in needed}
     assert wanted <= pinned.keys()
     assert all("--hash=sha256:" in hashes for hashes in pinned.values())
     assert "://" not in text

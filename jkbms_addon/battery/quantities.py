@@ -177,10 +177,10 @@ class Pack(BaseModel):
         Number, measured("Full charge capacity", AH, None, 1, diagnostic=True, icon="mdi:battery-high")
     ] = None
     charging_cycles: Annotated[
-        Number, measured("Charging cycles", "cycles", None, 0, diagnostic=True, icon="mdi:battery-sync")
+        Number, measured("Charging cycles", None, None, 0, diagnostic=True, icon="mdi:battery-sync")
     ] = None
     total_charging_cycle_capacity: Annotated[
-        Number, measured("Total charging cycle capacity", AH, None, 1, diagnostic=True, enabled=False)
+        Number, measured("Ah charged in total", AH, None, 1, diagnostic=True, enabled=False)
     ] = None
     total_runtime: Annotated[Number, counter("Total runtime", "s", "duration", enabled=False)] = None
     cell_voltage: Annotated[
@@ -195,23 +195,23 @@ class Pack(BaseModel):
     average_cell_voltage: Annotated[Number, measured("Average cell voltage", V, "voltage", 3)] = None
     delta_cell_voltage: Annotated[Number, measured("Delta cell voltage", V, "voltage", 3)] = None
     min_voltage_cell: Annotated[
-        Number, measured("Min voltage cell", None, None, 0, state_class=None, icon="mdi:battery-minus-outline")
+        Number, measured("Lowest cell", None, None, 0, state_class=None, icon="mdi:battery-minus-outline")
     ] = None
     max_voltage_cell: Annotated[
-        Number, measured("Max voltage cell", None, None, 0, state_class=None, icon="mdi:battery-plus-outline")
+        Number, measured("Highest cell", None, None, 0, state_class=None, icon="mdi:battery-plus-outline")
     ] = None
     mosfet_temperature: Annotated[Number, measured("MOSFET temperature", C, "temperature", 1)] = None
-    temperature_sensor_1: Annotated[Number, measured("Temperature sensor 1", C, "temperature", 1)] = None
-    temperature_sensor_2: Annotated[Number, measured("Temperature sensor 2", C, "temperature", 1)] = None
-    temperature_sensor_4: Annotated[Number, measured("Temperature sensor 4", C, "temperature", 1)] = None
-    temperature_sensor_5: Annotated[Number, measured("Temperature sensor 5", C, "temperature", 1)] = None
+    temperature_sensor_1: Annotated[Number, measured("Temperature 1", C, "temperature", 1)] = None
+    temperature_sensor_2: Annotated[Number, measured("Temperature 2", C, "temperature", 1)] = None
+    temperature_sensor_4: Annotated[Number, measured("Temperature 4", C, "temperature", 1)] = None
+    temperature_sensor_5: Annotated[Number, measured("Temperature 5", C, "temperature", 1)] = None
     temperature_sensor_count: Annotated[
-        Number, measured("Temperature sensor count", None, None, 0, diagnostic=True, enabled=False)
+        Number, measured("Sensor count", None, None, 0, diagnostic=True, enabled=False)
     ] = None
     balancing: Annotated[Flag, flag("Balancing", "running")] = None
     balancing_current: Annotated[Number, measured("Balancing current", A, "current", 3)] = None
-    charging: Annotated[Flag, flag("Charging")] = None
-    discharging: Annotated[Flag, flag("Discharging")] = None
+    charging: Annotated[Flag, flag("Charge MOSFET")] = None
+    discharging: Annotated[Flag, flag("Discharge MOSFET")] = None
     precharging: Annotated[Flag, flag("Precharging", "running", diagnostic=True, enabled=False)] = None
     heating: Annotated[Flag, flag("Heating", "heat")] = None
     heating_current: Annotated[Number, measured("Heating current", A, "current", 2, enabled=False)] = None
@@ -219,21 +219,21 @@ class Pack(BaseModel):
         Number, measured("Errors bitmask", None, None, 0, state_class=None, diagnostic=True, enabled=False)
     ] = None
     operation_mode_bitmask: Annotated[
-        Number, measured("Operation mode bitmask", None, None, 0, state_class=None, diagnostic=True, enabled=False)
+        Number, measured("Mode bitmask", None, None, 0, state_class=None, diagnostic=True, enabled=False)
     ] = None
     operation_mode: Annotated[Text, text("Operation mode", "state", enabled=False)] = None
     charge_status: Annotated[Text, choice("Charge status", ("bulk", "absorption", "float"))] = None
     charge_status_time_elapsed: Annotated[
-        Number, measured("Charge status time elapsed", "s", "duration", 0, diagnostic=True, enabled=False)
+        Number, measured("Charge status time", "s", "duration", 0, diagnostic=True, enabled=False)
     ] = None
     emergency_time_countdown: Annotated[
-        Number, measured("Emergency time countdown", "s", "duration", 0, diagnostic=True, enabled=False)
+        Number, measured("Emergency countdown", "s", "duration", 0, diagnostic=True, enabled=False)
     ] = None
     smart_sleep_countdown: Annotated[
-        Number, measured("Smart sleep countdown", "s", "duration", 0, diagnostic=True, enabled=False)
+        Number, measured("Sleep countdown", "s", "duration", 0, diagnostic=True, enabled=False)
     ] = None
     detail_log_entry_count: Annotated[
-        Number, measured("Detail log entry count", None, None, 0, diagnostic=True, enabled=False)
+        Number, measured("Log entries", None, None, 0, diagnostic=True, enabled=False)
     ] = None
     dry_contact_1: Annotated[Flag, flag("Dry contact 1", diagnostic=True, enabled=False)] = None
     dry_contact_2: Annotated[Flag, flag("Dry contact 2", diagnostic=True, enabled=False)] = None
@@ -241,138 +241,106 @@ class Pack(BaseModel):
     min_cell_temperature: Annotated[Number, measured("Min cell temperature", C, "temperature", 0)] = None
     max_cell_temperature: Annotated[Number, measured("Max cell temperature", C, "temperature", 0)] = None
     average_cell_temperature: Annotated[
-        Number, measured("Average cell temperature", C, "temperature", 0, enabled=False)
+        Number, measured("Avg cell temperature", C, "temperature", 0, enabled=False)
     ] = None
-    requested_charge_voltage: Annotated[Number, measured("Requested charge voltage", V, "voltage", 1)] = None
-    requested_charge_current: Annotated[Number, measured("Requested charge current", A, "current", 1)] = None
+    requested_charge_voltage: Annotated[Number, measured("Voltage requested", V, "voltage", 1)] = None
+    requested_charge_current: Annotated[Number, measured("Current requested", A, "current", 1)] = None
     charger_requested: Annotated[Flag, flag("Charger requested", diagnostic=True, enabled=False)] = None
     acc_on: Annotated[Flag, flag("ACC on", diagnostic=True, enabled=False)] = None
     alarms: tuple[str, ...] | None = None
 
     # --- settings ------------------------------------------------------------------------------------
     smart_sleep_voltage: Annotated[Number, cell_setting("Smart sleep voltage", "settings")] = None
-    cell_voltage_undervoltage_protection: Annotated[
-        Number, cell_setting("Cell voltage undervoltage protection", "protections")
-    ] = None
-    cell_voltage_undervoltage_recovery: Annotated[
-        Number, cell_setting("Cell voltage undervoltage recovery", "protections")
-    ] = None
-    cell_voltage_overvoltage_protection: Annotated[
-        Number, cell_setting("Cell voltage overvoltage protection", "protections")
-    ] = None
-    cell_voltage_overvoltage_recovery: Annotated[
-        Number, cell_setting("Cell voltage overvoltage recovery", "protections")
-    ] = None
+    cell_voltage_undervoltage_protection: Annotated[Number, cell_setting("UVP cell", "protections")] = None
+    cell_voltage_undervoltage_recovery: Annotated[Number, cell_setting("UVP recovery cell", "protections")] = None
+    cell_voltage_overvoltage_protection: Annotated[Number, cell_setting("OVP cell", "protections")] = None
+    cell_voltage_overvoltage_recovery: Annotated[Number, cell_setting("OVP recovery cell", "protections")] = None
     balance_trigger_voltage: Annotated[
-        Number, setting("Balance trigger voltage", V, "voltage", 3, Control("settings", 0.003, 1, 0.001))
+        Number, setting("Balance trigger", V, "voltage", 3, Control("settings", 0.003, 1, 0.001))
     ] = None
-    cell_soc100_voltage: Annotated[Number, cell_setting("Cell SOC 100 % voltage", "settings")] = None
-    cell_soc0_voltage: Annotated[Number, cell_setting("Cell SOC 0 % voltage", "settings")] = None
-    cell_request_charge_voltage: Annotated[Number, cell_setting("Cell request charge voltage", "settings")] = None
-    cell_request_float_voltage: Annotated[Number, cell_setting("Cell request float voltage", "settings")] = None
+    cell_soc100_voltage: Annotated[Number, cell_setting("SOC 100 % voltage", "settings")] = None
+    cell_soc0_voltage: Annotated[Number, cell_setting("SOC 0 % voltage", "settings")] = None
+    cell_request_charge_voltage: Annotated[Number, cell_setting("Charge voltage cell", "settings")] = None
+    cell_request_float_voltage: Annotated[Number, cell_setting("Float voltage cell", "settings")] = None
     power_off_voltage: Annotated[Number, cell_setting("Power off voltage", "protections")] = None
     max_charge_current: Annotated[
-        Number, setting("Max charge current", A, "current", 1, Control("protections", 1, 600, 0.1))
+        Number, setting("Charge OCP", A, "current", 1, Control("protections", 1, 600, 0.1))
     ] = None
-    charge_overcurrent_protection_delay: Annotated[Number, seconds("Charge overcurrent protection delay")] = None
-    charge_overcurrent_protection_recovery_time: Annotated[
-        Number, seconds("Charge overcurrent protection recovery time")
-    ] = None
+    charge_overcurrent_protection_delay: Annotated[Number, seconds("Charge OCP delay")] = None
+    charge_overcurrent_protection_recovery_time: Annotated[Number, seconds("Charge OCP recovery")] = None
     max_discharge_current: Annotated[
-        Number, setting("Max discharge current", A, "current", 1, Control("protections", 1, 1200, 0.1))
+        Number, setting("Discharge OCP", A, "current", 1, Control("protections", 1, 1200, 0.1))
     ] = None
-    discharge_overcurrent_protection_delay: Annotated[Number, seconds("Discharge overcurrent protection delay")] = None
-    discharge_overcurrent_protection_recovery_time: Annotated[
-        Number, seconds("Discharge overcurrent protection recovery time")
-    ] = None
+    discharge_overcurrent_protection_delay: Annotated[Number, seconds("Discharge OCP delay")] = None
+    discharge_overcurrent_protection_recovery_time: Annotated[Number, seconds("Discharge OCP recov.")] = None
     short_circuit_protection_delay: Annotated[
         Number,
-        setting(
-            "Short circuit protection delay", "µs", "duration", 0, Control("protections", 0, 1000000, 1), enabled=False
-        ),
+        setting("SCP delay", "µs", "duration", 0, Control("protections", 0, 1000000, 1), enabled=False),
     ] = None
-    short_circuit_protection_recovery_time: Annotated[Number, seconds("Short circuit protection recovery time")] = None
+    short_circuit_protection_recovery_time: Annotated[Number, seconds("SCP recovery")] = None
     max_balance_current: Annotated[
         Number, setting("Max balance current", A, "current", 1, Control("settings", 0.3, 15, 0.1))
     ] = None
-    charge_overtemperature_protection: Annotated[Number, degrees("Charge overtemperature protection", 30, 80)] = None
-    charge_overtemperature_recovery: Annotated[Number, degrees("Charge overtemperature recovery", 30, 80)] = None
-    discharge_overtemperature_protection: Annotated[Number, degrees("Discharge overtemperature protection", 30, 80)] = (
-        None
-    )
-    discharge_overtemperature_recovery: Annotated[Number, degrees("Discharge overtemperature recovery", 30, 80)] = None
-    charge_undertemperature_protection: Annotated[Number, degrees("Charge undertemperature protection", -45, 20)] = None
-    charge_undertemperature_recovery: Annotated[Number, degrees("Charge undertemperature recovery", -45, 20)] = None
-    mosfet_overtemperature_protection: Annotated[Number, degrees("MOSFET overtemperature protection", 50, 110)] = None
-    mosfet_overtemperature_recovery: Annotated[Number, degrees("MOSFET overtemperature recovery", 50, 110)] = None
+    charge_overtemperature_protection: Annotated[Number, degrees("Charge OTP", 30, 80)] = None
+    charge_overtemperature_recovery: Annotated[Number, degrees("Charge OTP recovery", 30, 80)] = None
+    discharge_overtemperature_protection: Annotated[Number, degrees("Discharge OTP", 30, 80)] = None
+    discharge_overtemperature_recovery: Annotated[Number, degrees("Discharge OTP recov.", 30, 80)] = None
+    charge_undertemperature_protection: Annotated[Number, degrees("Charge UTP", -45, 20)] = None
+    charge_undertemperature_recovery: Annotated[Number, degrees("Charge UTP recovery", -45, 20)] = None
+    mosfet_overtemperature_protection: Annotated[Number, degrees("MOSFET OTP", 50, 110)] = None
+    mosfet_overtemperature_recovery: Annotated[Number, degrees("MOSFET OTP recovery", 50, 110)] = None
     cell_count: Annotated[Number, setting("Cell count", None, None, 0)] = None
     charging_switch: Annotated[Flag, switch("Charging switch")] = None
     discharging_switch: Annotated[Flag, switch("Discharging switch")] = None
     balancing_switch: Annotated[Flag, switch("Balancing switch")] = None
     total_battery_capacity: Annotated[
-        Number, setting("Total battery capacity", AH, None, 0, Control("settings", 2, 20000, 1))
+        Number, setting("Battery capacity", AH, None, 0, Control("settings", 2, 20000, 1))
     ] = None
     balancing_start_voltage: Annotated[
-        Number, setting("Balancing start voltage", V, "voltage", 3, Control("settings", 1.2, 4.25, 0.001))
+        Number, setting("Balance start", V, "voltage", 3, Control("settings", 1.2, 4.25, 0.001))
     ] = None
     device_address: Annotated[Number, setting("Device address", None, None, 0, enabled=False)] = None
-    discharge_precharge_time: Annotated[Number, seconds("Discharge precharge time", "settings", 0, 300)] = None
+    discharge_precharge_time: Annotated[Number, seconds("Precharge time", "settings", 0, 300)] = None
     heating_switch: Annotated[Flag, switch("Heating switch")] = None
-    display_always_on_switch: Annotated[Flag, switch("Display always on switch")] = None
-    smart_sleep_switch: Annotated[Flag, switch("Smart sleep switch")] = None
-    timed_stored_data_switch: Annotated[Flag, switch("Timed stored data switch", enabled=False)] = None
-    charging_float_mode_switch: Annotated[Flag, switch("Charging float mode switch")] = None
-    gps_heartbeat_switch: Annotated[Flag, switch("GPS heartbeat switch", enabled=False)] = None
-    heating_start_temperature: Annotated[Number, degrees("Heating start temperature", -40, 100, 1, "settings")] = None
-    heating_stop_temperature: Annotated[Number, degrees("Heating stop temperature", -40, 100, 1, "settings")] = None
+    display_always_on_switch: Annotated[Flag, switch("Display always on")] = None
+    smart_sleep_switch: Annotated[Flag, switch("Smart sleep")] = None
+    timed_stored_data_switch: Annotated[Flag, switch("Timed stored data", enabled=False)] = None
+    charging_float_mode_switch: Annotated[Flag, switch("Float mode")] = None
+    gps_heartbeat_switch: Annotated[Flag, switch("GPS heartbeat", enabled=False)] = None
+    heating_start_temperature: Annotated[Number, degrees("Heating start", -40, 100, 1, "settings")] = None
+    heating_stop_temperature: Annotated[Number, degrees("Heating stop", -40, 100, 1, "settings")] = None
     smart_sleep_delay: Annotated[
         Number, setting("Smart sleep delay", "h", "duration", 0, Control("settings", 1, 100, 1))
     ] = None
     cell_request_charge_voltage_time: Annotated[
-        Number, setting("Cell request charge voltage time", "h", "duration", 1, Control("settings", 0, 25, 0.1))
+        Number, setting("Charge voltage time", "h", "duration", 1, Control("settings", 0, 25, 0.1))
     ] = None
     cell_request_float_voltage_time: Annotated[
-        Number, setting("Cell request float voltage time", "h", "duration", 1, Control("settings", 0, 25, 0.1))
+        Number, setting("Float voltage time", "h", "duration", 1, Control("settings", 0, 25, 0.1))
     ] = None
 
     # --- settings that only the first generation has -----------------------------------------------------
-    total_voltage_overvoltage_protection: Annotated[
-        Number, setting("Total voltage overvoltage protection", V, "voltage", 2)
-    ] = None
-    total_voltage_undervoltage_protection: Annotated[
-        Number, setting("Total voltage undervoltage protection", V, "voltage", 2)
-    ] = None
-    cell_voltage_overvoltage_delay: Annotated[Number, setting("Cell voltage overvoltage delay", "s", "duration", 0)] = (
+    total_voltage_overvoltage_protection: Annotated[Number, setting("OVP battery", V, "voltage", 2)] = None
+    total_voltage_undervoltage_protection: Annotated[Number, setting("UVP battery", V, "voltage", 2)] = None
+    cell_voltage_overvoltage_delay: Annotated[Number, setting("OVP cell delay", "s", "duration", 0)] = None
+    cell_voltage_undervoltage_delay: Annotated[Number, setting("UVP cell delay", "s", "duration", 0)] = None
+    cell_pressure_difference_protection: Annotated[Number, setting("Max cell difference", V, "voltage", 3)] = None
+    temperature_sensor_temperature_protection: Annotated[Number, setting("Battery OTP", C, "temperature", 0)] = None
+    temperature_sensor_temperature_recovery: Annotated[Number, setting("Battery OTP recovery", C, "temperature", 0)] = (
         None
     )
-    cell_voltage_undervoltage_delay: Annotated[
-        Number, setting("Cell voltage undervoltage delay", "s", "duration", 0)
-    ] = None
-    cell_pressure_difference_protection: Annotated[
-        Number, setting("Cell voltage difference protection", V, "voltage", 3)
-    ] = None
-    temperature_sensor_temperature_protection: Annotated[
-        Number, setting("Battery overtemperature protection", C, "temperature", 0)
-    ] = None
-    temperature_sensor_temperature_recovery: Annotated[
-        Number, setting("Battery overtemperature recovery", C, "temperature", 0)
-    ] = None
     temperature_sensor_temperature_difference_protection: Annotated[
-        Number, setting("Battery temperature difference protection", C, "temperature_delta", 0)
+        Number, setting("Max temp. difference", C, "temperature_delta", 0)
     ] = None
-    discharging_low_temperature_protection: Annotated[
-        Number, setting("Discharge undertemperature protection", C, "temperature", 0)
-    ] = None
-    discharging_low_temperature_recovery: Annotated[
-        Number, setting("Discharge undertemperature recovery", C, "temperature", 0)
-    ] = None
+    discharging_low_temperature_protection: Annotated[Number, setting("Discharge UTP", C, "temperature", 0)] = None
+    discharging_low_temperature_recovery: Annotated[Number, setting("Discharge UTP recov.", C, "temperature", 0)] = None
     current_calibration: Annotated[Number, setting("Current calibration", A, "current", 3, enabled=False)] = None
     sleep_wait_time: Annotated[Number, setting("Sleep wait time", "s", "duration", 0, enabled=False)] = None
-    alarm_low_volume: Annotated[Number, setting("Low SOC alarm threshold", "%", None, 0)] = None
+    alarm_low_volume: Annotated[Number, setting("Low SOC alarm", "%", None, 0)] = None
     dedicated_charger_switch: Annotated[
-        Flag, Spec("Dedicated charger switch", topic="settings", kind="flag", diagnostic=True)
+        Flag, Spec("Dedicated charger", topic="settings", kind="flag", diagnostic=True)
     ] = None
-    actual_battery_capacity: Annotated[Number, setting("Actual battery capacity", AH, None, 0, enabled=False)] = None
+    actual_battery_capacity: Annotated[Number, setting("Actual capacity", AH, None, 0, enabled=False)] = None
 
     # --- identity ------------------------------------------------------------------------------------
     model: Annotated[Text, text("Model")] = None
@@ -426,10 +394,4 @@ PROBLEM = Spec("Problem", kind="flag", device_class="problem")
 
 def alarm_spec(alarm: Alarm) -> Spec:
     """Row of one alarm's binary sensor."""
-    return Spec(
-        alarm.label,
-        kind="flag",
-        device_class=None if alarm.severity == "info" else "problem",
-        diagnostic=True,
-        enabled=alarm.severity != "info",
-    )
+    return Spec(alarm.label, kind="flag", diagnostic=True, enabled=False)

@@ -50,16 +50,16 @@ class Number:
 
 
 NUMBERS: Final[Mapping[str, Number]] = {
-    "charge_voltage": Number("Charge voltage per cell", "V", 3.40, 3.60, 0.01, "above"),
-    "float_voltage": Number("Float voltage per cell", "V", 3.20, 3.55, 0.01, "above"),
-    "max_charge_current": Number("Max charge current", "A", 0, 1000, 1, "above"),
-    "max_discharge_current": Number("Max discharge current", "A", 0, 1000, 1, "above"),
+    "charge_voltage": Number("Cell charge voltage", "V", 3.40, 3.60, 0.01, "above"),
+    "float_voltage": Number("Cell float voltage", "V", 3.20, 3.55, 0.01, "above"),
+    "max_charge_current": Number("Max charging", "A", 0, 1000, 1, "above"),
+    "max_discharge_current": Number("Max discharging", "A", 0, 1000, 1, "above"),
     "soc_limit": Number("Charge limit", "%", 20, 100, 1, "above"),
     "rebulk_drop": Number("Charge again after", "%", 2, 90, 1),
     "full_charge_days": Number("Full charge every", "d", 0, 365, 1),
-    "empty_voltage": Number("Empty voltage per cell", "V", 2.50, 3.30, 0.01, "below"),
+    "empty_voltage": Number("Cell empty voltage", "V", 2.50, 3.30, 0.01, "below"),
     "soc_floor": Number("Least charge told", "%", 0, 30, 1),
-    "voltage_offset": Number("Charge voltage offset", "V", -0.5, 0.5, 0.1),
+    "voltage_offset": Number("Voltage offset", "V", -0.5, 0.5, 0.1),
 }
 # where the cells are of another chemistry
 RANGES: Final[Mapping[Name, Mapping[str, tuple[float, float]]]] = {

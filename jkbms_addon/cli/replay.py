@@ -82,7 +82,7 @@ def chosen(args: argparse.Namespace) -> Options:
     mqtt = replace(given.mqtt, **{key: getattr(checked, key) for key, value in told.items() if value is not None})
     if problem := given.mqtt.problem or checked.problem:
         raise OptionsError(problem)
-    return Options(given.log_level, (), mqtt)
+    return Options(given.log_level, (), mqtt, language=given.language)
 
 
 class Playback(Link):

@@ -21,11 +21,12 @@ class _Device(Contents):
     components: dict[Text, Text]
     bus: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,255}$")] | None = None
     address: Annotated[int, Field(ge=0, le=255)] | None = None
+    plain: bool = True
 
     @property
     def announced(self) -> Announced:
         key = None if self.bus is None or self.address is None else (self.bus, self.address)
-        return Announced(self.topic, self.components, key)
+        return Announced(self.topic, self.components, key, self.plain)
 
 
 class _Devices(Contents):
@@ -58,7 +59,7 @@ class Published:
             device: {
                 "topic": known.topic,
                 "components": dict(known.components),
-                **({"bus": known.key[0], "address": known.key[1]} if known.key else {}),
+                **({"bus": known.key[0], "address": known.key[1], "plain": known.plain} if known.key else {}),
             }
             for device, known in outbox.announced.items()
         }

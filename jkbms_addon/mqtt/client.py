@@ -28,7 +28,7 @@ from jkbms_addon.mqtt.connection import connection
 from jkbms_addon.mqtt.instance import ANSWER, Claim, Instance
 from jkbms_addon.mqtt.outbox import Message, Outbox
 from jkbms_addon.mqtt.refusals import Refusals
-from jkbms_addon.mqtt.session import V3, V5, Session
+from jkbms_addon.mqtt.session import V3, V5, Session, speaks_no_v5
 from jkbms_addon.mqtt.watch import Watch
 
 _LOGGER = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Broker:
                 await self._serve(session, heed)
         # the errors of the inner tasks come as a group
         except* (aiomqtt.MqttError, OSError) as errors:
-            if session is None and not self._known:
+            if session is None and not self._known and speaks_no_v5(_first(errors)):
                 self._version = V3 if self._version is V5 else V5
             lost = self._refusals.fatal(self._sending, session.lost) if session and session.lost else ""
             raise LinkError(f"MQTT broker {access.host}:{access.port}: {lost or _reason(errors)}") from errors
@@ -345,11 +345,16 @@ def _heeding() -> Callable[[], None]:
     return heed
 
 
-def _reason(errors: BaseExceptionGroup[Exception]) -> str:
-    """The broker's words, without a password in any form."""
+def _first(errors: BaseExceptionGroup[Exception]) -> BaseException:
     error: BaseException = errors
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    return error
+
+
+def _reason(errors: BaseExceptionGroup[Exception]) -> str:
+    """The broker's words, without a password in any form."""
+    error = _first(errors)
     text = str(error)
     if "Not authorized" in text or "Bad user name" in text:
         return "refuses user name or password"

@@ -12,6 +12,7 @@ from zlib import crc32
 from jkbms_addon import __version__
 from jkbms_addon.battery.store import Key
 from jkbms_addon.views.entities import HEALTH, Device, Entity
+from jkbms_addon.views.languages import Language, translated
 
 Payload = dict[str, Any]
 BRIDGE: Final = "bridge"
@@ -97,12 +98,13 @@ class Topics:
         return f"{self.prefix}/status"
 
 
-def payload(topics: Topics, device: Device) -> Payload:
-    """Announcement of a device with all of its entities."""
+def payload(topics: Topics, device: Device, language: Language = "en") -> Payload:
+    """Announcement of a device with all of its entities, named in a language."""
     identifier, known = topics.identifier(device.word), device.identity
+    name = translated(device.name, language)
     about = {
         "identifiers": [identifier],
-        "name": f"{device.name} ({topics.base})" if topics.space else device.name,
+        "name": f"{name} ({topics.base})" if topics.space else name,
         "manufacturer": known.manufacturer,
         "model": known.model,
         "serial_number": known.serial_number,
@@ -119,18 +121,18 @@ def payload(topics: Topics, device: Device) -> Payload:
         "availability": availability,
         **({"availability_mode": "all"} if device.leaves else {}),
         "qos": 1,
-        "components": {entity.key: component(topics, device, entity) for entity in device.entities},
+        "components": {entity.key: component(topics, device, entity, language) for entity in device.entities},
     }
 
 
-def component(topics: Topics, device: Device, entity: Entity) -> Payload:
+def component(topics: Topics, device: Device, entity: Entity, language: Language = "en") -> Payload:
     """One entity."""
     kind, spec = entity.kind, entity.spec
     part: Payload = {
         "p": kind,
         "unique_id": f"{topics.identifier(device.word)}_{entity.key}",
-        "default_entity_id": f"{kind}.{topics.entity(device.entity)}_{entity.key}",
-        "name": entity.label,
+        "default_entity_id": f"{kind}.{topics.entity(device.entity)}_{entity.word or entity.key}",
+        "name": _named(entity, language),
     }
     if kind != "button":
         part["state_topic"] = topics.of(device.place, entity.part)
@@ -151,6 +153,12 @@ def component(topics: Topics, device: Device, entity: Entity) -> Payload:
     }
     part |= {field: value for field, value in optional.items() if value is not None}
     return {**part, **_taking(topics, device, entity)}
+
+
+def _named(entity: Entity, language: Language) -> str:
+    """The name of an entity; what stands around that of its quantity, a number or a bus, stays."""
+    label, quantity = entity.label, entity.spec.name
+    return label.replace(quantity, translated(quantity, language), 1) if quantity in label else label
 
 
 def _template(entity: Entity) -> str:

@@ -8,9 +8,9 @@ an announcement is made anew when something in it differs.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import is_
-from typing import Any
+from typing import Any, Final
 
-from jkbms_addon.battery.quantities import Scalar
+from jkbms_addon.battery.quantities import Scalar, Spec
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Key, Part, Snapshot, Store
 from jkbms_addon.commands.queue import CommandQueue
@@ -18,6 +18,7 @@ from jkbms_addon.commands.rules import Range
 from jkbms_addon.mqtt.discovery import BRIDGE, Topics, payload
 from jkbms_addon.mqtt.sheet import Sheet, compact, encoded
 from jkbms_addon.views.battery import (
+    LAST_CHANGE,
     LAST_WRITE,
     LEAVES,
     Values,
@@ -25,15 +26,20 @@ from jkbms_addon.views.battery import (
     cell,
     columns,
     identity,
+    in_words,
     table,
     word,
 )
 from jkbms_addon.views.entities import Device, Identity, Shown
 from jkbms_addon.views.findings import Finding
 from jkbms_addon.views.health import Summary, bridge, overview
+from jkbms_addon.views.languages import Language
+from jkbms_addon.views.quiet import Calm
 
 HEALTH_EVERY = 10.0  # seconds; sooner when a bus or a battery changes its state
 SETTLING = 1.0  # seconds that Home Assistant may need to subscribe to what was just announced
+PATIENCE = 60.0  # seconds after the start until a battery of an earlier run that is not heard is lost
+MORE_EVERY = 5.0  # seconds between two looks at what is known beside the readings
 NEVER = float("inf")
 
 
@@ -53,6 +59,19 @@ class Announced:
     topic: str
     components: dict[str, str]
     key: Key | None = None
+    plain: bool = True  # whether the ids of its entities have the address alone, without the bus
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """How it is told: ``calm`` holds values back that hardly moved, ``raw`` adds every reading as it came."""
+
+    calm: bool = True
+    raw: bool = False
+    language: Language = "en"
+
+
+CALM: Final = Detail()
 
 
 @dataclass(slots=True)
@@ -64,11 +83,15 @@ class _Said:
     again: float = NEVER  # when the state is sent once more
     count: int = 0
     available: bool | None = None
-    troubled: bool = False
+    more: dict[str, Scalar] = field(default_factory=dict)  # beside what its readings tell
+    more_at: float = float("-inf")
+    raised: bool = False  # an alarm that it has not taken back, even if it fell silent since
+    dismissed: bool = False  # its device was deleted while it was silent
     leaves: dict[str, dict[str, Scalar]] = field(default_factory=dict)
     announcement: tuple[frozenset[str], Identity, dict[str, Range]] | None = None
     based_on: tuple[object, ...] = ()  # what the announcement was made of
     values: Values = field(default_factory=Values)
+    calm: Calm = field(default_factory=lambda: Calm(table()))
     known: frozenset[str] | None = None
     sheets: dict[str, Sheet] = field(default_factory=dict)
     cells: int | None = None
@@ -90,9 +113,13 @@ class Outbox:
         others: Sequence[Shown] = (),
         problems: Sequence[str] = (),
         findings: Callable[[], Sequence[Finding]] = tuple,
+        *,
+        detail: Detail = CALM,
+        more: Callable[[Key], Mapping[str, Scalar]] | None = None,
     ) -> None:
         self.topics, self._store, self._buses, self._served = topics, store, buses, served
         self._commands, self._others, self._problems = commands, others, tuple(problems)
+        self._detail, self._more = detail, more  # how much is told, and what is known of a battery beside its readings
         self._findings = findings
         self.announced = announced if announced is not None else {}
         self.changed = False  # whether ``announced`` should be saved
@@ -102,11 +129,15 @@ class Outbox:
             device.key: frozenset(still_known(device.components)) for device in self.announced.values() if device.key
         }
         self._shown: dict[str, tuple[Device, object]] = {}  # of the other devices, with their news
+        self._calms: dict[str, Calm] = {}
+        self._texts: dict[str, str] = {}  # what was said last of the other devices
+        self._settles: dict[str, float] = {}  # when that is said once more
         self._configs: dict[str, str] = {}  # topics of announcements, and the device that each announces
         self._greeted = self._bridge_told = False
         self._cursor = 0  # in the log of outcomes
         self._health_at = float("-inf")
         self._health_state: object = None
+        self._began = store.clock()
 
     def forget(self) -> None:
         """Home Assistant or the broker has started: everything is news again."""
@@ -114,6 +145,8 @@ class Outbox:
             said.seen, said.count, said.available, said.announcement = None, 0, None, None
             said.leaves.clear()
         self._shown.clear()
+        self._texts.clear()
+        self._settles.clear()
         self._greeted = self._bridge_told = False
         self._health_at = float("-inf")
 
@@ -130,6 +163,7 @@ class Outbox:
         for key, said in self._said.items():
             if word(key) == device:
                 said.seen, said.announcement = None, None
+                said.dismissed = said.available is False
 
     def due(self, now: float) -> list[Message]:
         """Everything that is to be published now, in this order."""
@@ -163,6 +197,8 @@ class Outbox:
             if key in self._said:
                 self._said[key].leaves.pop("settings", None)
                 self._said[key].seen = None
+                self._said[key].count = 0
+                self._said[key].more = self._said[key].more | {LAST_CHANGE: in_words(outcome)}
             event = {"event_type": outcome.result, **outcome.record()}
             messages.append(Message(self.topics.battery(key, LAST_WRITE), compact(event)))
         return messages
@@ -170,7 +206,9 @@ class Outbox:
     # --- devices beside the batteries --------------------------------------------------------------------
     def _other(self, other: Shown, now: float) -> list[Message]:
         before, news = self._shown.get(other.word), other.news()
-        if before and before[1] == news:
+        if now >= self._settles.get(other.word, NEVER):  # Home Assistant may only now have subscribed
+            del self._settles[other.word], self._texts[other.word]
+        elif before and before[1] == news:
             return []
         device = other.device()
         if device is None:
@@ -178,7 +216,17 @@ class Outbox:
         self._shown[other.word] = (device, news)
         changed = before is None or before[0] != device
         messages = self._announce(device, None, other.keeps) if changed else []
-        return [*messages, Message(self.topics.of(device.place, "state"), encoded(other.values(now)))]
+        values = other.values(now)
+        if self._detail.calm:
+            calm = self._calms.setdefault(other.word, Calm(specs_of(device)))
+            values = calm.told(values, now)
+        text = encoded(values)
+        if changed:
+            self._settles[other.word] = now + SETTLING
+        if changed or self._texts.get(other.word) != text:
+            self._texts[other.word] = text
+            messages.append(Message(self.topics.of(device.place, "state"), text))
+        return messages
 
     def _greeting(self) -> list[Message]:
         messages = []
@@ -212,11 +260,12 @@ class Outbox:
 
     # --- batteries -----------------------------------------------------------------------------------------
     def _battery(self, snapshot: Snapshot, said: _Said, now: float) -> list[Message]:
-        said.seen, said.until, said.troubled = snapshot, snapshot.until(now), False
+        said.seen, said.until = snapshot, snapshot.until(now)
         if not snapshot.online(now):
             return self._available(snapshot.key, said, online=False)
         values = said.values.of(snapshot, now)
-        said.troubled = values["state"].get("problem") is True
+        values["state"] = {**values["state"], **self._beside(snapshot.key, said, now)}
+        said.raised, said.dismissed = values["state"].get("problem") is True, False
         known = self._keys(snapshot, said, values)
         messages = self._announcement(snapshot, said, known, now)
         if messages:
@@ -225,8 +274,10 @@ class Outbox:
         if said.count != snapshot.count or now >= said.again:
             if now >= said.again:
                 said.again = NEVER
+            if self._detail.raw and said.count != snapshot.count:
+                messages.append(Message(self.topics.battery(snapshot.key, "raw"), encoded(values["state"])))
             said.count = snapshot.count
-            messages.append(self._part(snapshot.key, said, "state", values["state"]))
+            messages.append(self._part(snapshot.key, said, "state", self._calm(said, values["state"], now)))
         for leaf in LEAVES:
             fresh = values[leaf]
             before = said.leaves.get(leaf)
@@ -235,6 +286,19 @@ class Outbox:
                 if fresh != before:
                     messages.append(self._part(snapshot.key, said, leaf, fresh))
         return messages
+
+    def _beside(self, key: Key, said: _Said, now: float) -> Mapping[str, Scalar]:
+        """What is known of a battery that its readings do not tell; looked at now and then."""
+        if now >= said.more_at:
+            said.more_at = now + MORE_EVERY
+            if self._more:
+                said.more = {**said.more, **self._more(key)}
+            if self._writing():
+                said.more.setdefault(LAST_CHANGE, "none")
+        return said.more
+
+    def _calm(self, said: _Said, values: Mapping[str, Scalar], now: float) -> Mapping[str, Scalar]:
+        return said.calm.told(values, now) if self._detail.calm else values
 
     def _part(self, key: Key, said: _Said, leaf: str, values: Mapping[str, Scalar]) -> Message:
         """Every key that is known of this battery, null where it is not known now."""
@@ -246,7 +310,7 @@ class Outbox:
         live = snapshot.parts.get("live")
         listed = live.values.get("cell_voltage") if live else None
         count = len(listed) if isinstance(listed, tuple) and listed else None
-        if count != said.cells or said.known is None or not all(part.keys() <= known for part in values.values()):
+        if count != said.cells or not said.sheets or not all(part.keys() <= known for part in values.values()):
             known = frozenset(key for key in known.union(*values.values()) if count is None or cell(key) <= count)
             said.known, said.cells = known, count
             said.sheets = {part: Sheet(columns(known, part)) for part in values}
@@ -275,13 +339,13 @@ class Outbox:
         if said.announcement == wanted:
             return []
         said.announcement = wanted
-        device = battery(snapshot.key, *wanted, single_bus=len(self._buses) == 1)
+        device = battery(snapshot.key, *wanted, plain=self._plain(snapshot.key))
         return self._announce(device, snapshot.key)
 
     def _announce(self, device: Device, key: Key | None, keeps: str = "") -> list[Message]:
         """The announcement; before it, once, tombstones for what it no longer has."""
         name = self.topics.identifier(device.word)
-        topic, told = self.topics.config(name), payload(self.topics, device)
+        topic, told = self.topics.config(name), payload(self.topics, device, self._detail.language)
         self._configs[topic] = device.word
         components = {name: part["p"] for name, part in told["components"].items()}
         before = self.announced.get(name)
@@ -294,16 +358,29 @@ class Outbox:
             buried = {**told, "components": {**told["components"], **gone}}
             messages.append(Message(topic, compact(buried), retain=True))
         if before is None or before.components != components or before.topic != topic:
-            self.announced[name] = Announced(topic, components, key)
+            self.announced[name] = Announced(topic, components, key, key is None or self._plain(key))
             self.changed = True
         messages.append(Message(topic, compact(told), retain=True))
         return messages
+
+    def _plain(self, key: Key) -> bool:
+        """Whether a battery goes by its address alone: the first one with an address does, and stays so."""
+        known = self.announced.get(self.topics.identifier(word(key)))
+        if known:
+            return known.plain
+        return not any(
+            one.plain and one.key[1] == key[1] for one in self.announced.values() if one.key and one.key != key
+        )
 
     def _available(self, key: Key, said: _Said, *, online: bool) -> list[Message]:
         if said.available is online:
             return []
         said.available = online
         return [Message(self.topics.battery(key, "availability"), "online" if online else "offline", retain=True)]
+
+    def _patient(self, now: float) -> bool:
+        """Whether a battery of an earlier run may still be on its way."""
+        return now - self._began < PATIENCE
 
     # --- health --------------------------------------------------------------------------------------------
     def _health(self, now: float) -> list[Message]:
@@ -314,7 +391,8 @@ class Outbox:
                 (self._well(name, address, now), self._buses[name].bms(address).problem)
                 for name, address in self._bmss()
             ],
-            [(key, said.available, said.troubled) for key, said in self._said.items()],
+            [(key, said.available, said.raised, said.dismissed) for key, said in self._said.items()],
+            self._patient(now),
             [finding.text for finding in self._findings()],
         )
         if state == self._health_state and now - self._health_at < HEALTH_EVERY:
@@ -331,14 +409,22 @@ class Outbox:
 
     def health(self, now: float) -> dict[str, Any]:
         """Diagnostics of the whole, of the buses and of every BMS."""
+        earlier = dict.fromkeys(self._earlier, None if self._patient(now) else False)
+        known = {key: said for key, said in self._said.items() if not said.dismissed}
         summary = Summary(
-            any(said.troubled for said in self._said.values()),
+            earlier | {key: said.available for key, said in known.items()},
+            frozenset(key for key, said in known.items() if said.raised),
             self._problems,
             tuple(self._store.twins()),
             self._commands.unlocked if self._commands and self._writing() else None,
             self._findings(),
         )
         return overview(self._buses, summary, now, self._store.present)
+
+
+def specs_of(device: Device) -> dict[str, Spec]:
+    """Rows of a device's entities by key."""
+    return {entity.key: entity.spec for entity in device.entities}
 
 
 def still_known(components: Mapping[str, str]) -> dict[str, str]:

@@ -105,6 +105,7 @@ class Session(aiomqtt.Client):
 
 
 def speaks_no_v5(error: BaseException) -> bool:
-    """Whether a broker refused a connection since it does not know MQTT 5."""
-    code = getattr(error, "rc", None)
-    return isinstance(error, aiomqtt.MqttError) and getattr(code, "value", code) in UNKNOWN_VERSION
+    """Whether a broker refused a connection since it does not know MQTT 5, or took it and said nothing at all."""
+    if isinstance(error, aiomqtt.MqttCodeError):
+        return getattr(error.rc, "value", error.rc) in UNKNOWN_VERSION
+    return isinstance(error, (aiomqtt.MqttError, TimeoutError))

@@ -19,9 +19,11 @@ from jkbms_addon.options.coming_from import carried_over
 from jkbms_addon.options.migration import MOVES, Move, migrated
 from jkbms_addon.page.place import PageOptions
 from jkbms_addon.validators import explained, given, host_alone, plain
+from jkbms_addon.views.languages import LANGUAGES, Language
 
 DEFAULT_FILE = Path("/data/options.json")
-SECTIONS = ("log_level", "buses", "mqtt", "writes", "bank", "inverter", "inverters", "page")
+SECTIONS = ("log_level", "language", "buses", "mqtt", "writes", "bank", "inverter", "inverters", "page")
+DETAILS = ("calm", "full")
 WRITE_LEVELS = ("off", *LEVELS)
 Level = Literal["trace", "debug", "info", "warning", "error", "fatal"]
 LOG_LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
@@ -53,6 +55,7 @@ class Options:
     page: PageOptions = field(default_factory=PageOptions)
     unusable: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
+    language: Language = "en"  # of the names of entities
 
     @property
     def problems(self) -> list[str]:
@@ -118,6 +121,8 @@ MQTT = vol.Schema(
         vol.Optional("ca_file", default=""): _text,
         vol.Optional("discovery_prefix", default="homeassistant"): _topic,
         vol.Optional("base_topic", default="jkbms"): _topic,
+        vol.Optional("detail", default="calm"): vol.In(DETAILS, msg=f"must be one of {', '.join(DETAILS)}"),
+        vol.Optional("raw", default=False): _yes_no,
     }
 )
 WRITES = vol.Schema(
@@ -173,9 +178,10 @@ def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
     inverters = tuple(_undisturbed(one, found) for one in listed(today.get("inverters"), inverter, bank))
     inverter = following(today.get("inverter"), inverter, inverters)
     level, unusable = _level(today)
-    page = _page(today)
+    page, lines = _page(today), (*carried, *moved)
     return Options(
-        level, found, _mqtt(today), _writes(today), bank, inverter, inverters, page, unusable, (*carried, *moved)
+        *(level, found, _mqtt(today), _writes(today), bank, inverter, inverters, page, unusable, lines),
+        language=_language(today),
     )
 
 
@@ -188,7 +194,16 @@ def _level(raw: Mapping[str, Any]) -> tuple[Level, tuple[str, ...]]:
         level = wanted
     elif wanted not in (None, ""):
         strange.append(f"log_level: {wanted!r:.60} is not one of {', '.join(LOG_LEVELS)}; info is used")
+    spoken = raw.get("language")
+    if spoken not in (*LANGUAGES, None, ""):
+        strange.append(f"language: {spoken!r:.60} is not one of {', '.join(LANGUAGES)}; en is used")
     return level, tuple(strange)
+
+
+def _language(raw: Mapping[str, Any]) -> Language:
+    """The language of names; English where it is not given, or none that we know."""
+    spoken = raw.get("language")
+    return spoken if spoken in LANGUAGES else "en"
 
 
 def _mqtt(raw: Mapping[str, Any]) -> MqttOptions:

@@ -6,9 +6,12 @@ from typing import Final
 
 from jkbms_addon.bank.bank import BankState
 from jkbms_addon.bank.candidate import Extreme
-from jkbms_addon.battery.quantities import Scalar, Spec, specs
+from jkbms_addon.battery.energy import Energy
+from jkbms_addon.battery.quantities import PROBLEM, Scalar, Spec, specs
+from jkbms_addon.clock import MONOTONIC
 from jkbms_addon.inverter.service import InverterService
 from jkbms_addon.views import charging
+from jkbms_addon.views import energy as energies
 from jkbms_addon.views.charging import Charge
 from jkbms_addon.views.entities import Device, Shown, measured, shown, text
 
@@ -35,37 +38,45 @@ ENTITIES: Final[Mapping[str, Spec]] = {
     "sharing_error": measured("Sharing error", "%", None, 1),
     "packs_online": measured("Packs online", None, None, 0),
     "packs_expected": measured("Packs expected", None, None, 0),
-    "packs_blocking_charge": measured("Packs blocking charge", None, None, 0),
-    "packs_blocking_discharge": measured("Packs blocking discharge", None, None, 0),
+    "packs_blocking_charge": measured("Charge blocked", None, None, 0),
+    "packs_blocking_discharge": measured("Discharge blocked", None, None, 0),
     "packs_excluded": text("Packs excluded"),
+    "problem": PROBLEM,
 }
+# the charge control dates the last full charge by itself
+COUNTED: Final = {key: spec for key, spec in energies.ENTITIES.items() if key != "last_full_charge"}
+PATIENCE: Final = 60.0  # s after which a pack that was never heard is a problem
 SHARING: Final = "sharing_"  # before the name of a pack: its share of the current
 
 
-def device(labels: Iterable[str], charge: Charge | None = None) -> Device:
+def device(labels: Iterable[str], charge: Charge | None = None, *, counted: bool = False) -> Device:
     """The bank; ``labels`` are those of the packs. With a ``charge`` its limits and what the owner steers, too."""
     shares = {
         f"{SHARING}{label.replace('/', '_')}": measured(f"Share of pack {label}", "%", None, 1) for label in labels
     }
-    entities = shown({**ENTITIES, **shares})
+    entities = shown({**ENTITIES, **(COUNTED if counted else {}), **shares})
     if charge:
         entities += (*shown({**charging.LIMITS, **charging.CHARGING}), *charging.controls(charge))
     return Device(BANK, "jk_bms_bank", "Battery bank", BANK, entities)
 
 
-def devices(service: InverterService) -> list[Shown]:
-    """The bank of a service, where there can be one; where there is no inverter it shows how charging goes."""
+def devices(service: InverterService, energy: Callable[[], Energy | None] | None = None) -> list[Shown]:
+    """The bank of a service, where there can be one; where there is no inverter it shows how charging goes.
+
+    ``energy`` is what was counted of all packs together.
+    """
     control = service.control
     if not service.shows_bank:
         return []
     if service.wanted or not service.decides:
-        return [view(lambda: control.state, lambda: control.count, always=service.always)]
+        return [view(lambda: control.state, lambda: control.count, always=service.always, energy=energy)]
     return [
         view(
             lambda: control.state,
             lambda: (control.count, control.kept.shown),
             always=service.always,
             charge=lambda: charging.charge(control),
+            energy=energy,
             takes=charging.takes(control),
         )
     ]
@@ -77,6 +88,7 @@ def view(
     *,
     always: bool,
     charge: Callable[[], Charge] | None = None,
+    energy: Callable[[], Energy | None] | None = None,
     takes: Mapping[str, Callable[[str], None]] = MappingProxyType({}),
 ) -> Shown:
     """The bank, shown once there is more than one battery, or ``always``; ``count`` differs with every new state."""
@@ -84,11 +96,23 @@ def view(
     def found() -> Device | None:
         now = state()
         labels = sorted({*(view.label for view in now.counted), *(one.label for one in now.excluded)})
-        return device(labels, charge() if charge else None) if always or len(labels) > 1 else None
+        shows = always or len(labels) > 1
+        return device(labels, charge() if charge else None, counted=energy is not None) if shows else None
+
+    complete, began = False, MONOTONIC()
+
+    def now_told() -> Mapping[str, Scalar]:
+        nonlocal complete
+        found = values(state())
+        complete = complete or not found["problem"]
+        waiting = not complete and MONOTONIC() - began < PATIENCE  # who is not heard yet may still be on its way
+        return {**found, "problem": None} if waiting else found
 
     def told(_now: float = 0.0) -> Mapping[str, Scalar]:
         more = {**charging.limits(charge()), **charging.values(charge())} if charge else {}
-        return {**dict.fromkeys(ENTITIES), **values(state()), **more}
+        counted = energies.values(energy()) if energy else {}
+        counted.pop("last_full_charge", None)
+        return {**dict.fromkeys(ENTITIES), **now_told(), **counted, **more}
 
     return Shown(BANK, _Changes(count, told), found, told, takes, keeps=SHARING)
 
@@ -137,6 +161,7 @@ def values(state: BankState) -> dict[str, Scalar]:
         "packs_blocking_charge": state.blocking("charge"),
         "packs_blocking_discharge": state.blocking("discharge"),
         "packs_excluded": "; ".join(one.text for one in state.excluded)[:255],
+        "problem": bool(state.excluded) or state.faulty or state.packs_online < state.expected,
         **{f"{SHARING}{label.replace('/', '_')}": round(share, 1) for label, share in state.sharing.items()},
     }
 

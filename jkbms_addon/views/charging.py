@@ -19,24 +19,24 @@ from jkbms_addon.views.entities import Entity, Takes, measured, shown, text
 LONGEST: Final = 255  # characters of a state in Home Assistant
 SET: Final = "set_"  # before the name of a number of the owner
 LIMITS: Final[Mapping[str, Spec]] = {
-    "charge_current": measured("Charge current limit", "A", "current", 1),
-    "charge_current_reason": text("Charge current reason"),
-    "discharge_current": measured("Discharge current limit", "A", "current", 1),
-    "discharge_current_reason": text("Discharge current reason"),
-    "charge_voltage": measured("Charge voltage limit", "V", "voltage", 1),
-    "charge_voltage_reason": text("Charge voltage reason"),
-    "discharge_voltage": measured("Discharge voltage limit", "V", "voltage", 1),
-    "discharge_voltage_reason": text("Discharge voltage reason"),
+    "charge_current": measured("CCL charge limit", "A", "current", 1),
+    "charge_current_reason": text("CCL reason"),
+    "discharge_current": measured("DCL discharge limit", "A", "current", 1),
+    "discharge_current_reason": text("DCL reason"),
+    "charge_voltage": measured("CVL charge voltage", "V", "voltage", 1),
+    "charge_voltage_reason": text("CVL reason"),
+    "discharge_voltage": measured("DVL lowest voltage", "V", "voltage", 1),
+    "discharge_voltage_reason": text("DVL reason"),
 }
 CHARGING: Final[Mapping[str, Spec]] = {
     "phase": Spec("Phase", kind="choice", device_class="enum", options=PHASES),
-    "last_full": Spec("Last full charge", kind="text", device_class="timestamp"),
+    "last_full": Spec("Last time full", kind="text", device_class="timestamp"),
     "days_since_full": measured("Days since full", "d", "duration", 1),
     "time_absorbed": measured("Time absorbed", "min", "duration", 0),
     "learned_offset": Spec("Learned meter offset", unit="V", device_class="voltage", digits=2, diagnostic=True),
     "voltage_trim": Spec("Charge voltage trim", unit="V", device_class="voltage", digits=2, diagnostic=True),
-    "packs_may_charge": measured("Packs that may charge", None, None, 0),
-    "packs_may_discharge": measured("Packs that may discharge", None, None, 0),
+    "packs_may_charge": measured("May charge", None, None, 0),
+    "packs_may_discharge": measured("May discharge", None, None, 0),
     "packs_empty": text("Packs empty"),
     "findings": text("Findings", diagnostic=True),
 }

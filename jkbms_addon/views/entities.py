@@ -31,6 +31,7 @@ class Entity:
 
     ``part`` names the values of the device in which it is found, by ``path`` where it does not simply stand under its
     key there. ``always`` means that it is there even while the device is silent. ``events`` are what may happen.
+    ``word`` is how its proposed id ends where that is not its key.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Entity:
     takes: Takes | None = None
     always: bool = False
     events: tuple[str, ...] = ()
+    word: str = ""
 
     @property
     def kind(self) -> Kind:

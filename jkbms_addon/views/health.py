@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from jkbms_addon import __version__
 from jkbms_addon.battery.quantities import Scalar, Spec
-from jkbms_addon.battery.status import WALL, BusStatus
+from jkbms_addon.battery.status import WALL, BmsStatus, BusStatus
 from jkbms_addon.battery.store import Key
 from jkbms_addon.commands.rules import Range
 from jkbms_addon.views.battery import word
@@ -15,6 +15,8 @@ from jkbms_addon.views.entities import HEALTH, Device, Entity, Identity, control
 from jkbms_addon.views.findings import Finding, told
 
 BRIDGE: Final = "bridge"
+UNHEARD: Final[Mapping[str, Scalar]] = {"health": "silent"}
+ILL: Final = ("corrupt", "frozen")  # what is wrong with a link although something is heard
 LONGEST: Final = 255  # characters of a state in Home Assistant
 
 BUS_DIAGNOSTICS: Final[Mapping[str, Spec]] = {
@@ -23,8 +25,8 @@ BUS_DIAGNOSTICS: Final[Mapping[str, Spec]] = {
     "reason": Spec("reason", kind="text", diagnostic=True),
     "quality": Spec("quality", unit="%", state_class="measurement", digits=0, diagnostic=True),
     "mode": Spec("mode", kind="text", diagnostic=True, enabled=False),
-    "worst_incident": Spec("worst incident", kind="text", diagnostic=True, enabled=False),
-    "worst_incident_time": Spec("worst incident time", device_class="timestamp", diagnostic=True, enabled=False),
+    "worst_incident": Spec("incident", kind="text", diagnostic=True, enabled=False),
+    "worst_incident_time": Spec("incident time", device_class="timestamp", diagnostic=True, enabled=False),
     "since": Spec("since", device_class="timestamp", diagnostic=True, enabled=False),
     "last_error": Spec("last error", kind="text", diagnostic=True, enabled=False),
     **{
@@ -32,8 +34,8 @@ BUS_DIAGNOSTICS: Final[Mapping[str, Spec]] = {
         for name, label in (
             ("bytes", "bytes"),
             ("frames", "frames"),
-            ("checksum_errors", "checksum errors"),
-            ("implausible", "implausible frames"),
+            ("checksum_errors", "bad checksums"),
+            ("implausible", "implausible"),
             ("junk", "junk bytes"),
             ("timeouts", "time-outs"),
             ("reconnects", "reconnects"),
@@ -42,8 +44,8 @@ BUS_DIAGNOSTICS: Final[Mapping[str, Spec]] = {
 }
 BRIDGE_DIAGNOSTICS: Final[Mapping[str, Spec]] = {
     "any_battery_problem": Spec("Any battery problem", kind="flag", device_class="problem"),
-    "configuration_problem": Spec("Configuration problem", kind="flag", device_class="problem", diagnostic=True),
-    "configuration_reason": Spec("Configuration reason", kind="text", diagnostic=True),
+    "configuration_problem": Spec("Config problem", kind="flag", device_class="problem", diagnostic=True),
+    "configuration_reason": Spec("Config reason", kind="text", diagnostic=True),
     "same_battery": Spec("Same battery twice", kind="text", diagnostic=True, enabled=False),
     "worth_a_look": Spec("Worth a look", kind="text", icon="mdi:eye-outline"),
     "worth_a_look_count": Spec("Things worth a look", state_class="measurement", digits=0, icon="mdi:eye-outline"),
@@ -77,7 +79,8 @@ def _entities(buses: Iterable[str], *, writing: bool) -> Iterator[Entity]:
 class Summary:
     """What concerns everything; ``writing`` is None where nothing can be changed at all."""
 
-    troubled: bool  # whether a battery has a problem
+    connected: Mapping[Key, bool | None]  # whether each battery that is shown is there; None as long as nobody knows
+    raised: frozenset[Key] = frozenset()  # batteries with an alarm that they have not taken back yet
     problems: tuple[str, ...] = ()  # of the configuration
     twins: tuple[str, ...] = ()
     writing: bool | None = None
@@ -87,11 +90,15 @@ class Summary:
 def overview(
     buses: Mapping[str, BusStatus], summary: Summary, now: float, present: Callable[[Key], bool]
 ) -> dict[str, Any]:
-    """Diagnostics of the whole, of the buses and of every BMS; ``now`` is monotonic s, ``present`` the store's word."""
+    """Diagnostics of the whole, of the buses and of every BMS; ``now`` is monotonic s, ``present`` the store's word.
+
+    A battery that is lost, frozen or corrupt is a problem as much as one that says so.
+    """
+    links = {key: _link(bms, now, there=present(key)) for key, bms in _statuses(buses).items()}
     problems = [f"bus {name}: {bus.problem}" for name, bus in buses.items() if bus.option_error]
     problems += summary.problems
     return {
-        "any_battery_problem": on_off(state=summary.troubled),
+        "any_battery_problem": on_off(state=troubled(links, summary)),
         "configuration_problem": on_off(state=bool(problems)),
         "configuration_reason": ("; ".join(problems) or "ok")[:LONGEST],
         **({} if summary.writing is None else {"writing": on_off(state=summary.writing)}),
@@ -100,19 +107,39 @@ def overview(
         "worth_a_look_count": len(summary.findings),
         "buses": {name: bus_health(bus, now) for name, bus in buses.items()},
         "batteries": {
-            word((name, address)): {
-                "health": bms.health(now, present=present((name, address))),
-                "reason": (bms.problem or "ok")[:LONGEST],
-                "age": None if bms.last_frame is None else round(now - bms.last_frame, 1),
-                "latency": None if bms.latency is None else round(bms.latency * 1000),
-                "frames": bms.frames,
-                "failures": bms.failures,
-                "implausible": bms.implausible,
-            }
-            for name, bus in buses.items()
-            for address, bms in bus.batteries.items()
+            word(key): {**links.get(key, UNHEARD), "connection": connection(summary.connected.get(key))}
+            for key in (*links, *(key for key in summary.connected if key not in links))
         },
     }
+
+
+def troubled(links: Mapping[Key, Mapping[str, Scalar]], summary: Summary) -> bool:
+    """Whether any battery has a problem."""
+    if summary.raised or any(there is False for there in summary.connected.values()):
+        return True
+    return any(key in links and links[key]["health"] in ILL for key in summary.connected)
+
+
+def _statuses(buses: Mapping[str, BusStatus]) -> dict[Key, BmsStatus]:
+    return {(name, address): bms for name, bus in buses.items() for address, bms in bus.batteries.items()}
+
+
+def _link(bms: BmsStatus, now: float, *, there: bool) -> dict[str, Scalar]:
+    """How the link to one battery is doing."""
+    return {
+        "health": bms.health(now, present=there),
+        "reason": (bms.problem or "ok")[:LONGEST],
+        "age": None if bms.last_frame is None else round(now - bms.last_frame, 1),
+        "latency": None if bms.latency is None else round(bms.latency * 1000),
+        "frames": bms.frames,
+        "failures": bms.failures,
+        "implausible": bms.implausible,
+    }
+
+
+def connection(there: bool | None) -> str | None:  # noqa: FBT001 - unknown is the third
+    """The word of *Connection*."""
+    return None if there is None else on_off(state=there)
 
 
 def bus_health(bus: BusStatus, now: float) -> dict[str, Scalar]:

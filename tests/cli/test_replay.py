@@ -76,7 +76,7 @@ async def test_a_real_stream_reaches_the_broker_and_the_program_ends(broker: Mos
     assert json.loads(topics.last("copy/replay/7/state") or "{}")["total_voltage"] == pytest.approx(53.54, abs=0.005)
     assert json.loads(topics.last("copy/replay/7/settings") or "{}")["cell_count"] == 16
     assert topics.last("copy/replay/0/availability") == "online"
-    assert topics.last("homeassistant/device/jkbms_replay_7/config")
+    assert topics.last("homeassistant/device/jkbms-copy_replay_7/config")
     assert sorted(one.name for one in tmp_path.iterdir()) == ["broker.conf", "capture.jsonl", "options-test.json"]
 
 

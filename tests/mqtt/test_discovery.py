@@ -39,7 +39,7 @@ def everything() -> frozenset[str]:
 
 PAYLOAD = payload(
     Topics(),
-    battery(("rs485", 1), everything(), Identity("Jikong", "JK_PB", "4711", "15A", "15.41"), single_bus=True),
+    battery(("rs485", 1), everything(), Identity("Jikong", "JK_PB", "4711", "15A", "15.41")),
 )
 BRIDGE = payload(Topics(), bridge(["rs485", "garage"]))
 COMPONENTS = [*PAYLOAD["components"].items(), *BRIDGE["components"].items()]
@@ -78,7 +78,7 @@ def test_unique_ids_are_unique_and_entity_ids_as_promised() -> None:
     assert len(ids) == len(set(ids))
     assert PAYLOAD["components"]["total_voltage"]["unique_id"] == "jkbms_rs485_1_total_voltage"
     assert PAYLOAD["components"]["total_voltage"]["default_entity_id"] == "sensor.jk_bms_1_total_voltage"
-    several = payload(Topics(), battery(("rs485", 1), frozenset({"current"}), Identity(), single_bus=False))
+    several = payload(Topics(), battery(("rs485", 1), frozenset({"current"}), Identity(), plain=False))
     assert several["components"]["current"]["default_entity_id"] == "sensor.jk_bms_rs485_1_current"
     assert several["device"]["identifiers"] == ["jkbms_rs485_1"]
 
@@ -108,11 +108,12 @@ def test_identity_stands_on_the_device() -> None:
     assert told == ("JK_PB", "4711", "15A", "15.41")
 
 
-def test_informational_alarms_are_no_problem_and_disabled() -> None:
-    part = PAYLOAD["components"]["alarm_change_the_default_password"]
-    assert part["enabled_by_default"] is False
-    assert "device_class" not in part
-    assert PAYLOAD["components"]["alarm_cell_under_voltage_protection"]["device_class"] == "problem"
+def test_only_summaries_are_problems_and_single_alarms_are_disabled() -> None:
+    problems = [key for key, part in COMPONENTS if part.get("device_class") == "problem"]
+    assert problems == ["problem", "any_battery_problem", "configuration_problem", "rs485_problem", "garage_problem"]
+    alarms = [part for key, part in COMPONENTS if key.startswith("alarm_") and key not in specs()]
+    assert len(alarms) > 20
+    assert {(part["enabled_by_default"], part["entity_category"]) for part in alarms} == {(False, "diagnostic")}
 
 
 def test_an_empty_bank_announces_nothing() -> None:

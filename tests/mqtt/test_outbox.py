@@ -7,7 +7,7 @@ from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.mqtt.discovery import Topics
-from jkbms_addon.mqtt.outbox import Announced, Message, Outbox
+from jkbms_addon.mqtt.outbox import Announced, Detail, Message, Outbox
 from tests.battery.test_store import Clock
 
 CONFIG = "homeassistant/device/jkbms_a_1/config"
@@ -76,6 +76,7 @@ def test_state_has_every_known_key_null_when_unknown_and_on_off_as_text() -> Non
         "charging": "ON",
         "problem": "OFF",
         "errors": "",
+        "alarms": "none",
         "alarm_charge_mosfet_anomaly": "OFF",
     }
 
@@ -197,12 +198,133 @@ def test_health_tells_buses_batteries_and_any_problem() -> None:
         "frames": 1,
         "failures": 0,
         "implausible": 0,
+        "connection": "ON",
     }
     published.live(alarms=("charge_mosfet_anomaly",))
     status.down("unplugged")
     (health,) = published.payloads("jkbms/bridge/health")
     assert health["any_battery_problem"] == "ON"
     assert (health["buses"]["a"]["problem"], health["buses"]["a"]["last_error"]) == ("ON", "unplugged")
+
+
+def any_problem(published: Published) -> str:
+    return str(published.outbox.health(published.clock.now)["any_battery_problem"])
+
+
+def connection(published: Published, address: int = 1) -> str | None:
+    said: str | None = published.outbox.health(published.clock.now)["batteries"][f"a_{address}"]["connection"]
+    return said
+
+
+def test_an_alarm_stays_until_its_battery_takes_it_back() -> None:
+    published = Published()
+    published.live(alarms=("charge_mosfet_anomaly",))
+    published.sent()
+    assert any_problem(published) == "ON"
+    published.clock.now += 30  # a BMS falls silent after under-voltage
+    assert published.payloads("jkbms/a/1/availability") == ["offline"]
+    assert (any_problem(published), connection(published)) == ("ON", "OFF")
+    published.live()
+    published.sent()
+    assert (any_problem(published), connection(published)) == ("OFF", "ON")
+
+
+def test_a_lost_battery_is_a_problem_and_its_connection_says_so() -> None:
+    published = Published()
+    published.live()
+    published.live(2)
+    published.sent()
+    assert any_problem(published) == "OFF"
+    published.clock.now += 11
+    published.live(2)
+    (health,) = published.payloads("jkbms/bridge/health")
+    assert health["any_battery_problem"] == "ON"
+    assert [health["batteries"][f"a_{n}"]["connection"] for n in (1, 2)] == ["OFF", "ON"]
+
+
+def test_a_battery_with_a_corrupt_link_is_a_problem() -> None:
+    published = Published()
+    published.live()
+    published.sent()
+    for _ in range(3):
+        published.buses["a"].bms(1).failed(damaged=True)
+    published.buses["a"].bms(7).failed(damaged=True)  # of nobody
+    assert any_problem(published) == "ON"
+    published.buses["a"].bms(1).heard(published.clock.now)
+    assert any_problem(published) == "OFF"
+
+
+def test_a_battery_of_an_earlier_run_is_given_time_before_it_is_lost() -> None:
+    published = Published({"jkbms_a_1": Announced(CONFIG, {"current": "sensor"}, ("a", 1))})
+    published.sent()
+    assert (any_problem(published), connection(published)) == ("OFF", None)
+    published.clock.now += 61
+    assert (any_problem(published), connection(published)) == ("ON", "OFF")
+
+
+def test_a_silent_battery_whose_device_is_deleted_is_no_problem_any_more() -> None:
+    published = Published()
+    published.live()
+    published.sent()
+    published.clock.now += 11
+    published.sent()
+    assert any_problem(published) == "ON"
+    published.outbox.again(CONFIG)  # Home Assistant cleared it
+    assert [m for m in published.sent() if m.topic == CONFIG] == []
+    assert any_problem(published) == "OFF"
+    published.live()
+    assert CONFIG in [m.topic for m in published.sent()]
+
+
+def test_a_battery_goes_by_its_address_until_that_is_taken_and_stays_so() -> None:
+    published = Published(buses=("a", "b"))
+    published.live()
+    assert any("number" not in m.payload and '"JK BMS 1"' in m.payload for m in published.sent())
+    said: dict[str, Any] = {"state_of_charge": 50}
+    published.store.update("b", Reading(1, "live", said, valid_for=10))
+    published.store.update("b", Reading(2, "live", said, valid_for=10))
+    configs = {m.topic: json.loads(m.payload) for m in published.sent() if m.topic.endswith("/config")}
+    names = {t.split("/")[2]: c["device"]["name"] for t, c in configs.items()}
+    assert names == {"jkbms_b_1": "JK BMS b 1", "jkbms_b_2": "JK BMS 2"}
+    ids = [c["components"]["state_of_charge"]["default_entity_id"] for c in configs.values()]
+    assert ids == ["sensor.jk_bms_b_1_state_of_charge", "sensor.jk_bms_2_state_of_charge"]
+    # after a restart the other one comes first
+    later = Published(published.outbox.announced, buses=("a", "b"))
+    later.store.update("b", Reading(1, "live", said, valid_for=10))
+    (config,) = [json.loads(m.payload) for m in later.sent() if m.topic.endswith("jkbms_b_1/config")]
+    assert config["device"]["name"] == "JK BMS b 1"
+
+
+def test_readings_are_told_in_full_where_somebody_wants_that() -> None:
+    published = Published()
+    published.outbox = Outbox(
+        *(Topics(), published.store, published.buses, {"a": frozenset({1})}), detail=Detail(calm=False, raw=True)
+    )
+    published.live(current=1.23456)
+    told = {m.topic: json.loads(m.payload) for m in published.sent() if m.topic in ("jkbms/a/1/state", "jkbms/a/1/raw")}
+    assert {topic: values["current"] for topic, values in told.items()} == dict.fromkeys(told, 1.23456)
+    published.live(current=1.23567)
+    messages = published.sent()
+    assert [m.retain for m in messages if m.topic == "jkbms/a/1/raw"] == [False]
+
+
+def test_noise_is_not_told() -> None:
+    published = Published()
+    published.live(current=1.2)
+    published.sent()
+    published.live(current=1.3)
+    assert [state["current"] for state in published.payloads("jkbms/a/1/state")] == [1.2]
+
+
+def test_what_is_known_beside_the_readings_is_told_with_them() -> None:
+    published = Published()
+    published.outbox = Outbox(
+        *(Topics(), published.store, published.buses, {"a": frozenset({1})}),
+        more=lambda key: {"energy_charged": 1.5, "time_to_empty": None} if key == ("a", 1) else {},
+    )
+    published.live()
+    (state,) = published.payloads("jkbms/a/1/state")
+    assert (state["energy_charged"], state["time_to_empty"]) == (1.5, None)
 
 
 def test_informational_alarms_set_no_problem() -> None:

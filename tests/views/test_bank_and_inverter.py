@@ -190,6 +190,9 @@ def test_state_once_for_each_step_and_everything_again_on_the_birth_message() ->
     told = Told()
     told.bench.step(candidate(1), candidate(2))
     assert len(told.due("inverter")) == 2
+    assert [message.topic for message in told.due("inverter")] == ["jkbms/inverter/state"]  # may have been missed
+    assert told.due("inverter") == []  # nothing new
+    told.emission.silent("unplugged")
     assert [message.topic for message in told.due("inverter")] == ["jkbms/inverter/state"]
     assert [message.topic for message in told.outbox.due(99.0)] == ["jkbms/bridge/health"]
     told.outbox.forget()

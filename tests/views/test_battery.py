@@ -7,8 +7,10 @@ import pytest
 from jkbms_addon.battery.quantities import specs
 from jkbms_addon.battery.reading import Reading, flat
 from jkbms_addon.battery.store import Store
+from jkbms_addon.commands.rules import Range
 from jkbms_addon.views import battery as views
 from jkbms_addon.views.battery import Values, cell, columns, numbered, table
+from jkbms_addon.views.entities import Identity
 from jkbms_addon.wire.pb.frames import Frame, decode
 from tests.battery.test_store import Clock
 from tests.conftest import captures
@@ -40,7 +42,8 @@ def test_values_are_what_the_captures_say_by_part() -> None:
         expected = {k: v for k, v in flat(reading.values, reading.alarm_names).items() if v is not None}
         rows = table()
         for part, values in told.items():
-            assert values == {k: v for k, v in expected.items() if k in rows and rows[k].topic == part}
+            told_too = {k: v for k, v in values.items() if k in ("alarms", "total_runtime_formatted")}
+            assert values == told_too | {k: v for k, v in expected.items() if k in rows and rows[k].topic == part}
 
 
 def test_only_a_part_that_is_new_is_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,3 +84,43 @@ def test_numbers_of_cells() -> None:
     assert [cell(key) for key in ("cell_voltage_1", "cell_resistance_32", "cell_count", "current")] == [1, 32, 0, 0]
     assert len(numbered("cell_voltage")) == 32
     assert set(specs()) - set(table()) == {"cell_voltage", "cell_resistance"}
+
+
+def test_alarms_are_named_with_their_severities_the_worst_first() -> None:
+    raised = ("change_the_default_password", "balance_wire_resistance_too_large", "cell_under_voltage_protection")
+    state = views.split({"alarms": raised}, ())["state"]
+    assert state["alarms"] == (
+        "fault: Cell under-voltage protection; warning: Balance wire resistance too large; "
+        "info: Change the default password"
+    )
+    assert views.split({"alarms": ()}, ())["state"]["alarms"] == "none"
+    assert "alarms" not in views.split({"alarms": None}, ())["state"]
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0, "0 d 0 h"), (90061, "1 d 1 h"), (4e8, "4629 d 15 h")])
+def test_a_running_time_in_words_has_no_minutes(seconds: float, words: str) -> None:
+    assert views.split({"total_runtime": seconds}, ())["state"]["total_runtime_formatted"] == words
+
+
+def test_what_an_owner_looks_at_is_enabled() -> None:
+    keys = frozenset(key for key in table() if not (cell(key) > 16))
+    entities = views.battery(KEY, keys, Identity()).entities
+    enabled = [entity.key for entity in entities if entity.spec.enabled]
+    assert 30 <= len(enabled) <= 44, enabled  # two of them only where there are no other temperatures
+    assert not [key for key in enabled if table().get(key) and table()[key].topic != "state"]
+
+
+def test_settings_are_there_to_be_changed_only_where_they_may_be() -> None:
+    keys = frozenset({"charging_switch", "cell_voltage_overvoltage_protection", "charge_overcurrent_protection_delay"})
+    shown = {e.key: e for e in views.battery(KEY, keys, Identity()).entities}
+    assert {(e.kind, e.spec.enabled) for key, e in shown.items() if key in keys} == {
+        ("binary_sensor", False),
+        ("sensor", False),
+    }
+    ranges = dict.fromkeys(keys, Range(0, 1, 1))
+    changed = {e.key: e for e in views.battery(KEY, keys, Identity(), ranges).entities}
+    assert {key: (changed[key].kind, changed[key].spec.enabled) for key in keys} == {
+        "charging_switch": ("switch", True),
+        "cell_voltage_overvoltage_protection": ("number", True),
+        "charge_overcurrent_protection_delay": ("number", False),
+    }
