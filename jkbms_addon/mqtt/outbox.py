@@ -419,7 +419,12 @@ class Outbox:
             self._commands.unlocked if self._commands and self._writing() else None,
             self._findings(),
         )
-        return overview(self._buses, summary, now, self._store.present)
+        told = overview(self._buses, summary, now, self._store.present)
+        if self._detail.calm:
+            for name, bus in told["buses"].items():
+                calm = self._calms.setdefault(f"bus {name}", Calm({}))
+                bus["quality"] = calm.told({"quality": bus["quality"]}, now)["quality"]
+        return told
 
 
 def specs_of(device: Device) -> dict[str, Spec]:
