@@ -45,6 +45,6 @@ LABEL io.hass.type="app" \
     io.hass.arch="aarch64|amd64" \
     io.hass.version="${BUILD_VERSION}" \
     org.opencontainers.image.title="JK BMS" \
-    org.opencontainers.image.description="Jikong (JK) battery management systems on RS485, CAN and UART, as devices over MQTT" \
+    org.opencontainers.image.description="Jikong (JK) battery management systems on RS485, CAN, UART and Bluetooth, as devices over MQTT" \
     org.opencontainers.image.licenses="MIT" \
     org.opencontainers.image.version="${BUILD_VERSION}"

@@ -20,7 +20,6 @@ from jkbms_addon.battery.store import Key, Store
 from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.command import shortened
 from jkbms_addon.commands.queue import CommandQueue
-from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.service import InverterService, Outlet
 from jkbms_addon.kept import JsonFile
 from jkbms_addon.link import stream as link
@@ -93,16 +92,12 @@ class App:
     def _seen(self, data: Path) -> Sources:
         """What the page looks at."""
         service = self.inverter
-        # of several inverters the first stands for all, as they hear the same decision
-        first = next(iter(service.outlets), None)
         return Sources(
             self.store,
             self.buses,
             service.control,
-            first.emission if first else Emission(),
-            first.link if first else BusStatus("inverter"),
             Energies(JsonFile(data / energy.NAME)),
-            inverter=" · ".join(dict.fromkeys(outlet.title for outlet in service.outlets)),
+            service.outlets,
             level=self.options.writes.level,
             problems=(*self.options.problems, *service.problems),
         )
@@ -246,7 +241,7 @@ def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, B
     """Whether an earlier bus has the same port; then this one is a problem, as two owners would disturb each other."""
     for other in buses[: buses.index(bus)]:
         if bus.target and other.plugin and _place(status[other.name].target) == _place(status[bus.name].target):
-            option = next((key for key in ("port", "host", "channel") if key in bus.values), "strategy")
+            option = next((key for key in ("port", "host", "channel", "mac") if key in bus.values), "strategy")
             problem = f"{option}: uses the same port as bus {other.name}: {status[bus.name].target}"
             _LOGGER.error("bus %s: %s", bus.name, problem)
             status[bus.name].option_error = True

@@ -39,6 +39,16 @@ Model = TypeVar("Model", bound=BaseModel)
 Content = TypeVar("Content")
 
 
+def read(path: Path, largest: int = LARGEST) -> bytes:
+    """The content of a file of at most so many bytes; ``OSError``, or ``ValueError`` when it has more."""
+    # not blocking, as it may be anything
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        content = file.read(largest + 1) or b""
+    if len(content) > largest:
+        raise ValueError("it is too large")
+    return content
+
+
 class JsonFile:
     """One JSON file. ``damage`` says what was wrong with it when it was loaded, empty when nothing was."""
 
@@ -57,7 +67,7 @@ class JsonFile:
 
     def _loaded(self, check: Callable[[bytes], Content]) -> Content | None:
         try:
-            return check(self._bytes())
+            return check(read(self.path))
         except FileNotFoundError:
             return None
         except ValidationError as error:
@@ -66,14 +76,6 @@ class JsonFile:
             self.damage = f"{self.path} cannot be read: {getattr(error, 'strerror', None) or error}"
         _LOGGER.warning("%s; it is ignored", self.damage)
         return None
-
-    def _bytes(self) -> bytes:
-        # not blocking, as it may be anything
-        with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            content = file.read(LARGEST + 1) or b""
-        if len(content) > LARGEST:
-            raise ValueError("it is too large")
-        return content
 
     def save(self, content: Mapping[str, Any]) -> str:
         """Write it to the disk; why that failed, empty when it did not."""

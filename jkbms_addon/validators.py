@@ -131,6 +131,32 @@ def tcp_port(value: object) -> int:
     return value
 
 
+def ble_unit(value: object) -> str:
+    """Address of a BMS on Bluetooth, in capitals, or the name that it tells there."""
+    text = value.strip() if isinstance(value, str) else ""
+    address = text.upper().replace("-", ":")
+    if re.fullmatch(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}", address):
+        return address
+    if ":" in text or not (text.isprintable() and 0 < len(text.encode()) <= 29):  # a name in an advertisement
+        raise vol.Invalid("must be an address such as C8:47:80:12:34:56, or the name of the BMS")
+    return text
+
+
+def adapter(value: object) -> str:
+    """Name of a Bluetooth adapter, such as ``hci0``."""
+    if not isinstance(value, str) or not re.fullmatch(r"hci\d{1,3}", value.strip()):
+        raise vol.Invalid("must be a Bluetooth adapter such as hci0")
+    return value.strip()
+
+
+def pin(value: object) -> str:
+    """Digits that a BMS asks for when it is paired, 1 to 6."""
+    digits = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if not re.fullmatch(r"\d{1,6}", digits, re.ASCII):
+        raise vol.Invalid("must be 1 to 6 digits")
+    return digits
+
+
 def channel(value: object) -> str:
     """A CAN interface such as ``can0``, or the path of a serial adapter (slcan)."""
     name = value.strip() if isinstance(value, str) else ""

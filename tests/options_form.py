@@ -49,6 +49,8 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "\u0661-\u0663",
     ),
     "channel": ("nocan7", "nocan8", "/dev/nowhere", "can 0", "much-too-long-name", "a:b", "ü", "a\0"),
+    "mac": ("C8:47:80:00:00:01", "c8-47-80-00-00-02", "JK_PB2A16S20P", "C8:47", "x" * 30, "ü\0"),
+    "adapter": ("hci0", "hci1", "0", "hci", "hci9999"),
     "members": ("a", "a/1-3, b", "rs485", "a/16", "a/", "!", "nobody", ",,", "a a b/2", "a/1-99999999999"),
     "manufacturer": ("PYLON", "JK 1", "much too long", " x", "ü", "a\nb"),
     "ca_file": ("/ssl/nothing.pem", "/dev/null", "x\0", "/ssl/" + "x" * 5000),
@@ -138,6 +140,8 @@ GOOD: tuple[dict[str, Any], ...] = (
     {"strategy": "ttl", "port": "/dev/nowhere3", "address": 3, "interval": 0.5},
     {"strategy": "can_broadcast", "channel": "nocan7", "bitrate": "250000", "set_up_link": True},
     {"strategy": "can_broadcast", "channel": "/dev/nowhere4", "bitrate": "500000"},
+    {"strategy": "ble", "mac": "C8:47:80:00:00:01", "address": 2},
+    {"strategy": "ble", "mac": "JK_PB2A16S20P", "adapter": "hci0", "pin": "123456"},
 )
 
 

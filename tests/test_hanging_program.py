@@ -17,6 +17,7 @@ import pytest
 from jkbms_addon.simulator.far_end import pty
 from tests.conftest import Mosquitto, until
 from tests.faults.link import healthy
+from tests.faults.links import gateways
 from tests.faults.world import World, world
 
 STEADY = 2.6  # s between two sets of frames for the inverter, at most
@@ -35,14 +36,6 @@ async def healthy_world(folder: Path, broker: Mosquitto) -> AsyncIterator[World]
             yield one
 
 
-def gateways(count: int = MANY) -> list[dict[str, Any]]:
-    """Gateways that are given by name."""
-    return [
-        {"name": f"gw{n}", "strategy": "gateway", "host": f"gateway{n}.test", "tcp_port": 9, "addresses": "1"}
-        for n in range(count)
-    ]
-
-
 async def well(one: World) -> float:
     """Wait until the inverter is permitted something; when that was, monotonic s."""
     await until(lambda: one.permitted(0), 30)
@@ -59,7 +52,7 @@ async def ends_in_time(one: World) -> None:
 async def test_a_dead_name_server_costs_only_who_asks_it(broker: Mosquitto, tmp_path: Path) -> None:
     (tmp_path / "names").touch()
     async with healthy_world(tmp_path, broker) as one:
-        one.more = gateways()
+        one.more = gateways(MANY)
         await one.start()
         since = await well(one)
         await asyncio.sleep(8)

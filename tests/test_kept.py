@@ -7,19 +7,24 @@ import os
 import stat
 import threading
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jkbms_addon import kept
+from jkbms_addon.battery.energy import Energies
 from jkbms_addon.battery.incidents import Incidents
 from jkbms_addon.battery.status import BusStatus, Incident
+from jkbms_addon.charging.control import Control
 from jkbms_addon.charging.kept_owner import KeptOwner
 from jkbms_addon.charging.owner import Owner
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.kept import JsonFile, Saver
 from jkbms_addon.mqtt.announced import Published
 from jkbms_addon.mqtt.discovery import Topics
+from jkbms_addon.page import history_file
 from tests.conftest import until
 
 DEEP = "[" * 1000 + "]" * 1000
@@ -85,6 +90,60 @@ def test_a_damaged_switch_means_stopped(hostile: Path, caplog: pytest.LogCapture
 
 def test_any_file_can_be_loaded_as_it_is(hostile: Path) -> None:
     assert isinstance(JsonFile(hostile / "inverter.json").load(), dict)
+
+
+DIGITS = "9" * 400
+EVERYWHERE = {
+    "huge": f'{{"at": {DIGITS}, "accounts": {{"a/1": {{"charged": {DIGITS}, "last_full": 1e17, "began": {DIGITS}}}}}}}',
+    "negative": '{"at": -1e300, "accounts": {"a/1": {"charged": -5, "began": -1}, "b": 3, "c": [], "d": null}}',
+    "not a number": '{"at": true, "accounts": {"a/1": {"charged": "1", "efficiency": 1e9, "cycle_lost": [1]}}}',
+    "memory": '{"phase": "float", "clock": 1e308, "last_full": 1e300, "counted_from": -1e300, "trim": 1e300}',
+    "names": f'{{"seen": {{"a/{DIGITS * 20}": 1, "a/1": 2}}, "empty": ["a/{DIGITS * 20}", "x", "/"]}}',
+}
+
+
+@pytest.mark.parametrize("content", EVERYWHERE)
+def test_whatever_the_energies_say_a_date_can_be_shown(content: str, tmp_path: Path) -> None:
+    (tmp_path / "energy.json").write_text(EVERYWHERE[content])
+    shown_dates(Energies(JsonFile(tmp_path / "energy.json")))
+
+
+def test_any_file_of_energies_is_taken(hostile: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (hostile / "inverter.json").rename(hostile / "energy.json")
+    shown_dates(Energies(JsonFile(hostile / "energy.json")))
+    assert len(warnings(caplog)) <= 1
+
+
+def shown_dates(energies: Energies) -> None:
+    for account in energies.accounts.values():
+        energy = account.energy(1.0)
+        for date in (energy.last_full, energy.began):
+            assert date is None or datetime.fromtimestamp(date, UTC).year < 2101
+        assert energy.efficiency is None or energy.efficiency <= 100
+
+
+@pytest.mark.parametrize("content", EVERYWHERE)
+def test_whatever_the_control_remembers_it_decides(content: str, tmp_path: Path) -> None:
+    (tmp_path / "charging.json").write_text(EVERYWHERE[content])
+    deciding(tmp_path)
+
+
+def test_any_memory_of_the_control_is_taken(hostile: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (hostile / "inverter.json").rename(hostile / "charging.json")
+    deciding(hostile)
+    assert len(warnings(caplog)) <= 1
+
+
+def deciding(folder: Path) -> None:
+    memory = JsonFile(folder / "charging.json")
+    control = Control(lambda _now: [], lambda: 1.0, wall=lambda: 1.7e9, setpoints=Setpoints(), memory=memory)
+    control.step(1.0)
+
+
+def test_any_history_is_taken(hostile: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (hostile / "inverter.json").rename(hostile / "history.bin")
+    assert history_file.read(hostile / "history.bin").series == {}
+    assert len(warnings(caplog)) == 1
 
 
 def assert_one_line(caplog: pytest.LogCaptureFixture, name: str) -> None:

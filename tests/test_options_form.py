@@ -29,6 +29,7 @@ REFUSABLE = {
     *(f"buses[].{key}" for key in OF_BUS),
     *(f"mqtt.{key}" for key in ("host", "username", "password", "ca_file", "discovery_prefix", "base_topic")),
     "bank.members",
+    "page.token",
     *(f"inverter.{key}" for key in ("channel", "bitrate", "manufacturer", "float_voltage", "cell_extremes")),
     *(f"inverters[].{key}" for key in ("protocol", "channel", "share", "manufacturer", "cell_extremes")),
 }
@@ -45,7 +46,9 @@ def refused(options: Options) -> set[str]:
     """Paths of the options that these lines name."""
     paths_named = {f"buses[].{bus.problem.partition(':')[0]}" for bus in options.buses if bus.problem}
     texts = [
-        text.split(": ") for text in (options.mqtt.problem, options.bank.problem, options.inverter.problem) if text
+        text.split(": ")
+        for text in (options.mqtt.problem, options.bank.problem, options.inverter.problem, options.page.problem)
+        if text
     ]
     paths_named |= {
         f"{words[0]}.{words[1]}" for words in texts if "nothing is sent, as the bank is wrong" not in words[1]

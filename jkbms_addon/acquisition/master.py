@@ -19,9 +19,10 @@ from jkbms_addon.commands.verify import Page, change
 from jkbms_addon.errors import CommandError, FrameError
 from jkbms_addon.link.stream import BAUDRATE, Link, serial_link
 from jkbms_addon.validators import addresses, baudrate, interval, port
-from jkbms_addon.wire.pb.frames import REGISTERS, SIZE, Attributed, Short
+from jkbms_addon.wire.pb.frames import REGISTERS, Attributed, Short
 from jkbms_addon.wire.pb.modbus import LIVE, Message, page_request, parse
 from jkbms_addon.wire.pb.registers import WRITABLE
+from jkbms_addon.wire.pb.tables import SIZE
 
 _LOGGER = logging.getLogger(__name__)
 HOLD, HOLD_TCP = 0.1, 0.3  # seconds that a frame waits for its acknowledgement

@@ -12,6 +12,7 @@ Theory of operation
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -22,8 +23,9 @@ from typing import Any, Final, Literal
 
 from jkbms_addon import worker
 from jkbms_addon.battery.quantities import Values
-from jkbms_addon.kept import LAST, PATIENCE, JsonFile
+from jkbms_addon.kept import LAST, LAST_DAY, PATIENCE, JsonFile
 
+_LOGGER = logging.getLogger(__name__)
 Direction = Literal["charging", "discharging", "idle"]
 DIRECTIONS: Final[tuple[Direction, ...]] = ("charging", "discharging", "idle")
 
@@ -41,6 +43,8 @@ FULL, NOT_FULL = 99.5, 97.0  # %
 DEEP: Final = 0.5  # share of the battery that a cycle needs before it tells an efficiency
 LOST: Final = 300.0  # s of a cycle that may be missing
 EFFICIENCIES: Final = (0.5, 1.0)  # outside of it the current sensor is off, not the battery
+MOST: Final = 1e12  # Wh, Ah or s that a file may tell; 100 kW for a thousand years
+BOUNDS: Final = {"last_full": (0.0, LAST_DAY), "began": (0.0, LAST_DAY), "efficiency": EFFICIENCIES}
 NOMINAL: Final[Mapping[str, float]] = {"LFP": 3.2, "Li-ion": 3.6, "LTO": 2.3}  # V per cell, as on the label
 
 
@@ -159,16 +163,17 @@ class Counts:
     began: float | None = None  # when counting did, s since 1970
 
     @classmethod
-    def read(cls, raw: object) -> "Counts":
-        """Counts of a file; what makes no sense in it is left at zero."""
-        found = cls()
-        for one in fields(cls) if isinstance(raw, dict) else ():
-            value = raw.get(one.name)  # type: ignore[attr-defined]
+    def read(cls, raw: object) -> "tuple[Counts, bool]":
+        """Counts of a file, and whether all made sense; what cannot be true is left out."""
+        found, entries = cls(), raw if isinstance(raw, dict) else {}
+        for one in fields(cls):
+            value, (low, high) = entries.get(one.name), BOUNDS.get(one.name, (0.0, MOST))
             if isinstance(getattr(found, one.name), bool):
                 setattr(found, one.name, value is True)
-            elif isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value) and value >= 0:
+            elif isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high:
                 setattr(found, one.name, float(value))
-        return found
+        same = all(entries.get(key) in (None, value) for key, value in asdict(found).items())
+        return found, same and isinstance(raw, dict)
 
 
 @dataclass(slots=True)
@@ -308,12 +313,16 @@ class Energies:
     def _load(self) -> None:
         content = self._kept.load()
         raw, written = content.get("accounts"), content.get("at")
-        away = self._wall() - written if isinstance(written, (int, float)) else -1.0
+        away = self._wall() - written if isinstance(written, (int, float)) and 0 <= written <= LAST_DAY else -1.0
+        strange = 0
         for key, entry in raw.items() if isinstance(raw, dict) else ():
-            counts = Counts.read(entry)
+            counts, sensible = Counts.read(entry)
+            strange += not sensible
             # after a stop, or where the clock was set back meanwhile, nobody knows what flowed
             counts.cycle_lost += away if away >= 0 else LOST + 1
             self.accounts[key] = Account(counts, (counts.charged, counts.discharged))
+        if strange:
+            _LOGGER.warning("%s: values of %d accounts cannot be true and are ignored", self._kept.path, strange)
 
     def take(self, key: str, now: Moment) -> None:
         """The next moment of an account; a new one begins at zero."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import inf, isfinite
 from typing import Literal
 
+from jkbms_addon.battery import settings
 from jkbms_addon.battery.possible import CELL, POSSIBLE
 from jkbms_addon.battery.quantities import Values
 from jkbms_addon.battery.reading import Reading
@@ -96,6 +97,7 @@ CONTRADICTIONS = (
     Contradiction(CELL.name, CELL.reason, _cell_impossible),
     *{rule.name: rule for rule in _by_name()}.values(),
     Contradiction("capacity", "more cannot remain than a full battery holds", _capacity_impossible),
+    Contradiction("setting", "far outside of what the vendor's application offers", settings.impossible),
 )
 
 

@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jkbms_addon.bank.candidate import Key
 from jkbms_addon.charging.phases import Phase, Progress
+from jkbms_addon.kept import LAST_DAY
 
 WEEK = 7 * 86400.0
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+LONGEST = 3  # digits of an address
+Finite = Annotated[float, Field(ge=-LAST_DAY, le=LAST_DAY, allow_inf_nan=False)]  # V, or s since 1970
 
 
 class Memory(BaseModel):
@@ -22,8 +24,8 @@ class Memory(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=False)
 
     phase: Phase = "bulk"
-    clock: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    at_voltage: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    clock: Annotated[float, Field(ge=0, le=LAST_DAY)] = 0.0
+    at_voltage: Annotated[float, Field(ge=0, le=LAST_DAY)] = 0.0
     highest: Annotated[float, Field(ge=0, le=100)] = 0.0
     ramp: Finite | None = None
     learned: Annotated[float, Field(ge=0, le=0.5)] = 0.0
@@ -81,7 +83,7 @@ def keys(names: Iterable[str]) -> Iterable[Key]:
     """Packs by their names in the file; what is none is left out."""
     for text in names:
         bus, _, address = text.partition("/")
-        if address.isascii() and address.isdecimal():
+        if len(address) <= LONGEST and address.isascii() and address.isdecimal():
             yield bus, int(address)
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from jkbms_addon.battery.sensors import Sensors
 from jkbms_addon.cli import recording
 from jkbms_addon.cli.can_text import can
 from jkbms_addon.errors import FrameError, OptionsError
+from jkbms_addon.wire.pb.commands import rest
 from jkbms_addon.wire.pb.frames import Attributed, Attribution, Framer, Short
+from jkbms_addon.wire.pb.layouts import BALANCER
 from jkbms_addon.wire.ttl import frames as legacy
 
 Outcome = Reading | str  # a reading, or why something was skipped
@@ -92,13 +94,16 @@ _HEX = re.compile(r"[0-9a-f]+", re.IGNORECASE)
 
 
 def pb(text: str) -> Iterator[Outcome]:
-    """Readings of the 300-byte frames of the PB series, attributed as on a listened bus."""
+    """Readings of the 300-byte frames of RS485 and Bluetooth, each by its layout, attributed as on a listened bus."""
+    return _once(_messages(text))
+
+
+def _messages(text: str) -> Iterator[Outcome]:
     framer, attribution, sensors = Framer(), Attribution(), Sensors()
     position = 0
     data = hex_bytes(text)
     for event in [*framer.feed(data), *framer.flush()]:
-        if event.offset > position:
-            yield f"{event.offset - position} bytes at {position}: no valid message"
+        yield from _gap(data, position, event.offset)
         size = event.message.size if isinstance(event, Short) else len(event.payload)
         position = event.offset + size
         for decided in attribution.event(event, 0):
@@ -108,8 +113,23 @@ def pb(text: str) -> Iterator[Outcome]:
             yield f"{size} bytes at {event.offset}: Modbus {message.kind} of address {message.address}"
     for decided in attribution.release():
         yield _judged(decided, sensors)
-    if position < len(data):
-        yield f"{len(data) - position} bytes at {position}: no valid message"
+    yield from _gap(data, position, len(data))
+
+
+def _gap(data: bytes, start: int, stop: int) -> Iterator[str]:
+    """What stands between two messages, if it is not what Bluetooth modules say there."""
+    if left := len(rest(data[start:stop])):
+        yield f"{left} bytes at {start}: no valid message"
+
+
+def _once(outcomes: Iterable[Outcome]) -> Iterator[Outcome]:
+    """Without telling of every frame anew that its model is not supported."""
+    told = False
+    for outcome in outcomes:
+        balancer = isinstance(outcome, str) and outcome.endswith(BALANCER)
+        if not (balancer and told):
+            yield outcome
+        told |= balancer
 
 
 def _judged(decided: Attributed, sensors: Sensors) -> Outcome:

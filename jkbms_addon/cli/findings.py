@@ -1,7 +1,7 @@
 """What a scan found, as a table and as an entry for the options. Pure."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -48,8 +48,12 @@ def _text(value: object) -> str:
 
 def table(found: Iterable[Found]) -> str:
     """One line for each BMS, in columns."""
-    rows = [HEAD, *(one.row() for one in found)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(HEAD))]
+    return columns([HEAD, *(one.row() for one in found)])
+
+
+def columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows of a table, the head first."""
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
@@ -78,9 +82,11 @@ def entry(strategy: str, link: Mapping[str, str | int], addresses: Iterable[int]
     return bus
 
 
-def yaml(bus: Mapping[str, str | int]) -> str:
-    """The section ``buses`` of the options with one bus."""
+def yaml(*buses: Mapping[str, str | int]) -> str:
+    """The section ``buses`` of the options."""
     words = ("name", "strategy", "mode")
     # quoted, as a host or an address may look like a number; JSON texts are YAML texts, too
-    lines = [f"{key}: {value if key in words else json.dumps(value)}" for key, value in bus.items()]
-    return "buses:\n  - " + "\n    ".join(lines)
+    entries = [
+        [f"{key}: {value if key in words else json.dumps(value)}" for key, value in bus.items()] for bus in buses
+    ]
+    return "buses:\n" + "\n".join("  - " + "\n    ".join(lines) for lines in entries)

@@ -13,8 +13,9 @@ from jkbms_addon.cli.recording import Chunk
 from jkbms_addon.errors import FrameError
 from jkbms_addon.wire.pb import frames as jk02
 from jkbms_addon.wire.pb import modbus
-from jkbms_addon.wire.pb.frames import HEADER, SECRETS, SIZE, Frame, Short
+from jkbms_addon.wire.pb.frames import HEADER, SECRETS, Frame, Short
 from jkbms_addon.wire.pb.modbus import ABOUT, Message
+from jkbms_addon.wire.pb.tables import SIZE
 from jkbms_addon.wire.ttl import frames as legacy
 from jkbms_addon.wire.ttl.tags import HEAD, PASSWORD
 

@@ -24,7 +24,7 @@ FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 LOG = Path("/dev/shm/jkbms.log")  # noqa: S108 - in memory
 LOG_SIZE = 200_000  # bytes
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-FAREWELL: Final = 4.5  # s for all owners together; then the process ends, whatever hangs
+FAREWELL: Final = 4.3  # s for all owners together; then the process ends, whatever hangs
 LEVELS = {
     "trace": 5,
     "debug": logging.DEBUG,

@@ -17,7 +17,7 @@ from jkbms_addon.acquisition.receiver import Receiver
 from jkbms_addon.acquisition.schedule import FIRST_PAUSE
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.cli import target
+from jkbms_addon.cli import scan_ble, target
 from jkbms_addon.cli.findings import Found, Mode, entry, ranges, table, yaml
 from jkbms_addon.cli.run import log_to_stderr
 from jkbms_addon.cli.target import Target
@@ -43,7 +43,7 @@ UNANSWERED = Reason(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
-    target.add_arguments(parser)
+    target.add_arguments(parser, bluetooth=True)
     parser.add_argument(
         "--listen-seconds",
         type=float,
@@ -56,7 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a table and an entry for the options; 1 and a reason on standard error when nothing was found."""
     log_to_stderr("error")
-    bus, say = target.chosen(args), Progress()
+    say = Progress()
+    if args.bluetooth is not None:
+        return _in_the_air(args.bluetooth, say)
+    bus = target.chosen(args)
     if not args.listen_seconds >= 0:
         raise OptionsError("--listen-seconds: must not be negative")
     try:
@@ -66,6 +69,16 @@ def run(args: argparse.Namespace) -> int:
     finally:
         say.clear()
     return report(bus, result)
+
+
+def _in_the_air(adapter: str, say: "Progress") -> int:
+    try:
+        found = asyncio.run(scan_ble.scan(adapter, say))
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        say.clear()
+    return scan_ble.report(found)
 
 
 class Progress:

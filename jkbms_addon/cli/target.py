@@ -46,9 +46,17 @@ def lasting(port: str, folder: Path = BY_ID) -> str:
     return next((str(link) for link in sorted(folder.iterdir()) if link.resolve() == real), port)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which bus."""
+def add_arguments(parser: argparse.ArgumentParser, *, bluetooth: bool = False) -> None:
+    """Which bus; with ``bluetooth`` it may be the air, too."""
     either = parser.add_mutually_exclusive_group(required=True)
+    if bluetooth:
+        either.add_argument(
+            "--bluetooth",
+            nargs="?",
+            const="",
+            metavar="ADAPTER",
+            help="batteries in the air, by the first Bluetooth adapter or the one that is named",
+        )
     either.add_argument("--port", metavar="PORT", help="serial port, best as /dev/serial/by-id/...")
     either.add_argument(
         "--host", metavar="HOST[:PORT]", help=f"RS485-to-TCP gateway in transparent mode (default port: {TCP_PORT})"

@@ -9,7 +9,8 @@ changed meanwhile is told; if that undid the change it is written once more, fro
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from jkbms_addon.battery.quantities import Scalar, Value, Values
@@ -52,23 +53,44 @@ class Exchange(Protocol):
         """Send a write; 0 when it is acknowledged, the code of an exception, None without an answer."""
 
 
-async def change(line: Exchange, deed: Deed, patience: float = 1.0) -> Change:
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """How settings are written on one kind of wire.
+
+    ``pages`` gives for each the type of the frame that shows it, ``shared`` for those whose register holds others, too,
+    which these are, and ``write`` the request that changes it on a unit at an address, given the page as it is now.
+    """
+
+    pages: Mapping[str, int]
+    shared: Mapping[str, Sequence[str]]
+    write: Callable[[int, str, Scalar, Frame], bytes]
+
+
+MODBUS: Final = Registers(
+    {key: place.page for key, place in WRITABLE.items()},
+    {key: [other for other in SHARED if other != key and SHARED[other] == SHARED[key]] for key in SHARED},
+    write,
+)
+
+
+async def change(line: Exchange, deed: Deed, patience: float = 1.0, registers: Registers = MODBUS) -> Change:
     """Carry one change out; what goes wrong is in the result. ``patience`` stretches all time limits.
 
     ``CommandError`` when it cannot be tried, ``LinkError`` only before anything was written.
     """
-    if deed.command.key not in WRITABLE:
+    if deed.command.key not in registers.pages:
         raise CommandError(f"{deed.command.key} is never written")
-    return await _Attempt(line, deed, patience).run()
+    return await _Attempt(line, deed, patience, registers).run()
 
 
 class _Attempt:
     """One change under way."""
 
-    def __init__(self, line: Exchange, deed: Deed, patience: float) -> None:
+    def __init__(self, line: Exchange, deed: Deed, patience: float, registers: Registers) -> None:
         self._line, self._deed, self._patience = line, deed, patience
+        self._registers, self._shared = registers, registers.shared.get(deed.command.key)
         self._address, self._key = deed.command.address, deed.command.key
-        self._page = SETTINGS if WRITABLE[self._key].page == 1 else ABOUT
+        self._page = SETTINGS if registers.pages[self._key] == 1 else ABOUT
         self._budget = Budget(DEADLINE * patience, f"BMS {self._address}")
         self._told: list[str] = []  # neighbours that changed meanwhile
 
@@ -86,11 +108,11 @@ class _Attempt:
             if same(before, wanted):
                 return Change("unchanged", "", before, before, (page[1],))
             await self._deed.begin(before)
-            if self._key in SHARED:
+            if self._shared is not None:
                 page = await self._fresh(page, wanted)
                 before = page[1].values.get(self._key)
             self._deed.permit()
-            request = write(self._address, self._key, wanted, page[0])
+            request = self._request(wanted, page[0])
         except CommandError as error:
             return Change("refused", str(error), before, before, (page[1],))
         try:
@@ -118,12 +140,15 @@ class _Attempt:
         before = page[1].values.get(self._key)
         answer = await self._send(request)
         again = await self._read_back(page, wanted)
-        moved = self._key in SHARED and self._compare(page, again, wanted)
+        moved = self._shared is not None and self._compare(page, again, wanted)
         if moved and not answer and not same(again[1].values.get(self._key), wanted):
             self._deed.permit()
-            answer = await self._send(write(self._address, self._key, wanted, again[0]))
+            answer = await self._send(self._request(wanted, again[0]))
             again = await self._read_back(again, wanted)
         return judged(self._key, wanted, before, again[1], answer, "; ".join(self._told))
+
+    def _request(self, wanted: Scalar, page: Frame) -> bytes:
+        return self._registers.write(self._address, self._key, wanted, page)
 
     async def _send(self, request: bytes) -> int | None:
         seconds = ANSWER * self._patience
@@ -169,13 +194,13 @@ class _Attempt:
 
     def _compare(self, page: Page, again: Page, wanted: Scalar) -> bool:
         """Whether neighbours in the register differ between two pages; which, is told."""
-        one, other = (write(self._address, self._key, wanted, frame) for frame, _ in (page, again))
+        one, other = (self._request(wanted, frame) for frame, _ in (page, again))
         if one == other:
             return False
-        place, told = WRITABLE[self._key], []
-        for key in SHARED:
+        told = []
+        for key in self._shared or ():
             before, after = page[1].values.get(key), again[1].values.get(key)
-            if WRITABLE[key] == place and key != self._key and not same(before, after):
+            if not same(before, after):
                 told.append(f"{key} was changed by somebody else from {shown(key, before)} to {shown(key, after)}")
         self._told += told or ["hidden bits of the same register were changed by somebody else"]
         return True

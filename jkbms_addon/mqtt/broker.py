@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from jkbms_addon.errors import LinkError
-from jkbms_addon.worker import own
+from jkbms_addon.worker import Worker, own
 
 _LOGGER = logging.getLogger(__name__)
 SUPERVISOR = "http://supervisor"
@@ -52,12 +52,14 @@ class BrokerAddress:
 
     def __init__(self, options: MqttOptions, supervisor: str = SUPERVISOR) -> None:
         self._options, self._supervisor = options, supervisor
+        self._worker = Worker("supervisor")  # one that hangs must not keep us from the broker
         self._last: Access | None = None
 
     async def now(self) -> Access:
         """The broker to use; ``LinkError`` when nobody knows one."""
         try:
-            self._last = await access(self._options, self._supervisor)
+            patience = PATIENCE if self._last is None else TIMEOUT
+            self._last = await access(self._options, self._supervisor, self._worker, patience)
         except NoBrokerError:
             self._last = None
             raise
@@ -72,15 +74,17 @@ class NoBrokerError(LinkError):
     """The Supervisor answers that there is no broker."""
 
 
-async def access(options: MqttOptions, supervisor: str = SUPERVISOR) -> Access:
-    """The broker to use now; ``LinkError`` when nobody knows one."""
+async def access(
+    options: MqttOptions, supervisor: str = SUPERVISOR, worker: Worker | None = None, within: float = PATIENCE
+) -> Access:
+    """The broker to use now, from the Supervisor within so many s; ``LinkError`` when nobody knows one."""
     if options.host:
         return Access(options.host, options.port, options.username, options.password, options.tls, options.ca_file)
     token = os.environ.get("SUPERVISOR_TOKEN")
     if not token:
         raise LinkError("no MQTT broker: set mqtt.host (there is no Supervisor to ask)")
     slow = "the Supervisor does not name the MQTT broker: no answer"
-    return await own().call(partial(_ask, supervisor, token, options.ca_file), PATIENCE, slow)
+    return await (worker or own()).call(partial(_ask, supervisor, token, options.ca_file), within, slow)
 
 
 def _ask(supervisor: str, token: str, ca_file: str) -> Access:

@@ -11,12 +11,15 @@ from array import array
 from pathlib import Path
 from typing import Any, Final
 
+from jkbms_addon import kept
 from jkbms_addon.page.history import HOURS, TIERS, History, Series, scale
 
 _LOGGER = logging.getLogger(__name__)
 NAME: Final = "history.bin"
 VERSION: Final = 1
 LARGEST: Final = 64 * 2**20  # bytes of a file that is looked at, compressed or not
+# what a file may be that anybody could have written
+UNUSABLE: Final = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 MOST: Final = 64  # series
 
 
@@ -53,11 +56,20 @@ def write(path: Path, header: bytes, columns: "list[array[Any]]") -> str:
 def read(path: Path) -> History:
     """The history of an earlier run; an empty one where there is none that can be used. It blocks."""
     try:
-        header, _, data = path.read_bytes()[:LARGEST].partition(b"\n")
+        header, _, data = kept.read(path, LARGEST).partition(b"\n")
         return _unpacked(json.loads(header), data)
     except FileNotFoundError:
         return History()
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        zlib.error,
+    ) as error:
         _LOGGER.warning("%s is thrown away, as it cannot be read: %s", path, error)
         return History()
 
@@ -111,7 +123,7 @@ def _series(told: dict[str, Any], columns: _Columns) -> Series:
         for name in tier["columns"]:
             scale(name)  # KeyError where it is none of ours
             ring.columns[name] = columns.next(ring.rows)
-    for hours, kept in ((series.places.low, told["places"]["low"]), (series.places.high, told["places"]["high"])):
-        for hour, sums in list(kept.items())[:HOURS]:
+    for hours, told_hours in ((series.places.low, told["places"]["low"]), (series.places.high, told["places"]["high"])):
+        for hour, sums in list(told_hours.items())[:HOURS]:
             hours[int(hour)] = array("f", sums)
     return series

@@ -5,7 +5,7 @@ digits of the table. Names of packs are ``bus/address``; the page finds words fo
 """
 
 import json
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from jkbms_addon.bank.bank import BankState, weights
@@ -15,11 +15,10 @@ from jkbms_addon.battery.energy import Energy
 from jkbms_addon.battery.quantities import Value, specs
 from jkbms_addon.battery.reading import STATISTICS
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.battery.store import Part, Snapshot
+from jkbms_addon.battery.store import Key, Part, Snapshot
 from jkbms_addon.charging.decision import Decision
-from jkbms_addon.inverter.emission import Emission
+from jkbms_addon.inverter.service import Outlet
 from jkbms_addon.views.findings import Finding
-from jkbms_addon.views.inverter import REASONS
 
 SETTINGS: Final = tuple(key for key, spec in specs().items() if spec.topic == "settings")
 UNSHOWN: Final = frozenset(
@@ -30,6 +29,7 @@ UNSHOWN: Final = frozenset(
     }
 )
 OF_CELLS: Final = frozenset(STATISTICS)  # where the cells are told, the page works them out
+LIMITS: Final = ("charge_voltage", "charge_current", "discharge_current", "discharge_voltage")
 KINDS: Final = ("live", "settings", "about")
 MILLI: Final[Mapping[str, int]] = {"cell_voltage": 0, "cell_resistance": 1}  # told in thousandths, with these digits
 
@@ -147,28 +147,32 @@ def _cycles(views: Sequence[View]) -> int | None:
     return max(told, default=None)
 
 
-def inverter(
-    decision: Decision | None, emission: Emission, link: BusStatus, now: float, *, enabled: bool, title: str
-) -> dict[str, Any]:
-    """What the inverter is told, and why."""
-    warning = link.problem if link.connected else ""
+def inverter(decision: Decision | None, outlets: Iterable[Outlet], now: float, *, enabled: bool) -> dict[str, Any]:
+    """What the inverters are told, and why; the limits are those of the whole bank."""
     limits = None
     if decision:
-        limits = {key: [rounded(getattr(decision, key), 1), decision.reasons.get(key, "")] for key in REASONS}
+        limits = {key: [rounded(getattr(decision, key), 1), decision.reasons.get(key, "")] for key in LIMITS}
     return {
-        "title": title,
         "enabled": enabled,
-        "emitting": emission.emitting,
-        "why": emission.why or warning,
         "phase": decision.phase if decision else None,
         "limits": limits,
+        "outlets": [_outlet(outlet, now) for outlet in outlets],
+    }
+
+
+def _outlet(outlet: Outlet, now: float) -> dict[str, Any]:
+    emission, link = outlet.emission, outlet.link
+    return {
+        "title": outlet.title,
+        "emitting": emission.emitting,
+        "why": emission.why or (link.problem if link.connected else ""),  # what is wrong although it is told
         "sets": emission.sets,
         "heard_s": None if emission.heard_at is None else rounded(now - emission.heard_at, 1),
     }
 
 
-def bus(status: BusStatus, now: float, present: Container[int]) -> dict[str, Any]:
-    """One bus: how it is doing and how its batteries answer; ``present`` are the addresses that are online."""
+def bus(status: BusStatus, now: float, present: Callable[[Key], bool]) -> dict[str, Any]:
+    """One bus: how it is doing and how its batteries answer; ``present`` is the store's word."""
     return {
         "name": status.name,
         "ok": status.connected and not status.problem,
@@ -188,7 +192,7 @@ def bus(status: BusStatus, now: float, present: Container[int]) -> dict[str, Any
             str(address): {
                 "ms": None if bms.latency is None else round(1000 * bms.latency),
                 "frames": bms.frames,
-                "health": bms.health(now, present=address in present),
+                "health": bms.health(now, present=present((status.name, address))),
             }
             for address, bms in sorted(status.batteries.items())
         },

@@ -140,7 +140,9 @@ class Recorder:
         buses = [_bus_seen(one, now) for one in sources.buses.values() if not one.option_error]
         packs = [self._seen(snapshot, now, wall) for snapshot in sources.store]
         wrong = [f"bus {one.name}: {one.problem}" for one in sources.buses.values() if one.option_error]
-        return Seen(packs, buses, sources.store.twins(), [*wrong, *sources.problems])
+        decision = sources.control.decision(now)
+        charging = decision.facts.findings if decision else ()
+        return Seen(packs, buses, sources.store.twins(), [*wrong, *sources.problems], charging)
 
     def _seen(self, snapshot: Snapshot, now: float, wall: float) -> PackSeen:
         sources, key = self._sources, name(*snapshot.key)

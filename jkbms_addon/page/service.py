@@ -43,9 +43,8 @@ class Service:
 
     def _bank(self) -> Moment | None:
         now = self.sources.store.clock()
-        store = self.sources.store
-        counted = [store.get(view.key) for view in self.sources.control.state.counted]
-        every = [moment(one.values(now), now) for one in counted if one]
+        counted = [self.sources.store.get(view.key) for view in self.sources.control.state.counted]
+        every = [moment(snapshot.values(now), now) for snapshot in counted if snapshot]
         return combined([one for one in every if one], now)
 
     async def _history(self, _healed: Callable[[], None]) -> None:

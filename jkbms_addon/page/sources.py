@@ -1,28 +1,26 @@
 """Whom the page looks at. It changes none of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jkbms_addon.battery.energy import Energies
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.control import Control
-from jkbms_addon.inverter.emission import Emission
+from jkbms_addon.inverter.service import Outlet
 from jkbms_addon.page.history import History
 from jkbms_addon.views.findings import Watch
 
 
 @dataclass(slots=True)
 class Sources:
-    """The program as the page sees it. ``inverter`` is the title of its dialect, empty where there is none."""
+    """The program as the page sees it."""
 
     store: Store
     buses: Mapping[str, BusStatus]
     control: Control
-    emission: Emission
-    link: BusStatus
     energies: Energies
-    inverter: str = ""
+    outlets: Sequence[Outlet] = ()  # one for each inverter
     level: str = "off"  # of writing
     problems: tuple[str, ...] = ()  # of the options
     history: History = field(default_factory=History)

@@ -82,19 +82,13 @@ class Camera:
             "alarms": parts.alarms(sources.raised),
             "first": self.first if first else None,
         }
-        if sources.inverter:
+        if sources.outlets:
             decision = control.decision(now)
-            told["inverter"] = parts.inverter(
-                decision, sources.emission, sources.link, now, enabled=control.enabled, title=sources.inverter
-            )
+            told["inverter"] = parts.inverter(decision, sources.outlets, now, enabled=control.enabled)
         return {kind: parts.encoded(content) for kind, content in told.items()}
 
     def _buses(self, now: float) -> str:
-        present: dict[str, set[int]] = {name: set() for name in self._sources.buses}
-        for snapshot in self._sources.store:
-            if snapshot.online(now):
-                present.setdefault(snapshot.bus, set()).add(snapshot.address)
-        return parts.encoded([parts.bus(one, now, present[name]) for name, one in self._sources.buses.items()])
+        return parts.encoded([parts.bus(one, now, self._sources.store.present) for one in self._sources.buses.values()])
 
     def _places(self, pack: str, now: float, wall: float) -> str:
         """Shares of the day that each cell was lowest and highest, in percent; looked at once a minute."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jkbms_addon.wire.pb import frames as jk02
-from jkbms_addon.wire.pb import modbus
+from jkbms_addon.wire.pb import modbus, tables
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class SimulatedBms:
         warm = round(self.temperature + abs(current) / 20, 1)
         runtime = int(now - self.started) + 1_000_000
         return {
-            "cell_voltage": cells + [0.0] * (jk02.CELLS - self.cells),
+            "cell_voltage": cells + [0.0] * (tables.CELLS - self.cells),
             "_mask": (1 << self.cells) - 1,
             "_average": sum(cells) / self.cells,
             "_delta": max(cells) - min(cells),
@@ -144,7 +144,7 @@ class SimulatedBms:
         # frames are little-endian; the pairs of bytes in one register are not swapped
         pair = register in (0x1116, 0x1118, 0x1504)
         page[offset : offset + len(message.data)] = message.data if pair else message.data[::-1]
-        layout = jk02.ABOUT if about else jk02.SETTINGS
+        layout = tables.ABOUT if about else tables.SETTINGS
         told = layout.decode(bytes(page))
         if any(isinstance(v, (int, float)) and v > self.limits.get(k, float("inf")) for k, v in told.items()):
             return 3

@@ -104,6 +104,7 @@ class Seen:
     buses: Sequence[BusSeen] = ()
     twins: Sequence[str] = ()
     problems: Sequence[str] = ()  # of the options
+    charging: Sequence[str] = ()  # what the charge control found
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ def conditions(seen: Seen) -> list[Finding]:
     together = (_apart(heard), _charge(heard), _warm(heard), _settings(heard), _password(heard))
     found += [finding for finding in together if finding]
     found += [Finding("twin", "warn", _sentence(text), args={"text": text}, about=text) for text in seen.twins]
+    found += [Finding("charging", "info", _sentence(text), args={"text": text}, about=text) for text in seen.charging]
     return found
 
 

@@ -27,6 +27,7 @@ BROKEN: dict[str, dict[str, Any]] = {
     "current": {"current": -2000.0},
     "balancing current": {"balancing_current": 32.0},
     "capacity": {"capacity_remaining": 300.0},
+    "setting": {"cell_count": 1065353216},
 }
 
 

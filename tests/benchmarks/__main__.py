@@ -22,7 +22,7 @@ from jkbms_addon.link.stream import serial_link
 from jkbms_addon.simulator.far_end import BYTE_TIME, SerialBus, serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.frames import Frame, decode
-from tests.benchmarks import can, costs, decoding, dialects, inverter, page, publishing
+from tests.benchmarks import can, costs, decoding, dialects, inverter, page, publishing, sun
 from tests.benchmarks.corruption import corrupted
 from tests.benchmarks.figures import microseconds, record, show
 from tests.conftest import mosquitto, until
@@ -143,6 +143,7 @@ def main() -> None:
         "can": can.measure,
         "inverter": inverter.measure,
         "dialects": lambda: dialects.measure(2000),
+        "sun": lambda: sun.measure(365.0 if args.full else 14.0),
         "page": lambda: page.measure(args.seconds),
         "corruption": lambda: corruption(1_000_000 if args.full else 100_000),
     }

@@ -17,6 +17,7 @@ from jkbms_addon.simulator.can import can_bms
 from jkbms_addon.wire.jkcan import frames as jkcan
 from jkbms_addon.wire.jkcan.kinds import BATT_ST1
 from jkbms_addon.wire.pb import frames as jk02
+from jkbms_addon.wire.pb import tables
 from jkbms_addon.wire.pb.frames import Attribution, Frame
 from jkbms_addon.wire.pb.modbus import LIVE, acknowledgement
 from jkbms_addon.wire.ttl import frames as legacy
@@ -44,7 +45,7 @@ def pb() -> Action:
 
 def pb_table() -> Action:
     """The same values as the plain code has, by the table of positions."""
-    return lambda: jk02.LIVE.decode(PB_FRAME, 16)
+    return lambda: tables.LIVE.decode(PB_FRAME, 16)
 
 
 def pb_answer() -> Action:

@@ -8,6 +8,8 @@ import pytest
 
 from jkbms_addon.__main__ import main
 from jkbms_addon.cli.decode import hex_bytes
+from jkbms_addon.wire.pb.frames import checksum
+from jkbms_addon.wire.pb.layouts import BALANCER
 from jkbms_addon.wire.ttl import frames as legacy
 from tests.conftest import captures
 
@@ -79,18 +81,44 @@ def test_nothing_valid_is_status_1(capsys: pytest.CaptureFixture[str], tmp_path:
     assert (status, err) == (1, f"jkbms_addon: {tmp_path}/missing cannot be read: No such file or directory\n")
 
 
-@pytest.mark.parametrize("capture", [c for c in captures("jk_pb") if c["expected"].get("layout") == "24S"])
-def test_a_frame_that_contradicts_itself_is_not_printed(
+def test_a_frame_that_contradicts_itself_is_not_printed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    frame = bytearray(STREAM[STREAM.index(bytes.fromhex("55aaeb9002")) :][:300])
+    frame[173] = 130  # percent
+    frame[299] = checksum(frame)
+    (tmp_path / "x").write_text(frame.hex())
+    status, lines, err = run(capsys, str(tmp_path / "x"))
+    assert (status, lines, err) == (1, [], "skipped: frame at 0: contradicts itself: state of charge\n")
+
+
+BLUETOOTH = captures("jk_ble")
+
+
+@pytest.mark.parametrize("capture", BLUETOOTH, ids=lambda c: c["id"])
+def test_what_came_over_bluetooth_by_its_own_layout(
     capture: dict[str, Any], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "x").write_text(capture["hex"])
-    status, lines, err = run(capsys, str(tmp_path / "x"))
-    assert (status, lines) == (1, [])
-    assert "contradicts itself" in err
+    status, lines, err = run(capsys, "--format", "pb", str(tmp_path / "x"))
+    expected = capture["expected"]
+    if capture["kind"] == "stream":
+        kinds = [m["kind"] for m in expected["messages"]]
+        balancer = "3.3.0" in capture["id"] or "b5a24s" in capture["id"]
+        told = {"frame01": "settings", "frame02": "live", "frame03": "about"}
+        shown = [told[kind] for kind in kinds if kind in told and (kind == "frame03" or not balancer)]
+        assert [line["kind"] for line in lines] == shown
+        junk = sum(kind in ("junk", "unfinished") for kind in kinds)
+        assert (err.count("no valid message"), err.count("is a balancer")) == (junk, int(balancer))
+        return
+    if expected.get("layout") == "JK04":
+        assert (status, lines) == (1, [])
+        assert err == f"skipped: frame at 0: {BALANCER}\n"
+        return
+    assert (status, err, len(lines)) == (0, "", 1)
+    assert lines[0]["kind"] == {"frame01": "settings", "frame02": "live", "frame03": "about"}[capture["kind"]]
 
 
 def test_passwords_never_appear(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    for capture in captures("jk_pb"):
+    for capture in [*captures("jk_pb"), *BLUETOOTH]:
         if capture["kind"] != "frame03" or not capture["checksum_ok"]:
             continue
         frame = bytes.fromhex(capture["hex"])

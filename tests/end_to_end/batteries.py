@@ -17,8 +17,7 @@ from jkbms_addon.simulator.ttl import IDENTITY, SimulatedFirst
 from jkbms_addon.views.battery import DIAGNOSTICS, SEVERITIES, formatted, table
 from jkbms_addon.wire.jkcan.frames import V1_ALARMS, V2_ALARMS
 from jkbms_addon.wire.jkcan.kinds import ADDRESSED, V1
-from jkbms_addon.wire.pb import frames as jk02
-from jkbms_addon.wire.pb import registers
+from jkbms_addon.wire.pb import registers, tables
 from jkbms_addon.wire.ttl import tags as legacy_tags
 
 POWERS = ("power", "charging_power", "discharging_power")
@@ -63,7 +62,7 @@ def carried(rows: Iterable[str]) -> list[str]:
 
 PAGES = {
     page: carried(row.key for row in layout.rows)
-    for page, layout in (("live", jk02.LIVE), ("settings", jk02.SETTINGS), ("about", jk02.ABOUT))
+    for page, layout in (("live", tables.LIVE), ("settings", tables.SETTINGS), ("about", tables.ABOUT))
 }
 TTL_ROWS = ["cell_voltage", "current", *carried(f.key for row in legacy_tags.TABLE for f in row.fields)]
 TTL_COMPUTED = ("operation_mode", "capacity_remaining")

@@ -1,15 +1,24 @@
 """What every link has in common: it can be broken in many ways and mended again."""
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 from jkbms_addon.simulator.far_end import FarEnd, serial_bus
+from jkbms_addon.simulator.pb import SimulatedBms
 from tests.faults.world import World, packs
 
 FLAPS = 4
+NO_NAMES = "name server dead"
+ONE = 2  # the address that a fault of a single battery hits
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def cut(said: bytes, address: int = ONE) -> bytes:
+    """What arrives of an answer of 300 bytes and its acknowledgement, as cheap adapters lose it."""
+    return said[:287] + said[300:] if said[300:301] == bytes([address]) else said
 
 
 class Link(ABC):
@@ -49,6 +58,36 @@ class Link(ABC):
 
     async def whole(self) -> None:
         raise NotImplementedError
+
+    # --- what can befall bus a whatever link it has ---------------------------------------------------
+    async def nameless(self) -> None:
+        """The name server hangs, and so does every look-up of a name."""
+        (self.world.folder / "names").touch()
+
+    async def named(self) -> None:
+        (self.world.folder / "names").unlink()
+
+    async def ill(self) -> None:
+        """The answers of one BMS arrive cut."""
+        self.pair().mangle = cut
+
+    async def cured(self) -> None:
+        self.pair().mangle = bytes
+
+    async def still(self) -> None:
+        """One BMS says the same for ever, its clock included."""
+        bms, now = self.one(), time.monotonic()
+        bms.clock = lambda: now
+
+    async def moving(self) -> None:
+        self.one().clock = time.monotonic
+
+    def one(self) -> SimulatedBms:
+        return self.pair().batteries[ONE]
+
+    def pair(self) -> FarEnd:
+        """The wires to the batteries of bus a."""
+        return self.world.far
 
     async def server(self, serve: Serve, port: int) -> asyncio.Server:
         """A server whose clients are served until the world ends, and no longer."""
@@ -93,4 +132,5 @@ async def healthy(world: World, stack: AsyncExitStack) -> None:
 
 
 def know(world: World, far: FarEnd) -> None:
+    world.far = far
     world.judge.know({("a", n): bms for n, bms in far.batteries.items()})  # type: ignore[misc]

@@ -6,8 +6,8 @@ import random
 import signal
 from contextlib import suppress
 
-from tests.conftest import free_port
-from tests.faults.link import Link, healthy
+from tests.conftest import Mosquitto, free_port
+from tests.faults.link import NO_NAMES, Link, healthy
 
 
 class Relay:
@@ -48,9 +48,16 @@ class Mqtt(Link):
         if self.fault == "half-open":
             self._server = await self.server(self._relay.serve, self._port)
             self.world.mqtt = {"host": "127.0.0.1", "port": self._port}
+        if self.fault == NO_NAMES:
+            self.world.mqtt = {"host": "broker.test", "port": self.world.broker.port}
         self._babbler: asyncio.Server | None = None
         if not present:
             await self.world.broker.kill()
+
+    async def nameless(self) -> None:
+        """The broker also restarts, so that it must be found again."""
+        await super().nameless()
+        await restarts(self.world.broker)
 
     async def gone(self) -> None:
         await self.world.broker.kill()
@@ -84,6 +91,12 @@ class Mqtt(Link):
         self._server = await self.server(self._relay.serve, self._port)
 
 
+async def restarts(broker: Mosquitto) -> None:
+    await broker.kill()
+    await asyncio.sleep(1)
+    await broker.start()
+
+
 async def _babbler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):
         await reader.read(64)
@@ -104,7 +117,7 @@ class Supervisor(Link):
         self.world.mqtt = {}
         self.world.environment |= {
             "SUPERVISOR_TOKEN": "t0ken",
-            "http_proxy": f"http://127.0.0.1:{self._port}",
+            "http_proxy": f"http://{'supervisor.test' if self.fault == NO_NAMES else '127.0.0.1'}:{self._port}",
             "no_proxy": "",
         }
         if present:
@@ -137,29 +150,28 @@ class Supervisor(Link):
         writer.write(head.encode() + body)
         await writer.drain()
 
-    async def _broker_restarts(self) -> None:
-        await self.world.broker.kill()
-        await asyncio.sleep(1)
-        await self.world.broker.start()
+    async def nameless(self) -> None:
+        await super().nameless()
+        await restarts(self.world.broker)
 
     async def gone(self) -> None:
         await self._close()
-        await self._broker_restarts()
+        await restarts(self.world.broker)
 
     async def back(self) -> None:
         await self._open()
 
     async def frozen(self) -> None:
         self._mode = "frozen"
-        await self._broker_restarts()
+        await restarts(self.world.broker)
 
     async def garbage(self) -> None:
         self._mode = "garbage"
-        await self._broker_restarts()
+        await restarts(self.world.broker)
 
     async def half_open(self) -> None:
         self._mode = "half-open"
-        await self._broker_restarts()
+        await restarts(self.world.broker)
 
     async def thawed(self) -> None:
         self._mode = "well"

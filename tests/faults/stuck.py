@@ -37,7 +37,8 @@ def named(host: object, *_: object) -> bool:
     return str(host).endswith(".test")
 
 
-def main(folder: Path, arguments: list[str]) -> int:
+def hang(folder: Path) -> None:
+    """Let the calls of this process hang as the files say."""
     looked_up = hanging(local(socket.getaddrinfo), folder / "names", named)
 
     def getaddrinfo(host: Any, *args: Any, flags: int = 0, **options: Any) -> Any:
@@ -49,6 +50,10 @@ def main(folder: Path, arguments: list[str]) -> int:
     os.replace = hanging(os.replace, folder / "disk")
     os.fsync = hanging(os.fsync, folder / "disk")
     termios.tcdrain = hanging(termios.tcdrain, folder / "drain")
+
+
+def main(folder: Path, arguments: list[str]) -> int:
+    hang(folder)
     from jkbms_addon.__main__ import main as program
 
     return program(arguments)

@@ -18,6 +18,9 @@ FAULTS = {
     "full disk": "full disk in /data",
     "clock jump": "clock jump",
     "paused": "program paused",
+    "name server dead": "name server dead",
+    "one address ill": "one address ill",
+    "frozen values": "frozen values",
 }
 
 
@@ -28,6 +31,7 @@ PUBLISHED = {
     "may": "batteries may become unavailable while it lasts",
     "mute": "nothing is published meanwhile",
     "whenever": "published whenever the broker is there",
+    "others": "that battery unavailable, the others stay available",
     "named": "goes on with the broker that was named last",
 }
 
@@ -61,6 +65,9 @@ DISK = Cell("cannot be written: No space left on device", more="nothing else is 
 JUMP = Cell(more="ages and incidents go on as if nothing had been", seconds=SHORT)
 PAUSED = Cell(published="mute", more="afterwards the inverter is told nothing that had become old")
 NAMED = Cell(published="named", more=STEADY)
+FOUND = Cell(more=f"what was found before is used, {STEADY}")
+CUT = Cell("BMS 2: its answers arrive cut or damaged", "others", more=STEADY, seconds=25)
+STILL = Cell("BMS 2: frozen: it has said the very same for a minute", "others", more=STEADY, seconds=75)
 IDLE = Cell(more="the age of the inverter's heartbeat grows")
 
 CELLS: dict[tuple[str, str], Cell] = {
@@ -96,6 +103,13 @@ CELLS: dict[tuple[str, str], Cell] = {
     **{(link, "full disk"): DISK for link in LINKS},
     **{(link, "clock jump"): JUMP for link in LINKS},
     **{(link, "paused"): PAUSED for link in LINKS},
+    **{(link, "name server dead"): Cell(more=STEADY) for link in ("serial", "CAN in", "CAN out")},
+    ("TCP", "name server dead"): FOUND,
+    ("MQTT", "name server dead"): Cell(BROKER, "whenever", FOUND.more),
+    ("Supervisor", "name server dead"): NAMED,
+    **{(link, "one address ill"): CUT for link in LINKS},
+    ("CAN in", "one address ill"): Cell("BMS 2: the cells sum to", more=f"that battery does not count, {STEADY}"),
+    **{(link, "frozen values"): STILL for link in LINKS},
 }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import Mosquitto, until
-from tests.faults.link import Link
+from tests.faults.link import ONE, Link
 from tests.faults.links import link_in
 from tests.faults.services import Mqtt, Supervisor
 from tests.faults.table import CELLS, FAULTS, GOAL, LINKS, Cell
@@ -55,6 +55,9 @@ class Case:
             "full disk": (self.disk_full, self.disk_free),
             "clock jump": (self.clock_jumps, self.clock_back),
             "paused": (self.paused, self.resumed),
+            "name server dead": (link.nameless, link.named),
+            "one address ill": (link.ill, link.cured),
+            "frozen values": (link.still, link.moving),
         }
         breaks, mends = pairs[self.fault]
         self.begun = time.monotonic()
@@ -102,11 +105,16 @@ class Case:
         one, cell = self.world, self.cell
         if cell.says:
             await until(lambda: cell.says in one.logged(), 8)
-            if self.name in BUSES and self.fault != "full disk":
+            if (self.name in BUSES and self.fault != "full disk") or cell.published == "others":
                 await until(lambda: cell.says in one.reason(), 4)
         if cell.published == "gone":
             await until(lambda: not any(one.available(n) for n in MEMBERS), 4)
-        if cell.published == "named":
+        if cell.published == "others":
+            await until(lambda: not one.available(ONE), 4)
+            assert one.available(1)
+        if "does not count" in cell.more:
+            await until(lambda: "JK BMS a 2 does not count" in one.logged(), 4)
+        if cell.published == "named" or "was found" in cell.more:
             assert one.fresh(MEMBERS, time.monotonic() - 3)
         if "Emitting" in cell.more:
             await until(lambda: self.inverter()["emitting"] == "OFF", 4)
@@ -161,7 +169,9 @@ class Case:
         mine = [f"jkbms/a/{n}" for n in MEMBERS]
         if self.cell.published == "mute":
             assert not [topic for topic, _ in told if topic in {f"{one}/state" for one in mine}]
-        if self.cell.published == "stay":
+        if self.cell.published == "others":
+            mine = [f"jkbms/a/{n}" for n in MEMBERS if n != ONE]
+        if self.cell.published in ("stay", "others"):
             assert ("jkbms/bridge/state", "offline") not in told
             assert not {(f"{one}/availability", "offline") for one in mine} & set(told)
             assert {f"{one}/state" for one in mine} <= {topic for topic, _ in told}

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import random
+import time
 from contextlib import suppress
 
 from jkbms_addon.simulator.can import Adapter, broadcasting, can_bms, slcan_adapter
 from jkbms_addon.simulator.far_end import FarEnd, SerialBus, TcpBus, serial_bus, tcp_bus
-from tests.faults.link import Link, healthy, know
+from jkbms_addon.simulator.pb import SimulatedBms
+from tests.faults.link import NO_NAMES, Link, healthy, know
 from tests.faults.world import packs
 from tests.plugs import Plug
 
@@ -18,6 +20,9 @@ def noise(data: bytes) -> bytes:
 
 class _Rs485(Link):
     """What both ways to a pair of wires have in common."""
+
+    def pair(self) -> FarEnd:
+        return self.far
 
     @property
     def far(self) -> FarEnd:
@@ -79,7 +84,8 @@ class Tcp(_Rs485):
     async def set_up(self, *, present: bool) -> None:
         self._far = await self.stack.enter_async_context(tcp_bus(packs()))
         know(self.world, self._far)
-        link = {"host": "127.0.0.1", "tcp_port": self._far.port}
+        host = "gateway.test" if self.fault == NO_NAMES else "127.0.0.1"
+        link = {"host": host, "tcp_port": self._far.port}
         self.world.bus = {"strategy": "gateway", **link, "addresses": "1-3", "interval": 1.0}
         if not present:
             await self._far.stop()
@@ -88,6 +94,12 @@ class Tcp(_Rs485):
         await self._far.stop()
 
     async def back(self) -> None:
+        await self._far.start()
+
+    async def nameless(self) -> None:
+        """It also restarts, so that it must be found again."""
+        await super().nameless()
+        await self._far.stop()
         await self._far.start()
 
     async def half_open(self) -> None:
@@ -148,6 +160,18 @@ class CanIn(Link):
 
     async def whole(self) -> None:
         self.plug.far.deaf = False
+
+    async def ill(self) -> None:
+        """One BMS says a voltage that its cells do not have."""
+        self.world.judge.unsure_until = time.monotonic() + 3.0
+        self.batteries[1].changes["total_voltage"] = 30.0
+
+    async def cured(self) -> None:
+        self.world.judge.unsure_until = time.monotonic() + 3.0
+        self.batteries[1].changes.clear()
+
+    def one(self) -> SimulatedBms:
+        return self.batteries[1].bms
 
 
 async def babble(adapter: Adapter) -> None:

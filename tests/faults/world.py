@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import aiomqtt
 
 from jkbms_addon.simulator.can import Adapter, slcan_adapter
-from jkbms_addon.simulator.far_end import SerialBus, serial_bus
+from jkbms_addon.simulator.far_end import FarEnd, SerialBus, serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.can import Frame
 from tests.conftest import Mosquitto
@@ -45,6 +45,7 @@ class World:
         self.sent: list[tuple[float, Frame]] = []
         self.judge = Judge({("b", 1): bystander.batteries[1]})  # type: ignore[dict-item]
         self.bus: dict[str, Any] = {}
+        self.far: FarEnd = bystander  # the batteries of bus a, once they are known
         self.more: list[dict[str, Any]] = []  # other buses
         self.mqtt: dict[str, Any] = {"host": "127.0.0.1", "port": broker.port}
         self.environment: dict[str, str] = {}

@@ -171,11 +171,12 @@ class Stage:
                 bus.quality.note(now, good=1)
                 bus.bms(pack.address).heard(now, 0.044)
         self.control.step(now)
-        self.sources.emission.sent()
-        self.sources.emission.note(0x305, now)
-        bank = energy.combined(
-            [one for view in self.control.state.counted if (one := energy.moment(view.pack.model_dump(), now))], now
-        )
+        for outlet in self.sources.outlets:
+            outlet.emission.sent()
+            outlet.emission.note(0x305, now)
+        counted = [self.app.store.get(view.key) for view in self.control.state.counted]
+        moments = [energy.moment(one.values(now), now) for one in counted if one]
+        bank = energy.combined([one for one in moments if one], now)
         heard = [(f"{one.bus}/{one.address}", one.values(now), now) for one in self.app.store if one.online(now)]
         self.sources.energies.look(heard, bank)
         self.recorder.look()

@@ -5,15 +5,24 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from jkbms_addon.simulator.far_end import FarEnd, SerialBus, TcpBus
 from tests.conftest import Mosquitto
+from tests.faults.link import cut
 from tests.plugs import Plug
 
 PAUSE, LENGTH = (20.0, 220.0), (0.5, 60.0)  # s between two faults, and of one
 BURST = 30  # bytes of a disturbance, on average
-KINDS = ("frozen", "silent", "noise", "echo", "link gone", "broker killed", "broker frozen")
+STILL = 90.0  # s for which a battery says the same, so that it is noticed
+KINDS = (
+    *("frozen", "silent", "noise", "echo", "link gone", "broker killed", "broker frozen"),
+    *("name server dead", "one address ill", "frozen values", "disk dead"),
+)
 
 
 @dataclass(slots=True)
@@ -58,6 +67,7 @@ class Adversary:
     tcp: dict[str, TcpBus]
     broker: Mosquitto
     dice: random.Random
+    folder: Path  # of what the program's calls hang on
 
     def line(self, name: str) -> FarEnd:
         return self.serial[name].far if name in self.serial else self.tcp[name]
@@ -85,6 +95,10 @@ class Adversary:
             self.broker.signal(signal.SIGCONT)
         elif kind == "link gone":
             await self._gone(name, length)
+        elif kind == "name server dead":
+            await self._hanging("names", self._gone(self.dice.choice([*self.tcp]), length / 2), length)
+        elif kind == "disk dead":
+            await self._hanging("disk", asyncio.sleep(0), length)
         else:
             await self._disturbed(kind, self.line(name), length)
 
@@ -98,6 +112,14 @@ class Adversary:
             await asyncio.sleep(length)
             await self.tcp[name].start()
 
+    async def _hanging(self, what: str, meanwhile: Coroutine[Any, Any, None], length: float) -> None:
+        """What the program asks for hangs, and something else happens while it does."""
+        (self.folder / what).touch()
+        began = time.monotonic()
+        await meanwhile
+        await asyncio.sleep(max(0.0, began + length - time.monotonic()))
+        (self.folder / what).unlink()
+
     async def _disturbed(self, kind: str, line: FarEnd, length: float) -> None:
         usual, one = line.mangle, self.dice.choice(list(line.batteries.values()))
         if kind == "frozen":
@@ -106,8 +128,13 @@ class Adversary:
             one.silent = True
         elif kind == "echo":
             line.echo = True
+        elif kind == "one address ill":
+            line.mangle = partial(cut, address=one.address)
+        elif kind == "frozen values":
+            now, length = time.monotonic(), STILL
+            one.clock = lambda: now
         else:
             line.mangle = lambda data: self.dice.randbytes(len(data))
         await asyncio.sleep(length)
         line.frozen = line.echo = one.silent = False
-        line.mangle = usual
+        line.mangle, one.clock = usual, time.monotonic

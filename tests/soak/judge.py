@@ -1,6 +1,7 @@
 """Compares everything that is published with what the simulated batteries really said."""
 
 import json
+import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,6 +75,7 @@ class Judge:
         self.wrong: Counter[str] = Counter()
         self.phantoms: set[str] = set()
         self.examples: list[str] = []
+        self.unsure_until = 0.0  # monotonic s; a battery on CAN changes suddenly, and what is shown may be a second old
         self._fixed: dict[tuple[str, int], dict[str, Any]] = {}
 
     def know(self, more: Mapping[tuple[str, int], Witness | CanBms]) -> None:
@@ -103,7 +105,7 @@ class Judge:
         self.judged[leaf] += 1
         shown = json.loads(payload)
         if isinstance(bms, CanBms):
-            wrong = far_off(shown, bms)
+            wrong = far_off(shown, bms) if time.monotonic() > self.unsure_until else []
         elif leaf == "state":
             wrong = self._live(bms, shown)
         else:

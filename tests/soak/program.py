@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.faults.stuck import hang
 from tests.soak.clock import hurry, loop
 
 
@@ -48,6 +49,7 @@ def kinds() -> dict[str, int]:
 
 def main(factor: float, options: Path, told: Path) -> None:
     hurry(factor)
+    hang(options.parent)
     # only now, as its modules keep the clock function
     from jkbms_addon.app import App
     from jkbms_addon.cli.run import log_to_stderr, until_signal

@@ -100,7 +100,7 @@ async def world(factor: float, share: float, seed: int) -> AsyncIterator[World]:
                 *(sys.executable, "-m", "tests.soak.program", str(factor), str(options), str(figures)), stderr=errors
             )
         try:
-            adversary = Adversary(serial, tcp, broker, dice)
+            adversary = Adversary(serial, tcp, broker, dice, folder)
             yield World(Judge(known), adversary, inverter, heard, noise, damage, process, figures, log)
         finally:
             if process.returncode is None:
@@ -113,8 +113,8 @@ def chosen(serial: dict[str, Plug[SerialBus]], poll: int, listen: int, inverter:
         "buses": [
             {"name": "a", "strategy": "master", "port": str(serial["a"].path), "addresses": "1-4", "interval": 2.0},
             {"name": "b", "strategy": "listen", "port": str(serial["b"].path)},
-            {"name": "c", "strategy": "gateway", "host": "127.0.0.1", "tcp_port": poll, "addresses": "1-4"},
-            {"name": "d", "strategy": "gateway", "host": "127.0.0.1", "tcp_port": listen, "mode": "listen"},
+            {"name": "c", "strategy": "gateway", "host": "c.test", "tcp_port": poll, "addresses": "1-4"},
+            {"name": "d", "strategy": "gateway", "host": "d.test", "tcp_port": listen, "mode": "listen"},
         ],
         "mqtt": {"host": "127.0.0.1", "port": broker},
         "inverter": {"protocol": "pylontech", "channel": inverter, "confirmed": True},

@@ -137,6 +137,11 @@ def test_twins_and_options() -> None:
     assert len({one.id for one in found}) == 2
 
 
+def test_what_the_charge_control_found() -> None:
+    (found,) = conditions(Seen(charging=["the inverter's meter reads high"]))
+    assert (found.key, found.text) == ("charging", "The inverter's meter reads high")
+
+
 def test_every_quirk_is_met_at_both_ends() -> None:
     for quirk in QUIRKS:
         for major, minor in (quirk.first, quirk.last):

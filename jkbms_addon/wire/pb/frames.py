@@ -1,10 +1,12 @@
-"""The 300-byte ``55 AA EB 90`` frames of the PB series on RS485: framer, tables, attribution.
+"""The 300-byte ``55 AA EB 90`` frames of RS485 and Bluetooth: framer, decoder, attribution.
 
-Source: specification of the RS485 protocol, chapters 2, 3 and 5, checked on captures of firmware 10.x to
-19.x. Values are little-endian; the last byte is the sum of all others modulo 256. A frame of live data
-or of device information carries no address: it is proved by the acknowledgement that follows.
+Source: specification of the RS485 protocol, chapters 2, 3 and 5, and of Bluetooth, chapters 5 to 7, checked on captures
+of firmware 3.x to 19.x. The last byte is the sum of all others modulo 256. Every frame is decoded by the table of its
+own layout. A frame of live data or of device information carries no address: on RS485 it is proved by the
+acknowledgement that follows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Final, Literal
@@ -15,144 +17,25 @@ from jkbms_addon.battery.quantities import Value
 from jkbms_addon.battery.reading import Reading, derive
 from jkbms_addon.errors import FrameError
 from jkbms_addon.validators import ADDRESSES
-from jkbms_addon.wire.codec import At, Layout, bit, choice, flag, number, text
+from jkbms_addon.wire.codec import Layout
 from jkbms_addon.wire.framing import StreamFramer
 from jkbms_addon.wire.pb import modbus
+from jkbms_addon.wire.pb.layouts import BALANCER, live_layout, settings_layout, tells_protocols
 from jkbms_addon.wire.pb.modbus import Message
+from jkbms_addon.wire.pb.tables import ABOUT, ABOUT_24S, LIVE, LIVE_24S, SETTINGS, SETTINGS_24S, SIZE
 
 HEADER: Final = b"\x55\xaa\xeb\x90"
-SIZE: Final = 300
 TYPES: Final = frozenset((1, 2, 3, 5, 6))
 KINDS: Final = {1: "settings", 2: "live", 3: "about"}
 REGISTERS: Final = {1: modbus.SETTINGS, 2: modbus.LIVE, 3: modbus.ABOUT}
-CELLS: Final = 32
 SAMPLE: Final = 512  # bytes of junk that are kept
 MAX_FILLER: Final = 4  # bytes that some adapters put between a frame and its acknowledgement
 
-u8, u16, i16, u32, i32 = "B", "H", "h", "I", "i"
-milli16, milli32 = number(u16, 1000), number(u32, 1000)
-tenth = number(i16, 10, unknown=-2000)
-tenth32 = number(i32, 10)
-second = number(u32)
-
-LIVE = Layout(
-    "<",
-    SIZE,
-    At("cell_voltage", 6, milli16, CELLS),
-    At("_mask", 70, number(u32)),
-    At("_average", 74, milli16),
-    At("_delta", 76, milli16),
-    At("_highest", 78, number(u8)),
-    At("_lowest", 79, number(u8)),
-    At("cell_resistance", 80, milli16, CELLS),
-    At("mosfet_temperature", 144, tenth),
-    At("total_voltage", 150, milli32),
-    At("_power", 154, milli32),
-    At("current", 158, number(i32, 1000)),
-    At("temperature_sensor_1", 162, tenth),
-    At("temperature_sensor_2", 164, tenth),
-    At("errors_bitmask", 166, number(u32)),
-    At("balancing_current", 170, number(i16, 1000)),
-    At("balancing", 172, flag()),
-    At("state_of_charge", 173, number(u8)),
-    At("capacity_remaining", 174, milli32),
-    At("full_charge_capacity", 178, milli32),
-    At("charging_cycles", 182, number(u32)),
-    At("total_charging_cycle_capacity", 186, milli32),
-    At("state_of_health", 190, number(u8)),
-    At("precharging", 191, flag()),
-    At("total_runtime", 194, number(u32)),
-    At("charging", 198, flag()),
-    At("discharging", 199, flag()),
-    At("_sensors", 214, number(u8)),
-    At("heating", 215, flag()),
-    At("emergency_time_countdown", 218, number(u16)),
-    At("_voltage", 234, number(u16, 100)),
-    At("heating_current", 236, number(i16, 1000)),
-    At("charger_plugged", 245, flag()),
-    At("_mosfet", 254, tenth),
-    At("temperature_sensor_4", 256, tenth),
-    At("temperature_sensor_5", 258, tenth),
-    At("detail_log_entry_count", 266, number(u32)),
-    At("smart_sleep_countdown", 270, number(u32)),
-    At("battery_type", 275, choice("LFP", "Li-ion", "LTO")),
-    At("charge_status_time_elapsed", 278, number(u16)),
-    At("charge_status", 280, choice("bulk", "absorption", "float")),
-    At("dry_contact_1", 281, bit(u8, 1)),
-    At("dry_contact_2", 281, bit(u8, 2)),
-)
-
-SETTINGS = Layout(
-    "<",
-    SIZE,
-    At("smart_sleep_voltage", 6, milli32),
-    At("cell_voltage_undervoltage_protection", 10, milli32),
-    At("cell_voltage_undervoltage_recovery", 14, milli32),
-    At("cell_voltage_overvoltage_protection", 18, milli32),
-    At("cell_voltage_overvoltage_recovery", 22, milli32),
-    At("balance_trigger_voltage", 26, milli32),
-    At("cell_soc100_voltage", 30, milli32),
-    At("cell_soc0_voltage", 34, milli32),
-    At("cell_request_charge_voltage", 38, milli32),
-    At("cell_request_float_voltage", 42, milli32),
-    At("power_off_voltage", 46, milli32),
-    At("max_charge_current", 50, milli32),
-    At("charge_overcurrent_protection_delay", 54, second),
-    At("charge_overcurrent_protection_recovery_time", 58, second),
-    At("max_discharge_current", 62, milli32),
-    At("discharge_overcurrent_protection_delay", 66, second),
-    At("discharge_overcurrent_protection_recovery_time", 70, second),
-    At("short_circuit_protection_recovery_time", 74, second),
-    At("max_balance_current", 78, milli32),
-    At("charge_overtemperature_protection", 82, tenth32),
-    At("charge_overtemperature_recovery", 86, tenth32),
-    At("discharge_overtemperature_protection", 90, tenth32),
-    At("discharge_overtemperature_recovery", 94, tenth32),
-    At("charge_undertemperature_protection", 98, tenth32),
-    At("charge_undertemperature_recovery", 102, tenth32),
-    At("mosfet_overtemperature_protection", 106, tenth32),
-    At("mosfet_overtemperature_recovery", 110, tenth32),
-    At("cell_count", 114, number(u32)),
-    At("charging_switch", 118, flag(u32)),
-    At("discharging_switch", 122, flag(u32)),
-    At("balancing_switch", 126, flag(u32)),
-    At("total_battery_capacity", 130, milli32),
-    At("short_circuit_protection_delay", 134, number(u32)),  # microseconds
-    At("balancing_start_voltage", 138, milli32),
-    At("device_address", 270, number(u32)),
-    At("discharge_precharge_time", 274, second),
-    At("heating_switch", 282, bit(u16, 0)),
-    At("gps_heartbeat_switch", 282, bit(u16, 2)),
-    At("display_always_on_switch", 282, bit(u16, 4)),
-    At("smart_sleep_switch", 282, bit(u16, 6)),
-    At("timed_stored_data_switch", 282, bit(u16, 8)),
-    At("charging_float_mode_switch", 282, bit(u16, 9)),
-    At("heating_start_temperature", 284, number("b")),
-    At("heating_stop_temperature", 285, number("b")),
-    At("smart_sleep_delay", 286, number(u8)),
-)
-
-# The BLE PIN (at 62) and the settings password (at 118) have no row: they are never kept.
-ABOUT = Layout(
-    "<",
-    SIZE,
-    At("model", 6, text(15)),
-    At("hardware_version", 22, text(8)),
-    At("software_version", 30, text(8)),
-    At("power_on_count", 42, number(u32)),
-    At("device_name", 46, text(16)),
-    At("manufacturing_date", 78, text(8)),
-    At("serial_number", 86, text(16)),
-    At("uart1_protocol", 184, number(u8)),
-    At("can_protocol", 185, number(u8)),
-    At("uart2_protocol", 218, number(u8)),
-    At("cell_request_charge_voltage_time", 266, number(u8, 10)),
-    At("cell_request_float_voltage_time", 267, number(u8, 10)),
-    At("protocol_version", 298, number(u8)),
-)
-
 LAYOUTS: Final = {1: SETTINGS, 2: LIVE, 3: ABOUT}
 SECRETS: Final = ((62, 16), (118, 16))  # of frame 03: PIN and password, masked in captures
+
+
+NO_CELLS: Final = "a frame without cells, whose layout cannot be told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,26 +104,49 @@ class Framer(StreamFramer[Event]):
 
 
 def decode(frame: Frame, address: int | None = None) -> Reading:
-    """What a frame of type 1, 2 or 3 tells; ``FrameError`` for the logs, which have no table."""
-    layout = LAYOUTS.get(frame.type)
-    if layout is None:
-        message = f"frame of type {frame.type} is not decoded"
-        raise FrameError(message)
+    """What a frame of type 1, 2 or 3 tells, by the layout that it has.
+
+    ``FrameError`` for the logs, which have no table, for balancers, and for a pack without cells whose layout cannot be
+    told.
+    """
     if frame.type == 2:
-        mask = int.from_bytes(frame.payload[70:74], "little")
-        values = layout.decode(frame.payload, mask.bit_length())
-        doubts = _live(values, mask)
-        return Reading(
-            address,
-            "live",
-            values,
-            WORD_NAMES,
-            _fingerprint(frame.payload, mask.bit_length()),
-            doubts,
-            format="pb",
-            raw=frame.payload[6:-1],  # byte 5 may count the frames
-        )
-    return Reading(address, KINDS[frame.type], layout.decode(frame.payload), WORD_NAMES, format="pb")
+        return _live_reading(frame.payload, address)
+    if frame.type == 1:
+        layout = settings_layout(frame.payload)
+        if layout == "JK04":
+            raise FrameError(BALANCER)
+        table = SETTINGS if layout == "32S" else SETTINGS_24S
+        return Reading(address, "settings", table.decode(frame.payload), WORD_NAMES, format="pb")
+    if frame.type == 3:
+        values = ABOUT_24S.decode(frame.payload)
+        if tells_protocols(frame.payload, values["software_version"]):  # type: ignore[arg-type]
+            values = ABOUT.decode(frame.payload)
+        return Reading(address, "about", values, WORD_NAMES, format="pb")
+    raise FrameError(f"frame of type {frame.type} is not decoded")
+
+
+def _live_reading(payload: bytes, address: int | None) -> Reading:
+    layout = live_layout(payload)
+    if layout == "JK04":
+        raise FrameError(BALANCER)
+    # RS485 has 32S only: what contradicts it is damaged, and whoever receives it sees that
+    kind = KIND_24S if layout == "24S" else KIND_32S
+    mask = int.from_bytes(payload[kind.mask : kind.mask + 4], "little")
+    if layout is None and not mask:
+        raise FrameError(NO_CELLS)
+    count = mask.bit_length()
+    values = kind.table.decode(payload, count)
+    doubts = _live(values, mask)
+    return Reading(
+        address,
+        "live",
+        values,
+        kind.alarms,
+        kind.fingerprint(payload, count),
+        doubts,
+        format="pb",
+        raw=payload[6:-1],  # byte 5 may count the frames
+    )
 
 
 def _live(values: dict[str, Value], mask: int) -> frozenset[str]:
@@ -274,14 +180,14 @@ SENSOR_BITS: Final = (
 def _absent(values: dict[str, Value], sensors: int) -> None:
     """A probe that the mask calls absent and that reads exactly 0 is not fitted; the mask alone proves nothing."""
     for key, position in SENSOR_BITS:
-        if not sensors >> position & 1 and not values[key]:
+        if not sensors >> position & 1 and values.get(key) == 0:
             values[key] = None
 
 
 def _doubts(values: dict[str, Value]) -> frozenset[str]:
     """Where the frame's own redundant fields disagree with what is published."""
     average, power = values.pop("_average"), values.pop("_power")
-    second, mosfet = values.pop("_voltage"), values.pop("_mosfet")
+    second, mosfet = values.pop("_voltage", None), values.pop("_mosfet", None)
     delta, extremes = values.pop("_delta"), (values.pop("_lowest"), values.pop("_highest"))
     mean, voltage = values["average_cell_voltage"] or 0, values["total_voltage"]
     count = len(values["cell_voltage"])  # type: ignore[arg-type]
@@ -291,7 +197,7 @@ def _doubts(values: dict[str, Value]) -> frozenset[str]:
         found.append("average")
     if abs(mean * count - voltage) > 0.0006 + 0.0005 * count:  # type: ignore[operator]
         found.append("sum of cells")
-    if not -0.001 <= voltage - second < 0.02:  # type: ignore[operator]
+    if second is not None and not -0.001 <= voltage - second < 0.02:  # type: ignore[operator]
         found.append("second voltage")
     if abs(watts - power) > 0.1 + 0.003 * watts:  # type: ignore[operator]
         found.append("power")
@@ -300,7 +206,7 @@ def _doubts(values: dict[str, Value]) -> frozenset[str]:
         found.append("spread")
     if not _extreme(values, extremes):
         found.append("extremes")
-    if mosfet not in (values["mosfet_temperature"], 0):
+    if mosfet not in (values["mosfet_temperature"], 0, None):
         found.append("mosfet temperature")
     if abs(values["state_of_charge"] * values["full_charge_capacity"] / 100 - values["capacity_remaining"]) > (  # type: ignore[operator]
         0.015 * values["full_charge_capacity"]  # type: ignore[operator]
@@ -320,28 +226,57 @@ def _extreme(values: dict[str, Value], extremes: tuple[Value, Value]) -> bool:
         return not cells
 
 
-# Bytes that stand still from frame to frame: a change in them hints at damage elsewhere.
-_STILL: Final = (
-    (70, 74),
-    (146, 150),
-    (166, 170),
-    (192, 194),
-    (198, 216),
-    (220, 222),
-    (226, 230),
-    (240, 246),
-    (248, 250),  # the upper halves of the clocks
-    (264, 266),
-    (274, 278),
-    (280, 299),
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A layout of live frames: its table, where its mask of cells and its first resistance sit, its alarms.
+
+    ``still`` gives the bytes that do not move from frame to frame: a change in them hints at damage elsewhere.
+    """
+
+    table: Layout
+    mask: int
+    resistances: int
+    alarms: tuple[str, ...]
+    still: Callable[[bytes], tuple[bytes, ...]]
+
+    def fingerprint(self, payload: bytes, count: int) -> bytes:
+        """Bytes that stand still, among them those of cells that do not exist."""
+        end = self.resistances + self.mask - 6  # as many as cells
+        unused = payload[6 + 2 * count : self.mask], payload[self.resistances + 2 * count : end]
+        return b"".join((*self.still(payload), *unused))
+
+
+def _still(*spans: tuple[int, int]) -> Callable[[bytes], tuple[bytes, ...]]:
+    return itemgetter(*(slice(start, stop) for start, stop in spans))
+
+
+KIND_32S: Final = Kind(
+    LIVE,
+    70,
+    80,
+    WORD_NAMES,
+    _still(
+        (70, 74),
+        (146, 150),
+        (166, 170),
+        (192, 194),
+        (198, 216),
+        (220, 222),
+        (226, 230),
+        (240, 246),
+        (248, 250),  # the upper halves of the clocks
+        (264, 266),
+        (274, 278),
+        (280, 299),
+    ),
 )
-
-
-_still = itemgetter(*(slice(start, stop) for start, stop in _STILL))
-
-
-def _fingerprint(payload: bytes, count: int) -> bytes:
-    return b"".join((*_still(payload), payload[6 + 2 * count : 70], payload[80 + 2 * count : 144]))
+KIND_24S: Final = Kind(
+    LIVE_24S,
+    54,
+    64,
+    WORD_NAMES[:16],
+    _still((54, 58), (112, 118), (136, 138), (166, 168), (182, 184), (202, 212), (218, 299)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +341,7 @@ class Attribution:
         held, self._held = self._held, None
         if held is None:
             return []
-        if held.type == 1:
+        if held.type == 1 and settings_layout(held.payload) == "32S":
             address = int.from_bytes(held.payload[270:274], "little")
             if address in ADDRESSES:
                 return [Attributed(held, address, "frame01@270")]
@@ -430,14 +365,20 @@ class Attribution:
 
 
 def masked(frame: Frame) -> Frame:
-    """The same frame without PIN and password, its checksum made anew."""
+    """The same frame without PIN, password and the code behind the serial number, its checksum made anew."""
     if frame.type != 3:
         return frame
     payload = bytearray(frame.payload)
-    for start, size in SECRETS:
+    for start, size in (*SECRETS, code_span(payload)):
         payload[start : start + size] = b"x" * size
     payload[-1] = checksum(payload)
     return replace(frame, payload=bytes(payload))
+
+
+def code_span(payload: bytes | bytearray) -> tuple[int, int]:
+    """Where the code of the vendor's stands that follows the serial number in a frame of type 3, and its size."""
+    end = payload.find(0, 86, 102)
+    return (end + 1, 101 - end) if end >= 0 else (102, 0)
 
 
 def built(frame_type: int, values: dict[str, Value], into: bytes | None = None) -> bytes:

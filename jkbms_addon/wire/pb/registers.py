@@ -12,8 +12,9 @@ from typing import Final
 from jkbms_addon.battery.quantities import Scalar
 from jkbms_addon.errors import CommandError
 from jkbms_addon.wire.codec import Layout
-from jkbms_addon.wire.pb.frames import ABOUT, SETTINGS, Frame
+from jkbms_addon.wire.pb.frames import Frame
 from jkbms_addon.wire.pb.modbus import write_request
+from jkbms_addon.wire.pb.tables import ABOUT, SETTINGS
 
 
 @dataclass(frozen=True, slots=True)

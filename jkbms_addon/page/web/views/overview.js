@@ -89,12 +89,13 @@ const LIMITS = [["charge_voltage", "V", 1], ["charge_current", "A", 0], ["discha
 function inverter() {
   const told = state.inverter;
   if (!told) return nothing;
-  const badge = told.emitting
-    ? html`<span class="badge charge">${told.heard_s == null ? told.title : t("inverter.heard", { title: told.title, time: span(told.heard_s) })}</span>`
-    : html`<span class="badge ${told.enabled ? "bad" : "idle"}">${t(told.enabled ? "inverter.silent" : "inverter.off")}</span>`;
-  return html`<section class="card told"><header><h2>${t("inverter.title")}</h2>${badge}</header>
+  const badges = told.outlets.map((one) => one.emitting
+    ? html`<span class="badge charge">${one.heard_s == null ? one.title : t("inverter.heard", { title: one.title, time: span(one.heard_s) })}</span>`
+    : html`<span class="badge ${told.enabled ? "bad" : "idle"}">${t(told.enabled ? "inverter.silent" : "inverter.off")}</span>`);
+  const why = [...new Set(told.outlets.map((one) => one.why).filter(Boolean))];
+  return html`<section class="card told"><header><h2>${t("inverter.title")}</h2>${badges}</header>
     ${told.limits ? html`<dl>${LIMITS.map(([key, symbol, digits]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${unit(told.limits[key][0], symbol, digits)}</b><span>${reason(told.limits[key][1])}</span></dd></div>`)}</dl>` : nothing}
-    ${told.why ? html`<p class="why">${told.why}</p>` : nothing}</section>`;
+    ${why.map((words) => html`<p class="why">${words}</p>`)}</section>`;
 }
 
 const COLUMNS = ["power", "charged", "discharged", "soc"];
