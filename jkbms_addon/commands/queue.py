@@ -31,7 +31,7 @@ from jkbms_addon.commands.command import (
     spelt,
     value_of,
 )
-from jkbms_addon.commands.rules import Range, allowed_range, checked, permitted, same
+from jkbms_addon.commands.rules import Range, allowed_ranges, checked, permitted, same
 from jkbms_addon.errors import CommandError
 
 _LOGGER = logging.getLogger(__name__)
@@ -91,11 +91,8 @@ class CommandQueue:
     # --- for who shows --------------------------------------------------------------------------------
     def controls(self, key: Key, values: Mapping[str, Value]) -> dict[str, Range]:
         """The settings of a BMS that may be changed, with their ranges for this battery."""
-        return {
-            name: allowed_range(name, values, self.chemistry)
-            for name in sorted(self._writable.get(key[0], frozenset()))
-            if permitted(name, self.level)
-        }
+        names = sorted(name for name in self._writable.get(key[0], ()) if permitted(name, self.level))
+        return allowed_ranges(names, values, self.chemistry)
 
     def waiting(self, bus: str) -> int:
         """How many commands wait for the owner of a bus."""

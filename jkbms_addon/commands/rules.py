@@ -4,7 +4,7 @@ The firmware checks hardly any of it; a battery whose recovery lies on the wrong
 recovers. A change that breaks a rule is refused with a sentence that names the other parameter.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isclose, isfinite
 
@@ -147,10 +147,13 @@ class Range:
 
 def documented(key: str, values: Mapping[str, Value], option: str | None = None) -> Range:
     """Documented range of a setting, narrowed by chemistry."""
+    return _documented(key, cells_of(values, option) if is_cell_voltage(key) else None)
+
+
+def _documented(key: str, cells: Cells | None) -> Range:
     control = specs()[key].control
     assert control is not None
     low, high = control.minimum, control.maximum
-    cells = cells_of(values, option)
     if cells and is_cell_voltage(key):
         low, high = max(low, cells.lowest), min(high, cells.highest)
     return Range(low, high, control.step)
@@ -158,7 +161,16 @@ def documented(key: str, values: Mapping[str, Value], option: str | None = None)
 
 def allowed_range(key: str, values: Mapping[str, Value], option: str | None = None) -> Range:
     """The range to be shown: the documented one, and what the BMS holds now, as that could not be shown otherwise."""
-    limits, present = documented(key, values, option), _number(values.get(key))
+    return _held(documented(key, values, option), _number(values.get(key)))
+
+
+def allowed_ranges(keys: Iterable[str], values: Mapping[str, Value], option: str | None = None) -> dict[str, Range]:
+    """The same of several settings; whose cells these are is worked out once."""
+    cells = cells_of(values, option)
+    return {key: _held(_documented(key, cells), _number(values.get(key))) for key in keys}
+
+
+def _held(limits: Range, present: float | None) -> Range:
     if present is None:
         return limits
     return Range(min(limits.minimum, present), max(limits.maximum, present), limits.step)

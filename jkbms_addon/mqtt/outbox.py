@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from operator import is_
 from typing import Any, Final
 
-from jkbms_addon.battery.quantities import Scalar, Spec
+from jkbms_addon.battery.quantities import Scalar
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Key, Part, Snapshot, Store
 from jkbms_addon.commands.queue import CommandQueue
@@ -30,7 +30,7 @@ from jkbms_addon.views.battery import (
     table,
     word,
 )
-from jkbms_addon.views.entities import Device, Identity, Shown
+from jkbms_addon.views.entities import Device, Identity, Shown, specs_of
 from jkbms_addon.views.findings import Finding
 from jkbms_addon.views.health import Summary, bridge, overview
 from jkbms_addon.views.languages import Language
@@ -419,12 +419,12 @@ class Outbox:
             self._commands.unlocked if self._commands and self._writing() else None,
             self._findings(),
         )
-        return overview(self._buses, summary, now, self._store.present)
-
-
-def specs_of(device: Device) -> dict[str, Spec]:
-    """Rows of a device's entities by key."""
-    return {entity.key: entity.spec for entity in device.entities}
+        told = overview(self._buses, summary, now, self._store.present)
+        if self._detail.calm:
+            for name, bus in told["buses"].items():
+                calm = self._calms.setdefault(f"bus {name}", Calm({}))
+                bus["quality"] = calm.told({"quality": bus["quality"]}, now)["quality"]
+        return told
 
 
 def still_known(components: Mapping[str, str]) -> dict[str, str]:

@@ -137,3 +137,8 @@ def text(name: str, *, diagnostic: bool = False) -> Spec:
 def platforms(entities: Iterable[Entity]) -> dict[str, Kind]:
     """Kind of each entity by key."""
     return {entity.key: entity.kind for entity in entities}
+
+
+def specs_of(device: Device) -> dict[str, Spec]:
+    """Rows of a device's entities by key."""
+    return {entity.key: entity.spec for entity in device.entities}

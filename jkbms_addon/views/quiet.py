@@ -8,6 +8,7 @@ Theory of operation
 - A flag or text with ``lasts`` is told when it has been true for so long; all others at once.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
@@ -73,12 +74,14 @@ BANDS: Final[Mapping[str, Band]] = {
     **dict.fromkeys(("max_cell_number", "min_cell_number"), STEADY),
     **dict.fromkeys(("max_temperature_number", "min_temperature_number"), STEADY),
     "sharing_error": Band(5.0),
+    "quality": Band(5.0, every=900.0),
     "heartbeat_age": SLOW,
     **dict.fromkeys(("heartbeats", "sets"), SLOW),
 }
 
 LEADERS: Final = {"min_voltage_cell": 1.0, "max_voltage_cell": -1.0}
 
+AGAIN: Final = 900.0  # s after which a reason is told anew in which only numbers differ
 SHARE_OF_PACK: Final = (5.0, 0.0, 60.0, 15.0, inf)
 
 
@@ -109,12 +112,14 @@ class Calm:
         self._at.clear()
         self._waits.clear()
 
-    def told(self, values: Mapping[str, Scalar], now: float) -> Mapping[str, Scalar]:
+    def told(self, values: Mapping[str, Scalar], now: float) -> Mapping[str, Scalar]:  # noqa: C901 - one loop for every value of every reading
         """What to tell of these values now: of each key the value that was told last, or the new one."""
         told, waits, at = self._told, self._waits, self._at
         for key, value in values.items():
             before = told.get(key)
             if value == before:
+                if value is None:
+                    told[key] = None  # known to be unknown
                 if waits:
                     waits.pop(key, None)
                 continue
@@ -143,6 +148,8 @@ class Calm:
         if key in LEADERS:
             return self._leads(key, value, before, values, now)
         rule = BANDS.get(key)
+        if key.endswith("_reason") and isinstance(value, str) and isinstance(before, str):
+            return _shape(value) != _shape(before) or now - self._at[key] >= AGAIN
         if rule and rule.lasts:
             return self._lasts(key, value, rule.lasts, now)
         return self._rounded(key, value) != before
@@ -174,3 +181,11 @@ class Calm:
             self._waits.pop(key, None)
             return False
         return self._lasts(key, True, LASTS, now)
+
+
+def _shape(text: str) -> str:
+    """A text without its numbers, which move all the time."""
+    return _NUMBERS.sub("#", text)
+
+
+_NUMBERS: Final = re.compile(r"-?\d+(?:\.\d+)?")

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jkbms_addon.battery.alarms import ALARMS, LEGACY_NAMES, WORD_NAMES, alarm_key
-from jkbms_addon.battery.quantities import ERRORS, PROBLEM, Spec, alarm_spec, specs
+from jkbms_addon.battery.quantities import Spec, specs
 from jkbms_addon.simulator.can import CanBms
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.simulator.ttl import IDENTITY, SimulatedFirst
-from jkbms_addon.views.battery import DIAGNOSTICS
+from jkbms_addon.views.battery import DIAGNOSTICS, SEVERITIES, formatted, table
 from jkbms_addon.wire.jkcan.frames import V1_ALARMS, V2_ALARMS
 from jkbms_addon.wire.jkcan.kinds import ADDRESSED, V1
 from jkbms_addon.wire.pb import registers, tables
@@ -88,6 +88,11 @@ def told_alarms(names: Iterable[str], raised: Iterable[str]) -> Values:
         **{alarm_key(name): name in raised for name in names},
         "problem": any(ALARMS[name].severity != "info" for name in raised),
         "errors": "; ".join(ALARMS[name].label for name in raised),
+        "alarms": "; ".join(
+            f"{ALARMS[name].severity}: {ALARMS[name].label}"
+            for name in sorted(raised, key=lambda name: SEVERITIES.index(ALARMS[name].severity))
+        )
+        or "none",
     }
 
 
@@ -159,19 +164,23 @@ class Battery:
     def says(self) -> Values:
         """What every entity of its values must show now."""
         known = numbered(self._known(), self.counts)
+        if "total_runtime" in known:
+            known["total_runtime_formatted"] = formatted(known["total_runtime"])
         return {key: known[key] for key in self.value_specs()}
 
     def value_specs(self) -> dict[str, Spec]:
         """Every value that must have an entity: what the format carries, of what this battery has."""
-        table = specs()
         found: dict[str, Spec] = {}
         for key in self.rows:
             if key == "temperature_sensor_5":  # the simulated probe is absent
                 continue
-            spec = table[key]
-            found |= {f"{key}_{n}": spec for n in range(1, self.bms.cells + 1)} if spec.listed else {key: spec}
-        found |= {alarm_key(name): alarm_spec(ALARMS[name]) for name in self.alarms}
-        return {**found, "problem": PROBLEM, "errors": ERRORS}
+            listed = specs()[key].listed
+            every = [f"{key}_{n}" for n in range(1, self.bms.cells + 1)] if listed else [key]
+            found |= {name: specs()[key] if key in self.controls else table()[name] for name in every}
+        if "total_runtime" in found:
+            found["total_runtime_formatted"] = table()["total_runtime_formatted"]
+        summaries = (*(alarm_key(name) for name in self.alarms), "problem", "errors", "alarms")
+        return {**found, **{key: table()[key] for key in summaries}}
 
     def entities(self) -> dict[str, Spec]:
         """All of its entities by key."""

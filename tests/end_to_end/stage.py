@@ -233,7 +233,7 @@ async def staged(broker: Mosquitto, ha: HomeAssistant, folder: Path) -> AsyncIte
                 {"name": CAN, "strategy": "can_broadcast", "channel": adapters[CAN].port, "bitrate": 250000},
                 {"name": CAN_V1, "strategy": "can_broadcast", "channel": adapters[CAN_V1].port, "bitrate": 250000},
             ],
-            "mqtt": {"host": "127.0.0.1", "port": broker.port},
+            "mqtt": {"host": "127.0.0.1", "port": broker.port, "detail": "full"},
             "writes": {"level": "protections"},
             "bank": {"members": f"{POLLED}/1-2"},
             "inverter": {

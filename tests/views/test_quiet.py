@@ -149,8 +149,15 @@ def test_after_forgetting_everything_is_told_as_it_is() -> None:
     assert calm.told({"current": 10.2}, 1.0) == {"current": 10.2}
 
 
+def test_a_reason_in_which_only_numbers_differ_is_no_news() -> None:
+    calm = Calm(table())
+    texts = (("3.41 V at cell 5", 0), ("3.42 V at cell 6", 2), ("12 s without data", 4), ("13 s without data", 904))
+    told = [calm.told({"charge_current_reason": text}, at)["charge_current_reason"] for text, at in texts]
+    assert told == [texts[0][0], texts[0][0], texts[2][0], texts[3][0]]
+
+
 def test_bands_are_about_keys_that_exist() -> None:
     from jkbms_addon.views import bank, inverter
 
-    known = {*table(), *bank.ENTITIES, *inverter.ENTITIES, "stored_energy"}
+    known = {*table(), *bank.ENTITIES, *inverter.ENTITIES, "stored_energy", "quality"}
     assert set(BANDS) <= known
