@@ -75,7 +75,7 @@ BANDS: Final[Mapping[str, Band]] = {
     **dict.fromkeys(("max_temperature_number", "min_temperature_number"), STEADY),
     "sharing_error": Band(5.0),
     "quality": Band(5.0, every=900.0),
-    "heartbeat_age": SLOW,
+    "heartbeat_age": Band(5.0, 1.0, every=300.0),  # of an inverter that went silent: 5, 10, 20, 40 s
     **dict.fromkeys(("heartbeats", "sets"), SLOW),
 }
 

@@ -5,18 +5,42 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+from jkbms_addon.battery.alarms import alarm_of
 from jkbms_addon.battery.reading import flat
 from jkbms_addon.mqtt.sheet import encoded
 from jkbms_addon.simulator.can import CanBms
 from jkbms_addon.simulator.pb import SimulatedBms
-from jkbms_addon.views.battery import entity_specs
+from jkbms_addon.views import energy
+from jkbms_addon.views.battery import SEVERITIES, entity_specs
 from jkbms_addon.wire.pb import modbus
 from jkbms_addon.wire.pb.frames import REGISTERS, Frame, decode
 
-REMEMBERED = 60  # pages; what was said earlier is old
+REMEMBERED = 200  # pages; what was said earlier is old, as every value is told anew within a minute
 TYPES = {register: kind for kind, register in REGISTERS.items()}
+
+
+@lru_cache(maxsize=4096)
+def _published(register: int, page: bytes, address: int) -> dict[str, Any]:
+    reading = decode(Frame(TYPES[register], page, 0), address)
+    values = flat(reading.values, reading.alarm_names)
+    values["total_runtime_formatted"] = running_for(values.get("total_runtime"))
+    values["alarms"] = in_words(reading.values.get("alarms"))
+    content: dict[str, Any] = json.loads(encoded(values))
+    return content
+
+
+def running_for(seconds: Any) -> str | None:
+    """A running time in the words of the entity."""
+    return None if seconds is None else f"{int(seconds) // 86400} d {int(seconds) % 86400 // 3600} h"
+
+
+def in_words(raised: Any) -> str:
+    """Alarms as one text, the worst first."""
+    found = sorted(map(alarm_of, raised or ()), key=lambda alarm: SEVERITIES.index(alarm.severity))
+    return "; ".join(f"{alarm.severity}: {alarm.label}" for alarm in found) or "none"
 
 
 @dataclass(slots=True)
@@ -33,9 +57,7 @@ class Witness(SimulatedBms):
 
     def told(self, register: int) -> list[dict[str, Any]]:
         """What it said of late, as it would be published, the newest first."""
-        pages = reversed(self.said.get(register, ()))
-        readings = (decode(Frame(TYPES[register], page, 0), self.address) for page in pages)
-        return [json.loads(encoded(flat(r.values, r.alarm_names))) for r in readings]
+        return [_published(register, page, self.address) for page in reversed(self.said.get(register, ()))]
 
 
 def differing(shown: dict[str, Any], truth: dict[str, Any]) -> list[str]:
@@ -43,9 +65,18 @@ def differing(shown: dict[str, Any], truth: dict[str, Any]) -> list[str]:
     return [key for key, value in shown.items() if value is not None and truth.get(key) != value]
 
 
+def same(real: Any, shown: Any, digits: int | None) -> bool:
+    """Whether a value is the real one, rounded to so many digits, None for not at all."""
+    if isinstance(real, int | float) and not isinstance(real, bool) and isinstance(shown, int | float):
+        return bool(abs(real - shown) <= 0.5 * 10 ** -(9 if digits is None else digits) + 1e-9)
+    return bool(real == shown)
+
+
 # What a wire format that rounds, and tells one battery in many frames, may differ by; by unit, and for cells.
 ROUNDING = {"V": 0.11, "A": 0.11, "Ah": 0.6, "%": 1, "°C": 1, "W": 12}
 CELLS = 0.003
+METERS = ("energy_charged", "energy_discharged", "equivalent_full_cycles")
+LARGEST = 20.0  # kWh of a battery here
 
 
 def far_off(shown: dict[str, Any], bms: CanBms) -> list[str]:
@@ -77,6 +108,7 @@ class Judge:
         self.examples: list[str] = []
         self.unsure_until = 0.0  # monotonic s; a battery on CAN changes suddenly, and what is shown may be a second old
         self._fixed: dict[tuple[str, int], dict[str, Any]] = {}
+        self._meters: dict[tuple[str, int], dict[str, float]] = {}
 
     def know(self, more: Mapping[tuple[str, int], Witness | CanBms]) -> None:
         """There are more batteries."""
@@ -107,7 +139,8 @@ class Judge:
         if isinstance(bms, CanBms):
             wrong = far_off(shown, bms) if time.monotonic() > self.unsure_until else []
         elif leaf == "state":
-            wrong = self._live(bms, shown)
+            measured = {name: value for name, value in shown.items() if name not in energy.ENTITIES}
+            wrong = self._live(bms, measured) + self._counted(key, shown)
         else:
             wrong = differing(shown, self._fixed_values(key, bms))
         if wrong:
@@ -115,14 +148,22 @@ class Judge:
             self.examples.append(f"{topic_of(key, leaf)}: { ({name: shown[name] for name in wrong[:5]}) }")
 
     def _live(self, bms: Witness, shown: dict[str, Any]) -> list[str]:
-        """Empty when one of the latest pages says exactly this, else how the best of them differs."""
-        best: list[str] | None = None
-        for truth in bms.told(modbus.LIVE):
-            wrong = differing(shown, truth)
-            if not wrong:
-                return []
-            best = wrong if best is None or len(wrong) < len(best) else best
-        return best or ["(nothing was said)"]
+        """Keys whose value no page of the last minutes says, rounded as shown; small changes are held back."""
+        pages, table = bms.told(modbus.LIVE), entity_specs(frozenset(shown))
+        digits = {key: spec.digits for key, spec in table.items()} | {key: 0 for key in table if key.endswith("power")}
+        return [
+            key
+            for key, value in shown.items()
+            if value is not None and not any(same(page.get(key), value, digits.get(key)) for page in pages)
+        ]
+
+    def _counted(self, key: tuple[str, int], shown: dict[str, Any]) -> list[str]:
+        """Keys of what the app counts itself: meters that went back, and more energy than a battery holds."""
+        before = self._meters.setdefault(key, {})
+        wrong = [name for name in METERS if shown.get(name) is not None and shown[name] < before.get(name, 0.0)]
+        before.update({name: shown[name] for name in METERS if shown.get(name) is not None})
+        stored = shown.get("stored_energy")
+        return wrong + (["stored_energy"] if stored is not None and not 0 <= stored <= LARGEST else [])
 
     def _fixed_values(self, key: tuple[str, int], bms: Witness) -> dict[str, Any]:
         """Settings and identity, which nobody changes here."""
