@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BUSES = ("serial", "TCP", "CAN in")
 MEMBERS = (1, 2)
+BLIND, CAPACITY = 0.3, 560.0  # of the capacity of both batteries, A per Ah: what a house may take without data
 STALE = 10.0 + 2.5  # s after the last data until the inverter must be told of it
 STEADY = 2.6  # s between two sets of frames for the inverter, at most
 QUIET = 4.5  # s between two messages about a bystander, at most
@@ -151,7 +152,10 @@ class Case:
             assert not any(charge or discharge for charge, discharge in one.limits(0, end))
         elif self.name in BUSES and self.cell.published == "gone":
             assert one.permitted(0)
-            assert not any(charge or discharge for charge, discharge in one.limits(self.begun + STALE, end))
+            known, blind = one.limits(self.begun - 3, self.begun), one.limits(self.begun + STALE, end)
+            most = min(BLIND * CAPACITY, known[-1][1])
+            assert blind
+            assert all(charge == 0 and discharge <= most for charge, discharge in blind)
         elif self.fault == "paused":
             assert one.limits(self.begun + 1, end) == []
             fresh = min(
