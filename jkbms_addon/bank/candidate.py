@@ -149,7 +149,8 @@ def _both(alarms: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _named(key: str) -> str:
-    return specs()[key].name.lower()
+    name = specs()[key].name
+    return " ".join(word if word.isupper() else word.lower() for word in name.split())
 
 
 def _incomplete(pack: Pack) -> str:

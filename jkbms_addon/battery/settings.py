@@ -9,7 +9,7 @@ from typing import Final
 from jkbms_addon.battery.quantities import Spec, Values, specs
 
 Range = tuple[float, float]
-CELL: Final[Range] = (0, 5)  # V
+CELL: Final[Range] = (0, 65.535)  # V, two bytes of mV: nonsense that a unit holds is shown, its owner has to mend it
 PACK: Final[Range] = (0, 200)  # V; the largest model takes 32 cells
 _UNITS: Final[dict[str, Range]] = {
     "A": (-2000, 2000),

@@ -90,7 +90,7 @@ def test_published_values() -> None:
         (candidate(2, values(current=nan)), "current is not a number"),
         (candidate(2, with_cell(3, nan, total_voltage=52.8)), "cell voltage is not a number"),
         (candidate(2, values(state_of_charge=120)), "state of charge of 120 is not possible"),
-        (candidate(2, values(temperature_sensor_1=-200.0)), "temperature sensor 1 of -200 is not possible"),
+        (candidate(2, values(temperature_sensor_1=-200.0)), "temperature 1 of -200 is not possible"),
         (candidate(2, with_cell(3, 0.0)), "cell 2-3 at 0.00 V is not possible"),
         (candidate(2, values(total_voltage=60.0)), "60.0 V does not fit 16 cells"),
         (

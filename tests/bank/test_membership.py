@@ -96,7 +96,7 @@ def test_without_its_settings_a_battery_that_is_asked_is_not_charged() -> None:
         return BatteryBank().step(membership.candidates(heard.store, heard.now), heard.now).counted[0]
 
     assert (view(asked).may_charge, view(asked).may_discharge) == (False, True)
-    assert view(asked).hindered("charge") == "pack 1: max charge current unknown"
+    assert view(asked).hindered("charge") == "pack 1: charge OCP unknown"
     assert view(Membership(heard.buses)).may_charge  # whoever follows another master never hears them
     heard.buses["a"].mode = "polling"
     assert Membership(heard.buses).candidates(heard.store, heard.now) == []
