@@ -1,7 +1,6 @@
 """Carries out the commands that wait for a bus, on the owner's turn, so that nobody else touches the wire."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -24,8 +23,9 @@ async def carry_out(source: Source, bus: str, commands: CommandQueue, take: Take
 
     ``take`` gets what is read meanwhile. ``LinkError`` when the wire is gone.
     """
-    until, others = time.monotonic() + BUSY, Others(source, take)
-    while time.monotonic() < until and (waiting := commands.next(bus)):
+    clock = commands.clock
+    until, others = clock() + BUSY, Others(source, take, clock)
+    while clock() < until and (waiting := commands.next(bus)):
         await _Work(source, waiting, commands, take, others).run()
         await others.turn()
 
@@ -33,20 +33,20 @@ async def carry_out(source: Source, bus: str, commands: CommandQueue, take: Take
 class Others:
     """The batteries that wait while one is being changed."""
 
-    def __init__(self, source: Source, take: Take) -> None:
-        self._source, self._take = source, take
-        self._last = time.monotonic()
+    def __init__(self, source: Source, take: Take, clock: Callable[[], float]) -> None:
+        self._source, self._take, self._clock = source, take, clock
+        self._last = clock()
 
     async def turn(self) -> None:
         """Ask everybody whose round has come, once; ``LinkError`` when the wire is gone."""
-        if not isinstance(self._source, Interleaving) or time.monotonic() - self._last < TURN:
+        if not isinstance(self._source, Interleaving) or self._clock() - self._last < TURN:
             return
         readings = await self._source.due(begin=True)
         while readings is not None:
             for reading in readings:
                 self._take(reading)
             readings = await self._source.due(begin=False)
-        self._last = time.monotonic()
+        self._last = self._clock()
 
 
 class _Work:

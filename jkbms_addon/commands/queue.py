@@ -88,6 +88,11 @@ class CommandQueue:
         self._unfinished: list[Intent] = []
         self._allowance, self._counted, self._unsaid = float(BURST), store.clock(), 0
 
+    @property
+    def clock(self) -> Callable[[], float]:
+        """The clock that dates what is asked for and read, in s."""
+        return self._store.clock
+
     # --- for who shows --------------------------------------------------------------------------------
     def controls(self, key: Key, values: Mapping[str, Value]) -> dict[str, Range]:
         """The settings of a BMS that may be changed, with their ranges for this battery."""

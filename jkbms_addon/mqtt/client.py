@@ -163,7 +163,7 @@ class Broker:
         """Another app has these topics: until it has been away for a while, nothing is published."""
         self.problem = f"another app publishes below {self._outbox.topics.base}/ on this broker and was there first"
         _LOGGER.warning("mqtt: %s: this one stays silent; give it another mqtt.base_topic", self.problem)
-        while not self._instance.gone(time.monotonic()):
+        while not self._instance.gone(self._store.clock()):
             await asyncio.sleep(ASK_EVERY)
             await self._ask(session)
         self.problem = ""
@@ -177,7 +177,7 @@ class Broker:
         while True:
             self._store.changed.clear()
             now = self._store.clock()
-            self._look(time.monotonic())
+            self._look(self._store.clock())
             for message in self._outbox.due(now):
                 await self._say(session, message)
                 heed()
@@ -197,7 +197,7 @@ class Broker:
             return
         own = message.retain and message.payload != "" and self._outbox.is_ours(message.topic)
         if own:
-            self._watch.said(message.topic, message.payload, time.monotonic())
+            self._watch.said(message.topic, message.payload, self._store.clock())
         self._sending = message
         refusal = await session.tell(message.topic, message.payload, retain=message.retain)
         self._sending = None
@@ -206,7 +206,7 @@ class Broker:
             self._refusals.refused(message.topic, refusal)
             self._watch.drop(message.topic)
             if own:
-                self._watch.later(message.topic, time.monotonic())
+                self._watch.later(message.topic, self._store.clock())
             return
         self._refusals.taken(message.topic)
         if not own:
@@ -227,7 +227,7 @@ class Broker:
 
     def _count(self, session: Session) -> None:
         """Tell how many commands a flood has cost."""
-        now = time.monotonic()
+        now = self._store.clock()
         lost = session.inbox.dropped - self._dropped
         if lost and now - self._told_drops >= TELL_EVERY:
             self._dropped, self._told_drops = session.inbox.dropped, now
@@ -238,7 +238,7 @@ class Broker:
         """Say again what somebody else overwrote, or what was refused a while ago."""
         self._count(session)
         topics = self._outbox.topics
-        for topic in self._watch.due(time.monotonic()):
+        for topic in self._watch.due(self._store.clock()):
             if topic == topics.bridge_state:
                 await self._say(session, Message(topic, "online", retain=True))
             elif topic == topics.instance:
@@ -291,7 +291,7 @@ class Broker:
 
     def _heard_own(self, topic: str, text: str, retained: bool) -> None:  # noqa: FBT001 - as the broker tells it
         """Something on a topic that is ours alone."""
-        now = time.monotonic()
+        now = self._store.clock()
         if topic == self._outbox.topics.instance:
             if self._instance.heard(text, now, stored=retained):
                 self._watch.at_once(topic)
