@@ -1,11 +1,12 @@
 import asyncio
 import json
+import logging
 import os
 import shutil
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,20 @@ settings.register_profile(
 )
 settings.register_profile("long", max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+@pytest.fixture(autouse=True)
+def own_log_and_signals() -> Iterator[None]:
+    """Commands that a test calls set up the log of the whole process; the next test finds it as it was."""
+    root, ours = logging.getLogger(), logging.getLogger("jkbms_addon")
+    handlers, levels, blocked = root.handlers[:], (root.level, ours.level), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked, (
+        "signals stay blocked, also for programs begun later"
+    )
 
 
 def captures(name: str) -> Any:

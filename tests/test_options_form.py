@@ -145,6 +145,7 @@ SHARES = {
     **CONFIG["options"],
     "inverters": [{"protocol": "pylontech", "channel": f"can{n}", "share": 60.0} for n in (7, 8)],
 }
+HURRY = {**CONFIG["options"], "buses": [{"name": "x", "strategy": "ttl", "port": "/dev/ttyUSB7", "interval": 0.1}]}
 NO_SUCH_FRAMES = {**CONFIG["options"], "inverters": [{"protocol": "sma", "channel": "can7", "cell_numbers": True}]}
 
 
@@ -160,6 +161,7 @@ def test_both_outcomes_come_for_every_option() -> None:
     @example(SEVERAL)
     @example(FLOAT)
     @example(SHARES)
+    @example(HURRY)
     @example(NO_SUCH_FRAMES)
     @calm
     @given(raw=files())

@@ -72,18 +72,26 @@ async def until_signal(app: App) -> None:
     loop, main = asyncio.get_running_loop(), asyncio.current_task()
     assert main is not None
     # a thread of its own waits for the signals, as the loop may hang; threads that are started later inherit this
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    before, decided = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS), threading.Lock()
     stop = partial(loop.call_soon_threadsafe, main.cancel)
-    threading.Thread(target=_wait_for_signal, args=(stop,), name="signals", daemon=True).start()
+    waiter = threading.Thread(target=_wait_for_signal, args=(stop, decided), name="signals", daemon=True)
+    waiter.start()
     try:
         await app.run()
     except asyncio.CancelledError:
         _LOGGER.debug("asked to stop")
+    finally:
+        if decided.acquire(blocking=False) and waiter.ident is not None:  # it ended by itself, so nothing else does
+            signal.pthread_kill(waiter.ident, signal.SIGTERM)
+            waiter.join()
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _wait_for_signal(stop: Callable[[], object]) -> None:
-    """End the program when it is asked to, in good order if that is possible in time."""
+def _wait_for_signal(stop: Callable[[], object], decided: threading.Lock) -> None:
+    """End the program when asked to, in good order if that is possible in time; ``decided`` by who comes first."""
     signal.sigwait(SIGNALS)
+    if not decided.acquire(blocking=False):
+        return
     with suppress(RuntimeError):  # the loop has ended already
         stop()
     time.sleep(FAREWELL)
