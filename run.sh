@@ -72,7 +72,7 @@ tests() {
     part "ruff check" .venv/bin/ruff check .
     part mypy .venv/bin/mypy
     # most tests wait for real links, so more of them than cores may run side by side
-    part pytest .venv/bin/python -m pytest -n 6 --dist worksteal "$@"
+    part pytest .venv/bin/python -m pytest -n 8 --dist worksteal "$@"
     exit "$status"
 }
 
