@@ -1,4 +1,4 @@
-"""Steps of a release that are more than one line: ``check TAG``, ``image OWNER/NAME``, ``set IMAGE``.
+"""Steps of a release: ``check TAG``, ``image OWNER/NAME``, ``set IMAGE``, ``links OWNER/NAME``.
 
 Standard library only, as it runs before anything is installed.
 """
@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
 IMAGE = re.compile(r"[a-z0-9.-]+(?:/[a-z0-9._-]+)+")
 
 
@@ -37,6 +38,15 @@ def with_image(manifest: str, name: str) -> str:
     return re.sub(r"^(description: .*\n)", rf"\1image: {name}\n", without, count=1, flags=re.MULTILINE)
 
 
+def with_links(page: str, repository: str) -> str:
+    """The text of DOCS.md with links that lead to the manual from inside of Home Assistant, too."""
+    if not REPOSITORY.fullmatch(repository):
+        raise ValueError(f"{repository!r} is no repository")
+    return re.sub(
+        r"\]\((?:https://[^)\s]*/blob/main/)?docs/", f"](https://github.com/{repository}/blob/main/docs/", page
+    )
+
+
 def main(arguments: list[str]) -> int:
     """One step; 0, or 1 with the reason on standard error."""
     match arguments:
@@ -50,6 +60,9 @@ def main(arguments: list[str]) -> int:
         case ["set", name]:
             manifest = ROOT / "config.yaml"
             manifest.write_text(with_image(manifest.read_text(encoding="utf-8"), name), encoding="utf-8")
+        case ["links", repository]:
+            page = ROOT / "DOCS.md"
+            page.write_text(with_links(page.read_text(encoding="utf-8"), repository), encoding="utf-8")
         case _:
             print(__doc__, file=sys.stderr)
             return 64

@@ -1,4 +1,4 @@
-"""Renews the tables of DOCS.md: those of the program (``tests.tables``), and those that tests found out (here)."""
+"""Renews the tables of the manual: those of the program (``tests.tables``), and those that tests found out (here)."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.benchmarks.figures import FILE as MEASURED
 from tests.faults.table import matrix
-from tests.tables import FILE, INVERTERS, OF_INVERTERS, renewed, table
+from tests.tables import INVERTERS, MANUAL, OF_INVERTERS, renewed, table
 from tests.tables import TABLES as PROGRAM
 
 
@@ -51,9 +51,10 @@ TABLES: Mapping[str, Callable[[], str]] = {
 
 
 def main() -> None:
-    """Renew DOCS.md, and what stands beside it."""
-    FILE.write_text(renewed(FILE.read_text(encoding="utf-8"), {**PROGRAM, **TABLES}), encoding="utf-8")
-    INVERTERS.write_text(renewed(INVERTERS.read_text(encoding="utf-8"), OF_INVERTERS), encoding="utf-8")
+    """Renew every page of the manual."""
+    for page in MANUAL.glob("*.md"):
+        tables = OF_INVERTERS if page == INVERTERS else {**PROGRAM, **TABLES}
+        page.write_text(renewed(page.read_text(encoding="utf-8"), tables), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of DOCS.md that are made from the program's own tables; ``python -m tests.documents`` renews them.
+"""The tables of the manual that are made from the program's own tables; ``python -m tests.documents`` renews them.
 
 A table stands between ``<!-- table:NAME -->`` and ``<!-- end -->``. A test compares.
 """
@@ -34,8 +34,9 @@ from jkbms_addon.wire.ttl.tags import CHANGEABLE, NEVER, WRITABLE_BY_KEY, Tag
 from jkbms_addon.wire.ttl.tags import TABLE as TTL_TABLE
 from tests.charging.fail_safe import ROWS as FAIL_SAFE
 
-FILE = Path(__file__).parent.parent / "DOCS.md"
-INVERTERS = FILE.parent / "docs" / "inverters.md"
+FIRST = Path(__file__).parent.parent / "DOCS.md"
+MANUAL = FIRST.parent / "docs"
+INVERTERS = MANUAL / "inverters.md"
 Row = tuple[str, ...]
 
 

@@ -1,4 +1,4 @@
-"""DOCS.md against the program: generated tables, examples that run, links that lead somewhere."""
+"""The manual against the program: generated tables, examples that run, links that lead somewhere, sizes."""
 
 import argparse
 import json
@@ -16,9 +16,12 @@ from jkbms_addon.cli import settings
 from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.options.file import MQTT, WRITE_LEVELS, WRITES, parse
 from tests import documents
-from tests.tables import FILE, INVERTERS, OF_INVERTERS, TABLES, built_in, options, renewed
+from tests.tables import FIRST, INVERTERS, MANUAL, OF_INVERTERS, TABLES, built_in, options, renewed
 
-DOCS = FILE.read_text(encoding="utf-8")
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted(MANUAL.glob("*.md"))}
+START = re.sub(r"https://github\.com/[^)\s]*/blob/main/", "", FIRST.read_text(encoding="utf-8"))  # as a release sets it
+DOCS = "\n".join([text for name, text in PAGES.items() if name != INVERTERS.name])
+LONGEST = 16 * 1024  # bytes of the page that Home Assistant shows
 
 
 def blocks(language: str) -> list[str]:
@@ -26,7 +29,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_tables_are_as_the_program_makes_them() -> None:
-    assert renewed(DOCS) == DOCS, "run python -m tests.tables"
+    assert renewed(DOCS) == DOCS, "run python -m tests.documents"
 
 
 def test_the_page_about_inverters() -> None:
@@ -35,7 +38,6 @@ def test_the_page_about_inverters() -> None:
     assert sorted(re.findall(r"<!-- table:(\w+) -->", text)) == sorted(OF_INVERTERS)
     named = set(re.findall(r"`(\w+)`", text.partition("## By maker")[2].partition("\n## ")[0]))
     assert set(DIALECTS) <= named, "a protocol that no maker's line names"
-    assert "(docs/inverters.md)" in DOCS
 
 
 def test_tables_that_come_from_the_tests() -> None:
@@ -60,12 +62,12 @@ def test_every_option_of_a_strategy_is_explained() -> None:
 
 
 def test_every_option_for_mqtt_is_explained() -> None:
-    section = DOCS.partition("\n### mqtt\n")[2].partition("\n## ")[0]
+    section = PAGES["options.md"].partition("\n## mqtt\n")[2].partition("\n## ")[0]
     assert [key for key in map(str, MQTT.schema) if f"`{key}`" not in section] == []
 
 
 def test_every_option_for_writes_is_explained() -> None:
-    section = DOCS.partition("\n### writes\n")[2].partition("\n## ")[0]
+    section = PAGES["options.md"].partition("\n## writes\n")[2].partition("\n## ")[0]
     assert [word for word in (*map(str, WRITES.schema), *WRITE_LEVELS) if f"`{word}`" not in section] == []
 
 
@@ -76,10 +78,49 @@ def test_examples_of_settings_are_valid() -> None:
     assert {parser.parse_args(line.split()).action for line in found} == {"save", "diff", "apply"}
 
 
-def test_links_lead_somewhere() -> None:
-    titles = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", DOCS, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
-    anchors = [re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles]
-    assert [target for target in re.findall(r"\]\(#(.+?)\)", DOCS) if target not in anchors] == []
+def anchors(text: str) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def links(text: str) -> list[str]:
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_of_the_manual_lead_somewhere(name: str) -> None:
+    for target in links(PAGES[name]):
+        path, _, anchor = target.partition("#")
+        file = (MANUAL / path).resolve() if path else MANUAL / name
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file.read_text(encoding="utf-8")), target
+
+
+def test_home_assistant_shows_a_page_that_is_short_and_has_no_dead_links() -> None:
+    """It shows DOCS.md without anchors, so nothing may lead to one inside of it."""
+    assert len(START.encode()) <= LONGEST
+    found = links(START)
+    assert [target for target in found if target.startswith("#")] == []
+    for target in found:
+        path, _, anchor = target.partition("#")
+        assert (FIRST.parent / path).exists(), target
+        assert not anchor or anchor in anchors((FIRST.parent / path).read_text(encoding="utf-8")), target
+
+
+def test_every_page_of_the_manual_is_found() -> None:
+    listed = {target.partition("#")[0] for target in links(PAGES["README.md"])}
+    assert PAGES.keys() - {"README.md"} <= listed
+    assert "docs/README.md" in links(START)
+    assert "docs/README.md" in links((FIRST.parent / "README.md").read_text(encoding="utf-8"))
+
+
+def test_what_the_first_page_names_exists() -> None:
+    strategies = set(
+        re.findall(r"`([a-z_]+)` \|$", START.partition("## What you need")[2].partition("## ")[0], re.MULTILINE)
+    )
+    assert strategies == set(built_in())
+    for text in re.findall(r"^```yaml\n(.*?)^```$", START, re.DOTALL | re.MULTILINE):
+        assert [bus.problem for bus in parse(yaml.safe_load(text)).buses] == [""]
 
 
 def test_examples_of_options_are_valid() -> None:

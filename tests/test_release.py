@@ -38,6 +38,18 @@ def test_a_strange_image_is_refused(name: str) -> None:
         release.with_image("description: x\n", name)
 
 
+def test_links_of_the_first_page_become_absolute_and_can_be_set_anew() -> None:
+    first = release.with_links("[a](docs/a.md#b) [c](https://example.org/docs/c)", "some-body/jk.bms")
+    assert first == "[a](https://github.com/some-body/jk.bms/blob/main/docs/a.md#b) [c](https://example.org/docs/c)"
+    assert release.with_links(first, "other/jk") == first.replace("some-body/jk.bms", "other/jk")
+
+
+@pytest.mark.parametrize("name", ["", "jkbms", "a/b/c", "a/b) [x](y"])
+def test_a_strange_repository_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="is no repository"):
+        release.with_links("[a](docs/a.md)", name)
+
+
 def test_as_a_program() -> None:
     def said(*arguments: str) -> tuple[int, str]:
         done = subprocess.run(
