@@ -3,16 +3,20 @@ import { num, power, join, region, signed, t } from "./format.js";
 
 let library = null;
 
-/** uPlot, fetched when the first chart is shown. */
+const AGAIN = 2000; // ms after which what could not be fetched is asked for once more
+
+/** uPlot, fetched when the first chart is shown, and asked for until it comes. */
 function uplot() {
-  library ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = new URL("vendor/uplot/uPlot.iife.min.js", import.meta.url);
-    script.onload = () => resolve(window.uPlot);
-    script.onerror = () => { library = null; reject(new Error("uPlot")); };
-    document.head.append(script);
-  });
+  library ??= new Promise((resolve) => fetched(resolve));
   return library;
+}
+
+function fetched(resolve) {
+  const script = document.createElement("script");
+  script.src = new URL("vendor/uplot/uPlot.iife.min.js", import.meta.url);
+  script.onload = () => resolve(window.uPlot);
+  script.onerror = () => { script.remove(); setTimeout(fetched, AGAIN, resolve); };
+  document.head.append(script);
 }
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
