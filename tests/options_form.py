@@ -10,7 +10,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from jkbms_addon.acquisition.contract import known
 from tests.test_manifest import CONFIG, ELEMENT, OWN, optional
 
 PORTS = (
@@ -31,7 +30,7 @@ WEIRD = (" ", "\n", "\0", "\u2028", "ü€𝄞", "x" * 3000, "*", "null", "[]", 
 # what makes sense, or nearly so, as the text of an option
 TEXTS: dict[str, tuple[str, ...]] = {
     "name": ("a", "b", "rs485", "bus_2"),
-    "strategy": (*known(), *known(), "mastr", "", "Master", "can"),
+    "plugin": ("mastr", "master", "json_file", ""),
     "port": PORTS,
     "host": HOSTS,
     "addresses": (

@@ -204,7 +204,8 @@ def test_defaults_satisfy_the_schema() -> None:
         {"buses": [{"name": "RS 485", "strategy": "master"}]},
         {"buses": [{"name": "rs485", "strategy": "master", "interval": -1}]},
         {"mqtt": {**CONFIG["options"]["mqtt"], "port": 0}},
-        {"mqtt": {}},
+        {"buses": [{"name": "rs485", "strategy": "mastr"}]},
+        {"writes": {}},
         {"colour": "blue"},
     ],
 )
@@ -246,7 +247,7 @@ def test_the_form_has_the_options_of_the_program() -> None:
         == set(Options.__dataclass_fields__) - {"unusable", "moved"}
     )
     assert CONFIG["schema"]["language"] == f"list({'|'.join(NAMED_IN)})"
-    assert CONFIG["schema"]["mqtt"]["detail"] == f"list({'|'.join(DETAILS)})"
+    assert CONFIG["schema"]["mqtt"]["detail"] == f"list({'|'.join(DETAILS)})?"
     assert names(CONFIG["schema"]["mqtt"]) == names(MQTT.schema) == fields(MqttOptions)
     assert CONFIG["schema"]["log_level"] == f"list({'|'.join(LOG_LEVELS)})"
     assert names(CONFIG["schema"]["writes"]) == names(WRITES.schema) == fields(WriteOptions)
@@ -256,7 +257,8 @@ def test_the_form_has_the_options_of_the_program() -> None:
 
 def test_the_form_has_the_options_of_every_strategy() -> None:
     of_strategies = set[str]().union(*(names(plugin.rows) for plugin in built_in().values()))
-    assert names(CONFIG["schema"]["buses"][0]) == {"name", "strategy"} | of_strategies
+    assert names(CONFIG["schema"]["buses"][0]) == {"name", "strategy", "plugin"} | of_strategies
+    assert set(CONFIG["schema"]["buses"][0]["strategy"][len("list(") : -1].split("|")) == {*built_in(), "plugin"}
 
 
 def test_what_only_some_strategies_need_is_optional() -> None:

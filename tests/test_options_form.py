@@ -145,6 +145,10 @@ SHARES = {
     **CONFIG["options"],
     "inverters": [{"protocol": "pylontech", "channel": f"can{n}", "share": 60.0} for n in (7, 8)],
 }
+ELSEWHERE = [
+    {**CONFIG["options"], "buses": [{"name": "x", "strategy": "plugin", "plugin": name, "port": "/dev/ttyUSB7"}]}
+    for name in ("master", "")
+]
 HURRY = {**CONFIG["options"], "buses": [{"name": "x", "strategy": "ttl", "port": "/dev/ttyUSB7", "interval": 0.1}]}
 NO_SUCH_FRAMES = {**CONFIG["options"], "inverters": [{"protocol": "sma", "channel": "can7", "cell_numbers": True}]}
 
@@ -161,6 +165,8 @@ def test_both_outcomes_come_for_every_option() -> None:
     @example(SEVERAL)
     @example(FLOAT)
     @example(SHARES)
+    @example(ELSEWHERE[0])
+    @example(ELSEWHERE[1])
     @example(HURRY)
     @example(NO_SUCH_FRAMES)
     @calm

@@ -24,6 +24,7 @@ from jkbms_addon.views.languages import LANGUAGES, Language
 DEFAULT_FILE = Path("/data/options.json")
 SECTIONS = ("log_level", "language", "buses", "mqtt", "writes", "bank", "inverter", "inverters", "page")
 DETAILS = ("calm", "full")
+PLUGIN = "plugin"  # strategy of a bus that a plug-in from elsewhere reads, and the option that names it
 WRITE_LEVELS = ("off", *LEVELS)
 Level = Literal["trace", "debug", "info", "warning", "error", "fatal"]
 LOG_LEVELS = ("trace", "debug", "info", "warning", "error", "fatal")
@@ -273,8 +274,19 @@ def _bus(fallback: str, entry: object) -> BusOptions:
         return BusOptions(fallback, plain(str(strategy)), {}, None, f"name: {wrong}")
     if not isinstance(strategy, str):
         return BusOptions(name, "", {}, None, "strategy: is missing")
-    rest: Any = given(entry, without=("name", "strategy"))
+    rest: Any = given(entry, without=("name", "strategy", PLUGIN))
     try:
-        return configured(name, strategy, rest)
+        return configured(name, _plugin(strategy, entry.get(PLUGIN)), rest)
     except OptionsError as error:
         return BusOptions(name, plain(strategy), rest, None, str(error))
+
+
+def _plugin(strategy: str, named: object) -> str:
+    """Name of the plug-in that reads a bus: one of ours, or the one that is named beside the strategy ``plugin``."""
+    if strategy != PLUGIN:
+        if named not in (None, ""):
+            raise OptionsError(f"plugin: goes with the strategy plugin only, not with {strategy!r:.60}")
+        return strategy
+    if not isinstance(named, str) or not named:
+        raise OptionsError("plugin: must be the name of the plug-in that is installed")
+    return named

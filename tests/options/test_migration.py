@@ -176,9 +176,14 @@ def lost(old: dict[str, str], new: dict[str, str], moves: tuple[Move, ...] = MOV
     return found
 
 
+# a person picks a strategy from a list; whoever had written the name of a plug-in there is told to choose ``plugin``
+NARROWED = ("buses[].strategy: str became list(",)
+
+
 @pytest.mark.parametrize("version", RELEASED)
 def test_the_schema_still_takes_what_it_took(version: str) -> None:
-    assert lost(loaded(f"{version}-schema.json"), dict(paths(CONFIG["schema"]))) == []
+    found = lost(loaded(f"{version}-schema.json"), dict(paths(CONFIG["schema"])))
+    assert [one for one in found if not one.startswith(NARROWED)] == []
 
 
 @pytest.mark.parametrize("version", RELEASED)
