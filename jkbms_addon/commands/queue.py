@@ -99,6 +99,10 @@ class CommandQueue:
         names = sorted(name for name in self._writable.get(key[0], ()) if permitted(name, self.level))
         return allowed_ranges(names, values, self.chemistry)
 
+    def changeable(self, bus: str) -> bool:
+        """Whether anything on a bus may be changed at all."""
+        return any(permitted(name, self.level) for name in self._writable.get(bus, ()))
+
     def waiting(self, bus: str) -> int:
         """How many commands wait for the owner of a bus."""
         return len(self._queues.get(bus, ()))

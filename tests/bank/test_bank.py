@@ -254,3 +254,99 @@ def test_whatever_comes_is_summed_over_counted_packs_only(story: list[list[Candi
             charges = [view.state_of_charge for view in found.counted]
             assert found.state_of_charge is not None
             assert min(charges) - 1e-9 <= found.state_of_charge <= max(charges) + 1e-9
+
+
+# --- ends of ranges ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("total", "counts"),
+    [(52.8, True), (0.94 * 52.8, True), (0.92 * 52.8, False), (1.06 * 52.8, True), (1.08 * 52.8, False)],
+)
+def test_the_total_fits_its_cells_within_seven_percent(total: float, counts: bool) -> None:
+    state = BatteryBank().step([candidate(1, values(total_voltage=total))], 0.0)
+    assert bool(state.counted) is counts
+
+
+@pytest.mark.parametrize(("current", "shares"), [(0.49, 0), (0.5, 2), (-0.49, 0), (-0.5, 2)])
+def test_there_are_shares_from_one_ampere_on(current: float, shares: int) -> None:
+    state = BatteryBank().step([candidate(n, values(current=current)) for n in (1, 2)], 0.0)
+    assert len(state.sharing) == shares
+
+
+def test_what_remains_follows_from_the_charge_where_it_is_not_told() -> None:
+    told = values(capacity_remaining=None, full_charge_capacity=280.0, state_of_charge=50)
+    assert BatteryBank().step([candidate(1, told)], 0.0).counted[0].remaining == 140.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "may"),
+    [
+        ({}, (True, True)),
+        ({"charging": False}, (False, True)),
+        ({"charging_switch": False}, (False, True)),
+        ({"charging_switch": True}, (True, True)),
+        ({"discharging": False}, (True, False)),
+        ({"discharging_switch": False}, (True, False)),
+        ({"charging": None, "discharging": None}, (True, True)),
+    ],
+)
+def test_a_mosfet_or_its_switch_that_is_off_closes_one_direction(
+    changed: dict[str, Any], may: tuple[bool, bool]
+) -> None:
+    one = BatteryBank().step([candidate(1, values(**changed))], 0.0).counted[0]
+    assert (one.may_charge, one.may_discharge) == may
+    assert (one.charge_closed, one.discharge_closed) == may
+
+
+EXTREMES: dict[str, Any] = {"cell_voltage": (), "min_cell_voltage": 3.3, "max_cell_voltage": 3.3}
+
+
+@pytest.mark.parametrize(
+    ("told", "cells"),
+    [
+        ({"cells": (3.3,) * 8, "total_voltage": 26.4, "cell_count": None}, 8),
+        (
+            {
+                "cell_voltage": (),
+                "min_cell_voltage": 3.3,
+                "max_cell_voltage": 3.3,
+                "cell_count": 15,
+                "total_voltage": 49.5,
+            },
+            15,
+        ),
+        ({"cell_voltage": (), "min_cell_voltage": 3.3, "max_cell_voltage": 3.3, "cell_count": None}, 16),
+        (
+            {
+                "cell_voltage": (),
+                "min_cell_voltage": 3.3,
+                "max_cell_voltage": 3.3,
+                "cell_count": None,
+                "total_voltage": 3.3,
+            },
+            1,
+        ),
+    ],
+)
+def test_how_many_cells_a_pack_has(told: dict[str, Any], cells: int) -> None:
+    assert BatteryBank().step([candidate(1, values(**told))], 0.0).counted[0].cells == cells
+
+
+@pytest.mark.parametrize(("apart", "counted"), [(0.5, 2), (-0.5, 2), (0.75, 1)])
+def test_a_voltage_at_the_edge_of_the_window_is_close_enough(apart: float, counted: int) -> None:
+    bank = BatteryBank()
+    bank._window = 0.5
+    bank.step([candidate(1, values(total_voltage=53.0))], 0.0)
+    state = bank.step([candidate(n, values(total_voltage=v)) for n, v in ((1, 53.0), (2, 53.0 + apart))], 1.0)
+    assert len(state.counted) == counted
+
+
+def test_a_pack_that_was_away_is_good_since_it_was_heard() -> None:
+    """Three packs, of which one is old by two seconds when it comes back: its pause counts from there."""
+    bank = BatteryBank()
+    bank.step([candidate(1), candidate(2)], 0.0)
+    bank.step([candidate(1), candidate(2, fresh=False, age=11.0)], 20.0)
+    wait = bank._rejoin_after
+    back = [candidate(1), candidate(2, age=2.0)]
+    assert len(bank.step(back, 40.0).counted) == 1
+    assert len(bank.step([candidate(1), candidate(2)], 40.0 - 2.0 + wait - 0.1).counted) == 1
+    assert len(bank.step([candidate(1), candidate(2)], 40.0 - 2.0 + wait).counted) == 2

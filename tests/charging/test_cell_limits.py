@@ -7,7 +7,7 @@ import pytest
 
 from jkbms_addon.bank.bank import BatteryBank
 from jkbms_addon.bank.candidate import View
-from jkbms_addon.charging.cell_limits import CellLimits, CellLimitsOf
+from jkbms_addon.charging.cell_limits import CellLimits, CellLimitsOf, narrowest
 from jkbms_addon.charging.chemistry import CHEMISTRIES
 from jkbms_addon.charging.setpoints import Setpoints
 from tests.bank.packs import candidate, values
@@ -223,3 +223,39 @@ def test_a_setting_that_changed_counts_at_once() -> None:
     assert one(view()).charge == 3.45
     assert one(view(cell_request_charge_voltage=3.41)).charge == 3.41
     assert one.narrowest.charge == pytest.approx(3.41)
+
+
+# --- packs of different lengths, ends of ranges ----------------------------------------------------------------
+def test_packs_of_different_length_are_narrowed_by_the_whole_battery() -> None:
+    """In parallel they have one voltage: 15 cells of 3.45 V decide for 16 of 3.45 V."""
+    of = CellLimitsOf(Setpoints(balance_voltage=3.5))
+    short = view(1, cells=(3.3,) * 15, total_voltage=49.5, cell_count=15)
+    long = view(2)
+    found = narrowest([of(short), of(long)])
+    assert found.cells == 15
+    assert found.charge == pytest.approx(3.45)
+    assert found.floating == pytest.approx(3.35)
+    assert found.balance == pytest.approx(3.5)
+    assert narrowest([of(long), of(short)]) == found
+    assert found.why == "requested voltage of pack 1"
+
+
+@pytest.mark.parametrize(("told", "counts"), [(1.49, False), (1.5, True), (4.6, True), (4.61, False)])
+def test_an_overvoltage_protection_counts_from_1_5_to_4_6_v(told: float, counts: bool) -> None:
+    found = limits(
+        Setpoints(chemistry="LFP"),
+        cell_voltage_overvoltage_protection=told,
+        cell_voltage_undervoltage_protection=None,
+        cell_request_charge_voltage=None,
+    )
+    assert (found.stop == CHEMISTRIES["LFP"].stop) is not counts
+
+
+@pytest.mark.parametrize(
+    ("told", "counts"), [(39.0, False), (40.0, True), (89.0, True), (120.0, False), (121.0, False)]
+)
+def test_a_mosfet_protection_counts_from_40_to_120_degrees(told: float, counts: bool) -> None:
+    """Above the usual 90 °C it narrows nothing."""
+    usual = limits(mosfet_overtemperature_protection=None).mosfet
+    found = limits(mosfet_overtemperature_protection=told).mosfet
+    assert found == (told if counts and told < usual else usual)

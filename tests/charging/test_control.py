@@ -301,3 +301,23 @@ async def test_it_decides_once_a_second_and_tells() -> None:
     assert control.count == len(told)
     assert len(told) in (3, 4)
     assert 0.9 < told[-1] - told[-2] < 1.1
+
+
+def test_who_was_never_there_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    bench = Bench()
+    bench.packs = [candidate(1), candidate(2, age=None)]
+    bench.step()
+    bench.packs = [candidate(1, fresh=False, age=11.0), candidate(2, age=None)]
+    bench.step()
+    assert [(one.levelname, one.message) for one in caplog.records] == [
+        ("INFO", "bank: Pack 2 does not count: no data yet"),
+        ("WARNING", "bank: Pack 1 does not count: silent for 11 s"),
+    ]
+
+
+@pytest.mark.parametrize(("voltage", "taken"), [("3.39", False), ("3.40", True), ("3.60", True), ("3.61", False)])
+def test_before_anything_is_heard_the_cells_are_taken_for_lfp(voltage: str, taken: bool) -> None:
+    bench = Bench()
+    bench.control.command("charge_voltage", voltage)
+    assert (bench.control.kept.shown.charge_voltage == float(voltage)) is taken

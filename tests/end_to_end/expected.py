@@ -1,15 +1,17 @@
 """Every entity that there must be on the stage, by unique id: what it is and what it must show."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from jkbms_addon.battery.quantities import Spec
+from jkbms_addon.charging.owner import NUMBERS
+from jkbms_addon.charging.setpoints import GRID_CHARGE
 from jkbms_addon.simulator.can import Adapter
-from jkbms_addon.views import bank, inverter
-from jkbms_addon.views.battery import DIAGNOSTICS
+from jkbms_addon.views import bank, charging, inverter
+from jkbms_addon.views.battery import CHANGED, DIAGNOSTICS, LAST_CHANGE, table
 from jkbms_addon.views.entities import shown_as
 from jkbms_addon.views.health import BRIDGE_DIAGNOSTICS, BUS_DIAGNOSTICS, WRITING
 from tests.end_to_end.batteries import Battery
@@ -107,6 +109,8 @@ def of_battery(battery: Battery) -> dict[str, Entity]:
             entity = Entity(battery.device, spec, entity.shows, domain, "config", name, limits)
         found[key] = entity
     checks = {
+        "connection": among("on"),
+        "reason": among("ok"),
         "health": among("ok"),
         "age": within(0, 15),
         "latency": within(1, 2000) if battery.bus in ASKED else among("unknown"),
@@ -114,10 +118,28 @@ def of_battery(battery: Battery) -> dict[str, Entity]:
         "failures": within(0, 20),
     }
     found |= {key: shown(spec, battery.device, checks[key]) for key, spec in DIAGNOSTICS.items()}
+    found |= counted(battery.device, sized=not battery.can or battery.can.version == 2)
     if battery.writable:
+        found[LAST_CHANGE] = shown(CHANGED, battery.device, among("none"))
         last = Spec("Last write", kind="text", diagnostic=True, icon="mdi:pencil-lock")
         found["last_write"] = Entity(battery.device, last, among("unknown"), "event", "diagnostic", last.name)
     return {f"{battery.device}_{key}": entity for key, entity in found.items()}
+
+
+_hours = within(0, 1000)
+
+
+def counted(device: str, *, sized: bool = True) -> dict[str, Entity]:
+    """What the app counts itself since the stage was set, which is minutes; ``sized`` where a capacity is told."""
+    checks = {
+        **dict.fromkeys(("energy_charged", "energy_discharged"), within(0, 5)),
+        "stored_energy": within(0, 60) if sized else among("unknown"),
+        **dict.fromkeys(("time_to_full", "time_to_empty"), lambda state: state == "unknown" or _hours(state)),
+        "charge_direction": among("charging", "discharging", "idle"),
+        **dict.fromkeys(("last_full_charge", "round_trip_efficiency"), among("unknown")),
+        "equivalent_full_cycles": within(0, 0.1) if sized else among("unknown"),
+    }
+    return {key: shown(table()[key], device, check) for key, check in checks.items()}
 
 
 def of_bridge() -> dict[str, Entity]:
@@ -197,6 +219,7 @@ def of_bank(packs: list[Battery]) -> dict[str, Entity]:
         "packs_blocking_charge": 0,
         "packs_blocking_discharge": 0,
         "packs_excluded": "",
+        "problem": False,
     }
     for key, (value, address, number) in {
         "min_cell_voltage": min(cells),
@@ -211,12 +234,15 @@ def of_bank(packs: list[Battery]) -> dict[str, Entity]:
         key = f"sharing_{pack.address}"  # the bus belongs to the name only where addresses repeat
         specs[key] = Spec(f"Share of pack {pack.address}", unit="%", state_class="measurement", digits=1)
         values[key] = share
-    return {f"{BANK}_{key}": shown(spec, BANK, _rounded(spec, values[key])) for key, spec in specs.items()}
+    found = {key: shown(spec, BANK, _rounded(spec, values[key])) for key, spec in specs.items()}
+    own = counted(BANK)
+    found |= {key: shown(spec, BANK, own[key].shows) for key, spec in bank.COUNTED.items()}
+    return {f"{BANK}_{key}": entity for key, entity in found.items()}
 
 
 def _rounded(spec: Spec, value: Any) -> Callable[[str], bool]:
     """Sums and means are told with as many digits as they deserve."""
-    if isinstance(value, str):
+    if isinstance(value, str | bool):
         return says(value)
     half = 0.0006 if spec.digits is None else 0.5 * 10**-spec.digits + 0.0006
     return within(value - half, value + half)
@@ -250,6 +276,14 @@ def of_inverter(stage: Stage) -> dict[str, Entity]:
         "heartbeats": within(5, 1e4),
         "sets": within(5, 1e4),
         NOT_IN_GOODWE: among("on", "off"),
+        "state_of_charge_reason": lambda state: state != "unavailable",  # empty where nobody corrects the mean
+        "last_full": among("unknown"),
+        "days_since_full": among("unknown"),
+        "time_absorbed": within(0, 0),
+        "learned_offset": within(0, 0),
+        "voltage_trim": within(0, 0),
+        **dict.fromkeys(("packs_may_charge", "packs_may_discharge"), within(2, 2)),
+        **dict.fromkeys(("packs_empty", "findings"), among("none")),
     }
     found = {}
     for key, spec in inverter.ENTITIES.items():
@@ -261,7 +295,28 @@ def of_inverter(stage: Stage) -> dict[str, Entity]:
     )
     found["enable"] = Entity(INVERTER, enable, among("on"), "switch", None, "Enable")
     found["stop"] = Entity(INVERTER, stop, among("unknown"), "button", None, "Stop")
+    found |= of_the_owner()
     return {f"{INVERTER}_{key}": entity for key, entity in found.items()}
+
+
+OUTER = {"max_charge_current": 120, "max_discharge_current": 140}  # the stage's options, above which nobody may go
+
+
+def of_the_owner() -> dict[str, Entity]:
+    """What the owner steers, before he has touched anything; the stage's packs are LFP."""
+    found = {}
+    for key, number in NUMBERS.items():
+        spec = Spec(number.name, unit=number.unit, device_class={"V": "voltage", "A": "current"}.get(number.unit or ""))
+        limits = (number.low, min(number.high, OUTER.get(key, number.high)), number.step)
+        check = within(*limits[:2])
+        found[f"set_{key}"] = Entity(INVERTER, spec, check, "number", "config", number.name, limits)
+    grid = Spec("Charge from the grid", icon="mdi:transmission-tower-import", options=GRID_CHARGE)
+    found["set_grid_charge"] = Entity(INVERTER, grid, among(*GRID_CHARGE), "select", "config", grid.name)
+    for key, spec in charging.SWITCHES.items():
+        found[key] = Entity(INVERTER, spec, among("on"), "switch", None, spec.name)
+    for key, spec in charging.BUTTONS.items():
+        found[key] = Entity(INVERTER, spec, among("unknown"), "button", None, spec.name)
+    return found
 
 
 def _sent(spec: Spec, value: Any) -> Callable[[str], bool]:
@@ -296,11 +351,11 @@ DEVICES: dict[str, Callable[[Stage], dict[str, str | None]]] = {
 }
 
 
-def device_of(battery: Battery) -> dict[str, str | None]:
+def device_of(battery: Battery, name: str) -> dict[str, str | None]:
     """What the device page says of a battery, as far as its format tells."""
     told = battery.says()
     return {
-        "name": f"JK BMS {battery.bus} {battery.address}",
+        "name": name,
         "manufacturer": "Jikong",
         **{key: told.get(key) for key in ("model", "serial_number")},
         "hw_version": told.get("hardware_version"),
@@ -308,7 +363,13 @@ def device_of(battery: Battery) -> dict[str, str | None]:
     }
 
 
-def devices(stage: Stage) -> dict[str, dict[str, str | None]]:
-    """By identifier."""
+def devices(stage: Stage, shown: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str | None]]:
+    """By identifier; of those with one address the first that came has it alone, the others with their bus."""
     found = {identifier: about(stage) for identifier, about in DEVICES.items()}
-    return found | {battery.device: device_of(battery) for battery in stage.park.batteries}
+    taken: set[int] = set()
+    for battery in sorted(stage.park.batteries, key=lambda one: len(str(shown[one.device]["name"]))):
+        short = f"JK BMS {battery.address}"
+        name = short if battery.address not in taken else f"JK BMS {battery.bus} {battery.address}"
+        taken.add(battery.address)
+        found[battery.device] = device_of(battery, name)
+    return found
