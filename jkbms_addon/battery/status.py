@@ -11,6 +11,7 @@ from jkbms_addon.clock import MONOTONIC, Clock
 BUCKET = 10.0  # seconds
 SET = 2.0  # seconds by which the wall clock must be off to count as set anew
 WINDOW = 30  # buckets: five minutes
+UNOPENED = "not opened yet"  # problem of a bus in the first moments of the program
 
 
 class WallClock:
@@ -140,7 +141,7 @@ class BusStatus:
     # whether the battery at an address is present, as the store says; nobody is where there is no store
     present: Callable[[int], bool] = lambda _address: False
     since: float = 0.0  # of the last change, on the monotonic clock
-    problem: str = "not opened yet"
+    problem: str = UNOPENED
     mode: str = ""  # what a strategy that decides for itself is doing
     last_error: str = ""
     option_error: bool = False

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -31,11 +32,14 @@ from jkbms_addon.simulator.pb import SimulatedBms
 
 FIRST_PORT = 18830
 FIRST_PAGE = 18080
+# one bank; the second has a cell that lags behind, which is worth a look after a minute
 BATTERIES = (
-    SimulatedBms(1, soc=52, serial_number="40119491480", phase=0.0),
-    SimulatedBms(2, soc=57, serial_number="40119491481", phase=0.3, temperature=19.5, offsets={11: -0.018, 4: 0.006}),
-    SimulatedBms(3, cells=8, soc=81, capacity=100, serial_number="40119491482", phase=0.6, temperature=-2.5),
+    SimulatedBms(1, soc=55, errors=0, serial_number="40119491480"),
+    SimulatedBms(2, soc=57, errors=0, serial_number="40119491481", temperature=22.5, offsets={11: -0.042, 4: 0.004}),
+    SimulatedBms(3, soc=56, errors=0, serial_number="40119491482", temperature=20.5, offsets={2: 0.003}),
 )
+# ends the broker as soon as nobody holds the other end of its input any more, however the demo ended
+GUARD = 'exec 3<&0; (read -r _ <&3; kill $$) & exec "$0" -c "$1"'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,12 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until interrupted or until the time is over."""
     log_to_stderr("warning")
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(_demo(args))
     return 0
 
 
 async def _demo(args: argparse.Namespace) -> None:
+    main = asyncio.current_task()
+    assert main is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, main.cancel)
     port, page = args.port or free_port(args.host), args.page or free_port(args.host, FIRST_PAGE)
     with tempfile.TemporaryDirectory(prefix="jkbms-demo-") as folder:
         async with broker(args.host, port, Path(folder)), serial_bus(list(BATTERIES)) as bus:
@@ -66,7 +74,7 @@ async def _demo(args: argparse.Namespace) -> None:
                             "name": "demo",
                             "strategy": "master",
                             "port": bus.port,
-                            "addresses": "1-4",
+                            "addresses": "1-3",
                             "interval": args.interval,
                         }
                     ],
@@ -110,13 +118,17 @@ async def _mosquitto(program: str, host: str, port: int, folder: Path) -> AsyncI
     conf = folder / "mosquitto.conf"
     await asyncio.to_thread(conf.write_text, f"listener {port} {host}\nallow_anonymous true\n")
     process = await asyncio.create_subprocess_exec(
-        program, "-c", str(conf), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        *("sh", "-c", GUARD, program, str(conf)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C in a terminal is meant for us
     )
+    assert process.stdin is not None
     try:
         yield
     finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
+        process.stdin.close()
         await process.wait()
 
 

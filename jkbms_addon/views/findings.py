@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from jkbms_addon.battery.quantities import Scalar, Value, specs
+from jkbms_addon.battery.status import UNOPENED
 
 Severity = Literal["bad", "warn", "info"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("bad", "warn", "info")
@@ -146,6 +147,8 @@ def _sentence(text: str) -> str:
 
 
 def _of_bus(bus: BusSeen) -> list[Finding]:
+    if not bus.connected and bus.problem == UNOPENED:
+        return []
     if not bus.connected:
         text = f"Bus {bus.name} is not connected: {bus.problem}"
         return [Finding("bus", "bad", text, args={"bus": bus.name, "problem": bus.problem}, about=bus.name)]

@@ -106,10 +106,14 @@ async def outcome(stage: Stage, battery: Battery, key: str, *results: str) -> di
     raise AssertionError(f"last write of {battery.device}: {told}")
 
 
-async def taken(battery: Battery, wanted: list[tuple[str, Any]]) -> bool:
-    """Whether the simulated BMS is set so."""
-    told = battery.says()
-    return all(agrees_with(told[key], value) for key, value in wanted)
+async def taken(battery: Battery, wanted: list[tuple[str, Any]], seconds: float) -> None:
+    """Wait until the simulated BMS is set so."""
+    end, left = time.monotonic() + seconds, wanted
+    while left and time.monotonic() < end:
+        await asyncio.sleep(0.1)
+        told = battery.says()
+        left = [(key, value) for key, value in wanted if not agrees_with(told[key], value)]
+    assert left == []
 
 
 def agrees_with(told: Any, value: float | bool) -> bool:

@@ -7,7 +7,6 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -15,7 +14,6 @@ import pytest_asyncio
 from tests.conftest import mosquitto
 from tests.end_to_end.acts import (
     batched,
-    comes,
     complete,
     lines,
     misread,
@@ -53,7 +51,8 @@ async def test_every_entity_as_our_tables_say(stage: Stage) -> None:
     assert set(wanted) - set(found) == set()
     wrong = {unique: text for unique, entity in wanted.items() if (text := entity.differences(found[unique]))}
     assert not wrong, lines(wrong)
-    shown, about = await stage.ha.devices(), devices(stage)
+    shown = await stage.ha.devices()
+    about = devices(stage, shown)
     assert {name: {key: shown[name][key] for key in told} for name, told in about.items()} == about
     assert set(shown) == set(about)
     assert {name: d["via_device_id"] for name, d in shown.items()} == {
@@ -88,9 +87,9 @@ async def test_every_number_and_switch_is_set_and_read_back(stage: Stage, bus: s
     assert len(wishes) >= (3 if bus == FIRST else 25)
     assert {type(value) for value in wishes.values()} == ({bool} if bus == FIRST else {bool, float, int})
     begun = time.monotonic()
-    for part in batched(list(wishes.items()), 20):  # at most 32 wait for a bus
+    for part in batched(list(wishes.items()), 5):  # what has waited for ten seconds is not done any more
         await set_all(stage, {stage.entity(battery, key): value for key, value in part})
-        await comes(partial(taken, battery, part), limit(60))
+        await taken(battery, part, limit(30))
     print(f"{bus}: {len(wishes)} settings in {time.monotonic() - begun:.0f} s")
     assert len(bms.writes) >= len(wishes)
     await stage.healed(stage.park, limit(20))  # what is shown is what the battery says

@@ -126,6 +126,7 @@ def test_buses() -> None:
     assert keys(buses=[BusSeen("a", 94)]) == ["score"]
     assert keys(buses=[BusSeen("a", 95), BusSeen("b", None)]) == []
     assert keys(buses=[BusSeen("a", 100, connected=False, problem="no such port")]) == ["bus"]
+    assert keys(buses=[BusSeen("a", None, connected=False, problem="not opened yet")]) == []  # a moment after the start
 
 
 def test_twins_and_options() -> None:

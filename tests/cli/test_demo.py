@@ -1,0 +1,79 @@
+"""The demo as people start it: three batteries that belong together, and nothing left behind."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from tests.conftest import MOSQUITTO, free_port, until
+
+pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+BANK = 70.0  # s until a finding that lasts a minute is told
+
+
+def children(of: int) -> set[int]:
+    """Processes below one, all the way down."""
+    found, waiting = set[int](), [of]
+    while waiting:
+        pid = waiting.pop()
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            more = {int(one) for one in path.read_text().split()}
+            found |= more
+            waiting += more
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def begun() -> tuple[asyncio.subprocess.Process, int]:
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "jkbms_addon", "demo", "--port", str(port), "--page", str(free_port())),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return process, port
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+async def test_its_broker_ends_however_it_is_stopped(number: signal.Signals) -> None:
+    process, _port = await begun()
+    await until(lambda: len(children(process.pid)) >= 2, 15)
+    below = children(process.pid)
+    process.send_signal(number)
+    assert await process.wait() == (-9 if number == signal.SIGKILL else 0)
+    await until(lambda: not any(map(alive, below)), 5)
+
+
+async def test_three_batteries_that_belong_together_and_one_that_is_worth_a_look() -> None:
+    process, port = await begun()
+    await asyncio.sleep(3)
+    told: dict[str, dict[str, object]] = {}
+    try:
+        async with aiomqtt.Client("127.0.0.1", port) as client, asyncio.timeout(BANK + 60):
+            await client.subscribe("jkbms/#")
+            async for message in client.messages:
+                if not isinstance(message.payload, bytes) or not message.payload.startswith(b"{"):
+                    continue
+                content = told[str(message.topic)] = json.loads(message.payload)
+                assert content.get("any_battery_problem") != "ON"
+                if content.get("worth_a_look_count"):
+                    break
+    finally:
+        process.terminate()
+        await process.wait()
+    assert told["jkbms/bridge/health"]["worth_a_look"] == "The cells of JK BMS 2 are more than 30 mV apart"
+    packs = [told[f"jkbms/demo/{n}/state"] for n in (1, 2, 3)]
+    assert [pack["problem"] for pack in packs] == ["OFF"] * 3
+    assert told["jkbms/bank/state"]["packs_online"] == 3
+    assert told["jkbms/bank/state"]["packs_excluded"] == ""
