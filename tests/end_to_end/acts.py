@@ -113,7 +113,7 @@ async def taken(battery: Battery, wanted: list[tuple[str, Any]], seconds: float)
         await asyncio.sleep(0.1)
         told = battery.says()
         left = [(key, value) for key, value in wanted if not agrees_with(told[key], value)]
-    assert left == []
+    assert not left, f"not taken: {left}"
 
 
 def agrees_with(told: Any, value: float | bool) -> bool:
