@@ -147,7 +147,7 @@ SHARES = {
 }
 ELSEWHERE = [
     {**CONFIG["options"], "buses": [{"name": "x", "strategy": "plugin", "plugin": name, "port": "/dev/ttyUSB7"}]}
-    for name in ("master", "")
+    for name in ("master", "", "nobody")
 ]
 HURRY = {**CONFIG["options"], "buses": [{"name": "x", "strategy": "ttl", "port": "/dev/ttyUSB7", "interval": 0.1}]}
 NO_SUCH_FRAMES = {**CONFIG["options"], "inverters": [{"protocol": "sma", "channel": "can7", "cell_numbers": True}]}
@@ -167,6 +167,7 @@ def test_both_outcomes_come_for_every_option() -> None:
     @example(SHARES)
     @example(ELSEWHERE[0])
     @example(ELSEWHERE[1])
+    @example(ELSEWHERE[2])
     @example(HURRY)
     @example(NO_SUCH_FRAMES)
     @calm
