@@ -152,6 +152,11 @@ ELSEWHERE = [
 HURRY = {**CONFIG["options"], "buses": [{"name": "x", "strategy": "ttl", "port": "/dev/ttyUSB7", "interval": 0.1}]}
 NO_SUCH_FRAMES = {**CONFIG["options"], "inverters": [{"protocol": "sma", "channel": "can7", "cell_numbers": True}]}
 
+NOR_THESE = {
+    **CONFIG["options"],
+    "inverter": {"protocol": "sma", "confirmed": True, "channel": "can7", "cell_extremes": "0x370"},
+}
+
 
 def test_both_outcomes_come_for_every_option() -> None:
     """In one long run that is the same every time; without it the tests above could be about nothing."""
@@ -170,6 +175,7 @@ def test_both_outcomes_come_for_every_option() -> None:
     @example(ELSEWHERE[2])
     @example(HURRY)
     @example(NO_SUCH_FRAMES)
+    @example(NOR_THESE)
     @calm
     @given(raw=files())
     def collect(raw: dict[str, Any]) -> None:
