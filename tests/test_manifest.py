@@ -32,7 +32,7 @@ from jkbms_addon.page.place import PageOptions
 from jkbms_addon.views.languages import LANGUAGES as NAMED_IN
 
 ROOT = Path(__file__).parent.parent
-LANGUAGES = ("de", "en", "fr")
+LANGUAGES = NAMED_IN  # the form speaks those that the entities speak
 
 
 def loaded(name: str) -> Any:
