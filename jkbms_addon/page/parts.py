@@ -17,6 +17,7 @@ from jkbms_addon.battery.reading import STATISTICS
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Key, Part, Snapshot
 from jkbms_addon.charging.decision import Decision
+from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.service import Outlet
 from jkbms_addon.views.findings import Finding
 
@@ -168,6 +169,17 @@ def _outlet(outlet: Outlet, now: float) -> dict[str, Any]:
         "why": emission.why or (link.problem if link.connected else ""),  # what is wrong although it is told
         "sets": emission.sets,
         "heard_s": None if emission.heard_at is None else rounded(now - emission.heard_at, 1),
+        "speaks": _speaks(DIALECTS[outlet.options.protocol]),
+    }
+
+
+def _speaks(dialect: Dialect) -> dict[str, Any]:
+    """What an inverter makes of being told to stop, and what its protocol cannot or must not say."""
+    stops = (dialect.stop_charging, dialect.stop_discharging)
+    return {
+        "stops": [f"{stop.effect}: {stop.says}" for stop in stops],
+        "lacks": list(dialect.lacks),
+        "never": list(dialect.never),
     }
 
 

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, async_playwright
 
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.page.place import Place
 from tests.conftest import free_port
 from tests.page.browser import CHROMIUM, FLAGS
@@ -402,3 +403,17 @@ async def test_pure_functions(browser: Browser, nine: World) -> None:
     assert told["rgb"] == [[10, 20, 30], [1, 2, 3], None, None]
     assert told["decoded"] == {"times": [50, 60], "columns": {"a": [1, 2], "b": [-0.1, None]}, "tier": 10}
     assert told["words"] == ["5 s", "no.such.key", "other"]
+
+
+async def test_what_the_protocol_of_the_inverter_means_can_be_unfolded(browser: Browser, nine: World) -> None:
+    async with visit(browser, nine.front.url, locale="en-GB") as seen:
+        await seen.page.wait_for_selector(".speaks summary")
+        await seen.page.click(".speaks summary")
+        said = await seen.text(".speaks ul")
+        dialect = DIALECTS["pylontech"]
+        assert f"Told to stop discharging: {dialect.stop_discharging.effect}: " in said
+        assert all(words in said for words in (*dialect.lacks, *dialect.never))
+        for width in (390, 1280):
+            await seen.page.set_viewport_size({"width": width, "height": 800})
+            assert await seen.overflow() <= 0
+        assert await seen.axe() == []

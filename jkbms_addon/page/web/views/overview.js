@@ -95,7 +95,15 @@ function inverter() {
   const why = [...new Set(told.outlets.map((one) => one.why).filter(Boolean))];
   return html`<section class="card told"><header><h2>${t("inverter.title")}</h2>${badges}</header>
     ${told.limits ? html`<dl>${LIMITS.map(([key, symbol, digits]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${unit(told.limits[key][0], symbol, digits)}</b><span>${reason(told.limits[key][1])}</span></dd></div>`)}</dl>` : nothing}
-    ${why.map((words) => html`<p class="why">${words}</p>`)}</section>`;
+    ${why.map((words) => html`<p class="why">${words}</p>`)}
+    ${told.outlets.map(speaks)}</section>`;
+}
+
+/** What this inverter makes of a stop, and what its protocol cannot say. */
+function speaks({ title, speaks: { stops, lacks, never } }) {
+  const rows = [["inverter.stop_charging", stops[0]], ["inverter.stop_discharging", stops[1]], ["inverter.lacks", lacks.join("; ")], ["inverter.never", never.join("; ")]];
+  return html`<details class="speaks"><summary>${t("inverter.speaks", { title })}</summary>
+    <ul>${rows.filter(([, words]) => words).map(([key, words]) => html`<li><b>${t(key)}</b> ${words}</li>`)}</ul></details>`;
 }
 
 const COLUMNS = ["power", "charged", "discharged", "soc"];
