@@ -73,8 +73,10 @@ class App:
         self.page = Service(options.page, self._seen(data), data)
         sources = self.page.sources
         watch, energies = sources.watch, sources.energies
+        counted = partial(energies.of, energy.BANK)
+        self.inverter.counts(counted)
         shown = [
-            *bank.devices(self.inverter, lambda: energies.of(energy.BANK)),
+            *bank.devices(self.inverter, counted),
             *inverter.devices(self.inverter),
         ]
         self._routes = {topics.command(one.word, key): act for one in shown for key, act in one.takes.items()}

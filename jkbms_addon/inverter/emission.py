@@ -1,6 +1,9 @@
 """What the sender did and heard: written by it, looked at by whoever shows it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from jkbms_addon.battery.energy import Energy
 
 
 @dataclass(slots=True)
@@ -12,6 +15,7 @@ class Emission:
     sets: int = 0
     heard: dict[int, int] = field(default_factory=dict)
     heard_at: float | None = None
+    counted: Callable[[], Energy | None] = lambda: None  # of all batteries, which some inverters want to know
 
     def note(self, can_id: int, now: float) -> None:
         """The inverter sent a frame."""

@@ -97,7 +97,8 @@ class Sender:
     async def _send(self, channel: Channel, decision: Decision) -> bool:
         """One set; whether it went out whole before the decision expired."""
         options = self._options
-        told = portion(said(decision, options.manufacturer, datetime.now(UTC).astimezone()), options.share)
+        local, counted = datetime.now(UTC).astimezone(), self._emission.counted()
+        told = portion(said(decision, options.manufacturer, local, counted), options.share)
         built = self._dialect.frames(
             told, options.dlc, options.cell_extremes, cell_numbers=options.cell_numbers, adapted=True
         )

@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jkbms_addon.bank.membership import Membership
+from jkbms_addon.battery.energy import Energy
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.control import Control
@@ -91,6 +92,11 @@ class InverterService:
         for outlet in self.outlets:
             if outlet.options.emits:
                 outlet.sender = _sender(outlet.options, self.control, outlet.emission, outlet.link)
+
+    def counts(self, energy: Callable[[], Energy | None]) -> None:
+        """From here on inverters that want to know it are told what was counted of all batteries."""
+        for outlet in self.outlets:
+            outlet.emission.counted = energy
 
     @property
     def wanted(self) -> bool:

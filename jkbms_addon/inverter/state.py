@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from jkbms_addon.bank.bank import BankState
 from jkbms_addon.bank.candidate import Extreme, View
 from jkbms_addon.battery.alarms import Trouble, alarm_of
+from jkbms_addon.battery.energy import Energy
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.charging.phases import Phase
 from jkbms_addon.errors import OptionsError
@@ -141,8 +142,13 @@ class Targets(State):
         return not now < self.valid_until
 
 
-def said(decision: Decision, manufacturer: str | None = None, date: datetime | None = None) -> Targets:
-    """A decision in the inverter's words; ``date`` is the local time, which some inverters want to know."""
+def said(
+    decision: Decision, manufacturer: str | None = None, date: datetime | None = None, energy: Energy | None = None
+) -> Targets:
+    """A decision in the inverter's words.
+
+    Some inverters want to know the local time, ``date``, and what was counted of all batteries, ``energy``.
+    """
     bank, facts = decision.bank, decision.facts
     low, high, cold, warm = bank.min_cell, bank.max_cell, bank.min_temperature, bank.max_temperature
     protections, alarms = _troubles(decision)
@@ -179,6 +185,8 @@ def said(decision: Decision, manufacturer: str | None = None, date: datetime | N
         charging_cycles=_most_cycles(bank),
         full_charge_capacity=bank.full_charge_capacity,
         capacity_remaining=bank.capacity_remaining,
+        charged_energy=energy.charged if energy else None,
+        discharged_energy=energy.discharged if energy else None,
         modules_blocking_charge=bank.packs_online - facts.may_charge,
         modules_blocking_discharge=bank.packs_online - facts.may_discharge,
         modules_offline=max(0, bank.expected - bank.packs_online),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jkbms_addon.app import App
+from jkbms_addon.charging.owner import NUMBERS
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.inverter.options import (
     BANK,
@@ -134,7 +135,9 @@ def test_a_channel_is_used_in_one_way_only() -> None:
 
 def test_the_form_offers_what_the_program_takes() -> None:
     config = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text(encoding="utf-8"))
-    assert set(config["schema"]["inverter"]) == {str(key) for key in INVERTER.schema}
+    numbers = {"rebulk_drop", "full_charge_days", "soc_floor", "voltage_offset"}  # are set in Home Assistant
+    assert set(config["schema"]["inverter"]) == {str(key) for key in INVERTER.schema} - numbers
+    assert numbers <= set(NUMBERS)
     assert set(config["schema"]["bank"]) == {str(key) for key in BANK.schema}
     assert config["schema"]["inverter"]["protocol"] == f"list({'|'.join(PROTOCOLS)})"
     options = parse(config["options"])

@@ -86,6 +86,22 @@ async def test_the_cadence_does_not_break_when_the_broker_is_killed(
     assert [charge for charge, _ in limits(far.transmitted)][-3:] == [0, 0, 0]
 
 
+async def test_a_victron_is_told_the_energies_that_were_counted(tmp_path: Path) -> None:
+    """Those of all batteries; 0x378 in 0.1 kWh."""
+    async with AsyncExitStack() as stack:
+        _, buses = await stack.enter_async_context(four_on_can())
+        far = await stack.enter_async_context(slcan_adapter(500000))
+        one = await stack.enter_async_context(app(tmp_path, 9, buses, channel=far.port, protocol="victron"))
+        accounts = one.page.sources.energies
+        await until(lambda: accounts.of("bank") is not None, 20)
+        accounts.accounts["bank"].shown = (12_340.0, 5_670.0)  # Wh
+
+        def told() -> list[bytes]:
+            return [frame.data for _, frame in far.transmitted if frame.can_id == 0x378]
+
+        await until(lambda: told() and told()[-1] == bytes([123, 0, 0, 0, 57, 0, 0, 0]), 20)
+
+
 async def test_switch_and_button_over_mqtt(broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with AsyncExitStack() as stack:
         _, buses = await stack.enter_async_context(four_on_can())

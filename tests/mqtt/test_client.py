@@ -179,6 +179,8 @@ async def test_entities_of_a_removed_address_are_removed(broker: Mosquitto, tmp_
         async with listening(broker.port) as heard, working(far, {"port": broker.port}, tmp_path, addresses="1"):
             await until(lambda: heard.last(config) == "")
             await until(lambda: heard.last("jkbms/a/2/availability") == "")
+            known = {topic for _, topic, _, _ in heard.messages if topic.startswith("jkbms/a/2/")}
+            await until(lambda: all(heard.last(topic) == "" for topic in known))
     async with listening(broker.port) as later:
         await until(lambda: later.last("homeassistant/device/jkbms_a_1/config"))
         assert not [topic for _, topic, _, _ in later.messages if "a_2" in topic or "/a/2/" in topic]
