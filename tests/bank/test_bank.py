@@ -350,3 +350,22 @@ def test_a_pack_that_was_away_is_good_since_it_was_heard() -> None:
     assert len(bank.step(back, 40.0).counted) == 1
     assert len(bank.step([candidate(1), candidate(2)], 40.0 - 2.0 + wait - 0.1).counted) == 1
     assert len(bank.step([candidate(1), candidate(2)], 40.0 - 2.0 + wait).counted) == 2
+
+
+def test_how_many_packs_block_a_direction() -> None:
+    packs = [candidate(1), candidate(2), candidate(3, values(charging=False))]
+    state = BatteryBank().step(packs, 0.0)
+    assert (state.blocking("charge"), state.blocking("discharge")) == (1, 0)
+
+
+def test_who_joins_is_compared_with_the_mean_of_those_that_count() -> None:
+    bank = BatteryBank()
+    bank._window = 0.5
+    two = [candidate(n, values(total_voltage=v)) for n, v in ((1, 53.0), (2, 53.5))]
+    bank.step(two, 0.0)
+    near, far = (bank.step([*two, candidate(3, values(total_voltage=v))], 1.0) for v in (53.70, 54.00))
+    assert [len(state.counted) for state in (near, far)] == [3, 3]  # once in, it stays
+    fresh = BatteryBank()
+    fresh._window = 0.5
+    fresh.step(two, 0.0)
+    assert len(fresh.step([*two, candidate(3, values(total_voltage=54.00))], 1.0).counted) == 2
