@@ -19,6 +19,7 @@ from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.backup import Backup
 from jkbms_addon.commands.command import DONE, Outcome
 from jkbms_addon.commands.plan import NAMED, Step, differences, forbidden, left_out, ordered, settings_of
+from jkbms_addon.commands.proposal import other_cells
 from jkbms_addon.commands.rules import shown
 from jkbms_addon.errors import CommandError, OptionsError
 from jkbms_addon.options.file import DEFAULT_FILE, read
@@ -203,9 +204,8 @@ def _plan(
     target: int, values: Mapping[str, Value], saved: Backup, include: Iterable[str], chemistry: str | None
 ) -> list[Step]:
     """The ordered changes of one BMS; ``CommandError`` when there is no order, or the cells are of another kind."""
-    cells, own = saved.identity.get("battery_type"), values.get("battery_type")
-    if cells and own and cells != own:
-        raise CommandError(f"BMS {target} has {own} cells, the settings are for {cells}")
+    if why := other_cells(saved.identity.get("battery_type"), values):
+        raise CommandError(f"BMS {target} {why}")
     steps = differences(values, saved.settings)
     named = left_out(steps, include)
     for key in named:

@@ -1,5 +1,6 @@
 """A wish to change a setting of a battery, parsed once where it arrives, and what became of it. Pure."""
 
+import asyncio
 import re
 import time
 from collections import deque
@@ -47,7 +48,8 @@ class Command:
     """What somebody wants a BMS to be set to.
 
     ``at`` is when it was asked for, in s of the store's clock, ``battery`` who was at the address then. ``value`` of
-    a command that could not be parsed is its text, shortened, for the eyes of whoever looks into it.
+    a command that could not be parsed is its text, shortened, for the eyes of whoever looks into it. ``seen`` is what
+    the BMS held in the eyes of whoever asks, None where nobody looked. ``ticket`` is how he knows its outcome again.
     """
 
     bus: str
@@ -57,6 +59,8 @@ class Command:
     at: float
     source: str = ""
     battery: Identity = Identity()
+    seen: Value = None
+    ticket: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +95,36 @@ DONE = ("applied", "unchanged")  # with these the BMS holds what was wanted
 
 
 class OutcomeLog:
-    """The outcomes of late, numbered from 1; every reader keeps a cursor, so none takes them from another."""
+    """The outcomes of late, numbered from 1; every reader keeps a cursor, so none takes them from another.
+
+    Whoever waits for one of his own gives its command a ``ticket``.
+    """
 
     def __init__(self) -> None:
         self._kept: deque[tuple[int, Outcome]] = deque(maxlen=KEPT)
         self.last = 0  # number of the newest
+        self._tickets = 0
+        self._waiting: dict[int, asyncio.Future[Outcome]] = {}
+
+    def ticket(self) -> int:
+        """A new ticket."""
+        self._tickets += 1
+        return self._tickets
+
+    def promised(self, ticket: int) -> asyncio.Future[Outcome]:
+        """The outcome of the command with this ticket, once there is one; asked for before the command is queued."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting[ticket] = future
+        future.add_done_callback(lambda _: self._waiting.pop(ticket, None))
+        return future
 
     def add(self, outcome: Outcome) -> None:
         """Append one; the oldest is forgotten."""
         self.last += 1
         self._kept.append((self.last, outcome))
+        waiting = self._waiting.get(outcome.command.ticket)
+        if waiting and not waiting.done():
+            waiting.set_result(outcome)
 
     def after(self, cursor: int) -> tuple[int, list[Outcome]]:
         """The cursor for the next look, and what is newer than ``cursor`` (0 at first), oldest first."""

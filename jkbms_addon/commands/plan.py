@@ -59,16 +59,26 @@ def ordered(present: Mapping[str, Value], steps: Iterable[Step], chemistry: str 
     ``chemistry`` is the owner's word. ``CommandError`` names what stands in the way of each that is left when none of
     them can be next.
     """
+    plan, refused = arranged(present, steps, chemistry)
+    if refused:
+        raise CommandError("; ".join(refused.values()))
+    return plan
+
+
+def arranged(
+    present: Mapping[str, Value], steps: Iterable[Step], chemistry: str | None = None
+) -> tuple[list[Step], dict[str, str]]:
+    """What can be changed, in an order as above, and what cannot: why, by key."""
     pending = sorted(steps, key=lambda step: specs()[step.key].kind == "flag")
     reached, plan = dict(present), list[Step]()
     while pending:
         refusals = [refusal(step, reached, chemistry) for step in pending]
         if all(refusals):
-            raise CommandError("; ".join(map(str, refusals)))
+            return plan, {step.key: why for step, why in zip(pending, refusals, strict=True)}
         step = pending.pop(refusals.index(""))
         reached[step.key] = step.wanted
         plan.append(step)
-    return plan
+    return plan, {}
 
 
 def refusal(step: Step, values: Mapping[str, Value], chemistry: str | None = None) -> str:

@@ -31,7 +31,7 @@ from jkbms_addon.commands.command import (
     spelt,
     value_of,
 )
-from jkbms_addon.commands.rules import Range, allowed_ranges, checked, permitted, same
+from jkbms_addon.commands.rules import Range, allowed_ranges, check_seen, checked, permitted, same
 from jkbms_addon.errors import CommandError
 
 _LOGGER = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ WAITING: Final = 32  # commands per bus
 MAX_AGE: Final = 10.0  # seconds from the wish to the deed
 BURST, PER_SECOND = 100, 1.0  # refused commands that are logged and written down; more are only counted
 ENDED: Final = "the program ended before it was verified"
+LOCKED: Final = "writing is locked: switch on 'Writing' of the bridge"
 Lock = Callable[[], bool]
 
 
@@ -57,10 +58,11 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A command in the queue; ``unlocked`` tells whether the lock that it depends on is open."""
+    """A command in the queue; ``unlocked`` tells whether its lock is open, ``locked`` is said when it is not."""
 
     command: Command
     unlocked: Lock
+    locked: str = LOCKED
 
 
 class CommandQueue:
@@ -99,6 +101,10 @@ class CommandQueue:
         names = sorted(name for name in self._writable.get(key[0], ()) if permitted(name, self.level))
         return allowed_ranges(names, values, self.chemistry)
 
+    def writable(self, bus: str) -> frozenset[str]:
+        """The settings that the strategy of a bus can change, whatever the level."""
+        return self._writable.get(bus, frozenset())
+
     def changeable(self, bus: str) -> bool:
         """Whether anything on a bus may be changed at all."""
         return any(permitted(name, self.level) for name in self._writable.get(bus, ()))
@@ -136,13 +142,14 @@ class CommandQueue:
         else:
             self.take(command, lock=lock)
 
-    def take(self, command: Command, *, lock: Lock | None = None) -> None:
-        """Queue a command, or refuse it at once."""
-        waiting = Waiting(command, lock or self._open)
+    def take(self, command: Command, *, lock: Lock | None = None, locked: str = LOCKED) -> None:
+        """Queue a command, or refuse it at once; ``lock`` instead of the switch *Writing*, and what to say of it."""
+        waiting = Waiting(command, lock or self._open, locked)
         try:
             self.permit(waiting)
             values = self.known(command)
             checked(command.key, command.value, values, self.chemistry)
+            check_seen(command.key, command.seen, values.get(command.key))
         except CommandError as error:
             self.done(Outcome(command, "refused", str(error)))
             return
@@ -167,7 +174,7 @@ class CommandQueue:
         if self.level == "off":
             raise CommandError("writing is off: see the option writes.level")
         if not waiting.unlocked():
-            raise CommandError("writing is locked: switch on 'Writing' of the bridge")
+            raise CommandError(waiting.locked)
         if command.key not in self._writable.get(command.bus, frozenset()):
             raise CommandError(f"{command.key} cannot be changed on bus {command.bus}")
         if not permitted(command.key, self.level):
@@ -230,7 +237,8 @@ class CommandQueue:
             self.done(Outcome(queue.popleft().command, "refused", reason))
 
     async def begin(self, command: Command, before: Value) -> str:
-        """Put on disk that a change begins; its id. ``CommandError`` when that cannot be done."""
+        """Put on disk that a change begins; its id. ``CommandError`` when that cannot be done, or may not any more."""
+        check_seen(command.key, command.seen, before)
         return await self._audit.begin(command, before)
 
     def done(self, outcome: Outcome, intent: str = "") -> None:

@@ -227,6 +227,20 @@ def same(one: Value, other: Value) -> bool:
     return one == other
 
 
+def check_seen(key: str, seen: Value, present: Value) -> None:
+    """Refuse (``CommandError``) a change that was asked for in view of another value than the BMS holds.
+
+    None is a value that nobody saw, or that is not known. What was seen had been rounded to the digits of the table.
+    """
+    digits = specs()[key].digits if key in specs() else None
+    step = 0.0 if digits is None else 0.5 * 10.0**-digits
+    if seen is None or present is None or same(seen, present):
+        return
+    first, other = _number(seen), _number(present)
+    if first is None or other is None or not isclose(first, other, rel_tol=0, abs_tol=step + 1e-9):
+        raise CommandError(f"{key} is {shown(key, present)} now, and {shown(key, seen)} was shown: look again")
+
+
 def permitted(key: str, level: str) -> bool:
     """Whether the configured level lets this setting be changed."""
     control = specs()[key].control if key in specs() else None
