@@ -96,11 +96,11 @@ class App:
         service = self.inverter
         return Sources(
             self.store,
+            self.commands,
             self.buses,
             service.control,
             Energies(JsonFile(data / energy.NAME)),
             service.outlets,
-            level=self.options.writes.level,
             problems=(*self.options.problems, *service.problems),
         )
 

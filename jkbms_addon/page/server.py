@@ -14,6 +14,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -23,11 +24,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from jkbms_addon import __version__, worker
-from jkbms_addon.errors import LinkError
+from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.page import first_run, gate, parts, stream
+from jkbms_addon.page.asks import Asks
 from jkbms_addon.page.files import SAFETY, Files
 from jkbms_addon.page.place import Place
 from jkbms_addon.page.sources import Sources
+from jkbms_addon.page.visitor import Visitor
 
 _LOGGER = logging.getLogger(__name__)
 CLIENTS: Final = 12
@@ -58,7 +61,7 @@ class Page:
         self._new = asyncio.Event()
         self._answers: deque[float] = deque(maxlen=ANSWERS)
         self._turn = asyncio.Lock()
-        told = parts.static(sources.level, __version__, files.version, list(sources.buses))
+        told = parts.static(sources.commands.level, __version__, files.version, list(sources.buses))
         self._static = parts.encoded(told)[1:]
 
     async def own(self, place: Place, healed: Callable[[], None]) -> None:
@@ -140,10 +143,12 @@ class Page:
                 await connection.close(1013, "too many clients")
                 return
             self._clients.add(connection)
-            _LOGGER.debug("page: %s looks", gate.user(place, headers))
+            visitor = Visitor(gate.user(place, headers), self._sources.store.clock)
+            _LOGGER.debug("page: %s looks", visitor.name)
             try:
-                await self._serve(connection, gate.user(place, headers))
+                await self._serve(connection, visitor)
             finally:
+                visitor.lock()
                 self._clients.discard(connection)
         except* (ConnectionClosed, TimeoutError) as gone:
             _LOGGER.debug("page: a client is gone: %s", gone.exceptions[0])
@@ -168,18 +173,19 @@ class Page:
                 return False
         return True
 
-    async def _serve(self, connection: ServerConnection, user: str) -> None:
+    async def _serve(self, connection: ServerConnection, visitor: Visitor) -> None:
         told = stream.Told()
         if self._wall() - self._scene.at > EVERY or len(self._clients) == 1:
             self._scene = self._camera.scene(self._sources.store.clock(), self._wall())
-        hello = f'{{"t":"hello","user":{parts.encoded(user)},{self._static}'
+        hello = f'{{"t":"hello","user":{parts.encoded(visitor.name)},{self._static}'
         lock = asyncio.Lock()
         await self._send(connection, hello, lock)
         async with asyncio.TaskGroup() as tasks:
             teller = tasks.create_task(self._tell(connection, told, lock))
             try:
-                await self._listen(connection, lock)
+                await self._listen(connection, lock, visitor, tasks)
             finally:
+                visitor.lock()
                 teller.cancel()
 
     async def _tell(self, connection: ServerConnection, told: stream.Told, lock: asyncio.Lock) -> None:
@@ -190,7 +196,14 @@ class Page:
         except (ConnectionClosed, TimeoutError):
             connection.transport.abort()  # so that who listens to it notices, too
 
-    async def _listen(self, connection: ServerConnection, lock: asyncio.Lock) -> None:
+    async def _listen(
+        self, connection: ServerConnection, lock: asyncio.Lock, visitor: Visitor, tasks: asyncio.TaskGroup
+    ) -> None:
+        async def tell(answer: dict[str, Any]) -> None:
+            with suppress(ConnectionClosed, TimeoutError):  # what was begun is carried out, whoever looks
+                await self._send(connection, parts.encoded(answer), lock)
+
+        asks = Asks(self._sources.store, self._sources.commands, visitor, tell)
         requests: deque[float] = deque(maxlen=REQUESTS)
         while True:
             async with asyncio.timeout(SILENCE):
@@ -198,10 +211,9 @@ class Page:
             if message.get("t") == "here":
                 continue
             async with self._turn:  # one answer at a time, and whoever else is due comes before the next
-                answer = self._refused(requests) or self._asked(message)
+                answer = self._refused(requests) or self._asked(message, asks, tasks)
                 await asyncio.sleep(BETWEEN)
-            number = message.get("id")
-            told = {**answer, "id": number if isinstance(number, int) else None}
+            told = {**answer, "id": _number(message)}
             await self._send(connection, parts.encoded(told), lock)
             if answer["t"] == "no":
                 await asyncio.sleep(PAUSE)  # meanwhile nothing more is read of who asks too much
@@ -217,9 +229,18 @@ class Page:
         self._answers.append(now)
         return None
 
-    def _asked(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        if message.get("t") != "history":
-            return {"t": "no", "reason": "there is no such request"}
+    def _asked(self, message: Mapping[str, Any], asks: Asks, tasks: asyncio.TaskGroup) -> dict[str, Any]:
+        try:
+            if message.get("t") == "history":
+                return self._history(message)
+            if message.get("t") == "write":
+                tasks.create_task(asks.written(asks.begun({**message, "id": _number(message)})))
+                return {"t": "begun"}
+            return asks.answer(message)
+        except CommandError as error:
+            return {"t": "no", "reason": str(error)}
+
+    def _history(self, message: Mapping[str, Any]) -> dict[str, Any]:
         packs = [parts.name(*snapshot.key) for snapshot in self._sources.store]
         answer = stream.history(self._sources.history, message, packs, self._wall())
         return {"t": "no", "reason": answer} if isinstance(answer, str) else {"t": "history", **answer}
@@ -240,6 +261,11 @@ def _refusal(status: HTTPStatus) -> Response:
     body = f"{status.value} {status.phrase}\n".encode()
     headers = {"Content-Type": "text/plain", "Content-Length": str(len(body)), "Cache-Control": "no-store", **SAFETY}
     return Response(status.value, status.phrase, Headers(headers), body)
+
+
+def _number(message: Mapping[str, Any]) -> int | None:
+    number = message.get("id")
+    return number if isinstance(number, int) else None
 
 
 def _message(text: str | bytes) -> Mapping[str, Any]:

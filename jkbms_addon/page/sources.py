@@ -1,4 +1,4 @@
-"""Whom the page looks at. It changes none of them."""
+"""Whom the page looks at. It changes none of them, but by the command queue."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from jkbms_addon.battery.energy import Energies
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.control import Control
+from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.inverter.service import Outlet
 from jkbms_addon.page.history import History
 from jkbms_addon.views.findings import Watch
@@ -17,11 +18,11 @@ class Sources:
     """The program as the page sees it."""
 
     store: Store
+    commands: CommandQueue
     buses: Mapping[str, BusStatus]
     control: Control
     energies: Energies
     outlets: Sequence[Outlet] = ()  # one for each inverter
-    level: str = "off"  # of writing
     problems: tuple[str, ...] = ()  # of the options
     history: History = field(default_factory=History)
     watch: Watch = field(default_factory=Watch)
