@@ -19,6 +19,8 @@ from jkbms_addon.battery.store import Key, Part, Snapshot
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.service import Outlet
+from jkbms_addon.page.settings import GROUPS, row
+from jkbms_addon.page.visitor import OPEN_FOR
 from jkbms_addon.views.findings import Finding
 
 SETTINGS: Final = tuple(key for key, spec in specs().items() if spec.topic == "settings")
@@ -73,9 +75,9 @@ def _value(key: str, value: Value) -> object:
 
 def static(level: str, app: str, web: str, order: Sequence[str]) -> dict[str, Any]:
     """What never changes while the program runs; sent once to every client."""
-    rows = {key: specs()[key] for key in SETTINGS}  # what else there is, the page knows by heart
-    table = {key: {"n": row.name, "u": row.unit, "d": row.digits, "k": row.kind} for key, row in rows.items()}
-    return {"v": 1, "app": app, "web": web, "may": {"level": level}, "order": list(order), "specs": table}
+    table = {key: row(key) for key in SETTINGS}  # what else there is, the page knows by heart
+    may = {"level": level, "open_s": OPEN_FOR}
+    return {"v": 1, "app": app, "web": web, "may": may, "order": list(order), "groups": GROUPS, "specs": table}
 
 
 def bank(state: BankState, energy: Energy | None) -> dict[str, Any]:

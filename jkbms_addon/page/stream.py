@@ -11,9 +11,10 @@ from typing import Final
 from jkbms_addon.battery.store import Part
 from jkbms_addon.page import parts
 from jkbms_addon.page.history import History
+from jkbms_addon.page.settings import Ranges
 from jkbms_addon.page.sources import Sources
 
-WHOLE: Final = ("bank", "inverter", "findings", "alarms", "first")  # told only when they changed
+WHOLE: Final = ("bank", "inverter", "findings", "alarms", "first", "ranges")  # told only when they changed
 SHARES_EVERY: Final = 60.0  # s
 
 
@@ -56,6 +57,7 @@ class Camera:
 
     def __init__(self, sources: Sources) -> None:
         self._sources, self._cache = sources, Cache()
+        self._ranges = Ranges(sources.store, sources.commands)
         self._shares: dict[str, tuple[float, str]] = {}
         self.first: object = None
 
@@ -81,6 +83,7 @@ class Camera:
             "findings": parts.findings(sources.watch.findings),
             "alarms": parts.alarms(sources.raised),
             "first": self.first if first else None,
+            "ranges": self._ranges.told([(parts.name(*one.key), one) for one in sources.store], now),
         }
         if sources.outlets:
             decision = control.decision(now)

@@ -5,7 +5,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from tests.page.browser import CHROMIUM, FLAGS
 from tests.page.stage import Stage, batteries, served
@@ -18,13 +18,14 @@ SHOWN = (
     ("overview", 390, "dark", 1180),
     ("cells", 1280, "dark", 1000),
     ("pack/garage/3", 1280, "light", 700),
+    ("settings", 1280, "light", 1000),
 )
 
 
 def stage(folder: Path, count: int, cells: int = 16) -> Stage:
     """An installation with something to look at."""
     packs = batteries(count, cells)
-    built = Stage(folder, packs, inverter=count != 4)
+    built = Stage(folder, packs, inverter=count != 4, level="protections")
     built.past()
     if count > 8:
         built.silence(packs[8], 192)
@@ -44,13 +45,25 @@ async def picture(
         locale=language,
     )
     await page.goto(url)
-    await page.wait_for_selector("jk-plot canvas, .first", timeout=15000)
+    await page.wait_for_selector("jk-plot canvas, .first, table.settings", timeout=15000)
     await page.wait_for_timeout(1200)
+    if await page.query_selector("table.settings"):
+        await change(page)
     height = most or await page.evaluate("document.documentElement.scrollHeight")
     await page.set_viewport_size({"width": width, "height": height})
     await page.wait_for_timeout(500)
     await page.screenshot(path=path)
     await page.close()
+
+
+async def change(page: Page) -> None:
+    """Two settings changed, up to their review."""
+    await page.get_by_role("button", name="Unlock for 10 minutes").click()
+    await page.get_by_role("button", name="Garage 6, Charge OCP:").click()
+    await page.fill(".edit input", "100")
+    await page.press(".edit input", "Enter")
+    await page.get_by_role("button", name="Garage 5, Balancing switch:").click()
+    await page.get_by_role("button", name="Review").click()
 
 
 async def shoot(folder: Path, *, everything: bool) -> None:

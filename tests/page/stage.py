@@ -128,7 +128,9 @@ def batteries(count: int, cells: int = 16) -> list[Battery]:
 class Stage:
     """The program, not running, with batteries that are fed by hand. ``inverter`` is told something."""
 
-    def __init__(self, folder: Path, packs: list[Battery], *, inverter: bool = True, problem: str = "") -> None:
+    def __init__(
+        self, folder: Path, packs: list[Battery], *, inverter: bool = True, problem: str = "", level: str = "off"
+    ) -> None:
         names = sorted({one.bus for one in packs}, reverse=True) or ["garage"]
         targets = {
             "garage": "/dev/serial/by-id/usb-FTDI_FT232R-if00",
@@ -138,6 +140,7 @@ class Stage:
         raw: dict[str, Any] = {
             "buses": [{**common, "name": name, "port": targets.get(name, "/dev/ttyUSB0")} for name in names],
             "mqtt": {"host": "127.0.0.1", "port": 1},
+            "writes": {"level": level},
         }
         if inverter:
             raw["inverter"] = {"protocol": "pylontech", "channel": "can9", "confirmed": True}

@@ -11,7 +11,9 @@ import pytest
 from jkbms_addon.battery.alarms import ALARMS
 from jkbms_addon.battery.quantities import specs
 from jkbms_addon.page.files import WEB, load
+from jkbms_addon.page.parts import SETTINGS
 from jkbms_addon.views import findings
+from jkbms_addon.views.languages import Language, translated
 
 LANGUAGES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (WEB / "i18n").iterdir()}
 OWN = [path for path in WEB.rglob("*") if path.suffix in (".js", ".css", ".html") and "vendor" not in path.parts]
@@ -121,3 +123,9 @@ def test_the_first_load_is_small() -> None:
     ]
     assert sum(len(gzip.compress(body, 6)) for body in needed) <= 90 * 1024
     assert len(needed) <= 30
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_settings_are_called_as_in_home_assistant(language: Language) -> None:
+    words = {key: LANGUAGES[language].get(f"spec.{key}") for key in SETTINGS}
+    assert words == {key: translated(specs()[key].name, language) for key in SETTINGS}

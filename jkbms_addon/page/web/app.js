@@ -8,11 +8,12 @@ import { packKeys, packName } from "./pieces.js";
 import { overview } from "./views/overview.js";
 import { cells } from "./views/cells.js";
 import { pack } from "./views/pack.js";
+import { settings } from "./views/settings.js";
 import { first } from "./views/first.js";
 import "./charts.js";
 
 const root = document.getElementById("app");
-const PAGES = { overview, cells, pack };
+const PAGES = { overview, cells, pack, settings };
 
 /** What the reader chose; everything else is what the server told. */
 const ui = {
@@ -24,6 +25,18 @@ const ui = {
   row: null, // pack whose cells are unfolded on a phone
   quiet: new Set(), // alarms that are not to be shown as a banner any more
   menu: false,
+  edits: {}, // settings that were changed here and not yet written: pack -> key -> value
+  editing: null, // [pack, key] of the field that is open
+  plan: null, // what the server made of the edits
+  steps: [], // what became of them
+  typed: {}, // names of packs that were typed
+  writing: false,
+  problem: "",
+  only: false, // settings that differ only
+  chosen: null, // pack whose settings a phone shows
+  from: null, // pack that is saved, copied or restored
+  targets: {}, // packs that are copied to
+  capacity: false, // whether the capacity is copied, too
   set(changes) { Object.assign(ui, changes); draw(); },
   draw,
   speak: async (one) => { store("jkbms-language", one); await learn(one); draw(); },

@@ -1,4 +1,5 @@
 // The one websocket: what the server told, and asking it for more. Everything that is shown comes from `state`.
+import { t } from "./format.js";
 
 export const state = {
   hello: null,
@@ -9,6 +10,8 @@ export const state = {
   packs: {},
   findings: [],
   alarms: [],
+  ranges: null, // which settings of a pack may be changed, and within which range
+  openUntil: 0, // until when this page may write, ms of this computer's clock
   at: 0, // s since 1970 of the last tick
   heardAt: 0, // of this computer's clock, ms
   connected: false,
@@ -22,7 +25,12 @@ const OWN = import.meta.url.match(/\/(v-[0-9a-f]+)\//)?.[1];
 let socket = null, wait = FIRST_WAIT, again = 0, hiding = 0, changed = () => {};
 let requests = 0;
 const wants = new Map(); // what the views want of the history: key -> {ask, data, at, touched}
+const questions = new Map(); // what was asked and is not answered: id -> what takes the answer
+let writing = null; // {id, step, done} of the write that is under way
 const TOKEN = "jkbms-token";
+
+/** Seconds for which this page may write. */
+export const openFor = () => Math.max(0, (state.openUntil - Date.now()) / 1000);
 
 /** Whether the connection is gone for long enough to say so. */
 export const lost = () => Boolean(state.heardAt) && Date.now() - state.heardAt > QUIET;
@@ -40,12 +48,51 @@ function take(message) {
   } else if (message.t === "no") {
     const want = [...wants.values()].find((one) => one.id === message.id);
     if (want) Object.assign(want, { at: Date.now(), id: null }); // once more when it is due again
+    answered(message);
+  } else if (message.t === "step") {
+    if (writing?.id === message.id) writing.step(message);
+  } else if (message.t === "done") {
+    if (writing?.id === message.id) writing.done("");
+  } else {
+    answered(message);
   }
   changed();
 }
 
+function answered(message) {
+  questions.get(message.id)?.(message);
+  questions.delete(message.id);
+}
+
+/** Ask the server something; the answer, or `{t: "no", reason}`. */
+export function ask(kind, more = {}) {
+  if (socket?.readyState !== WebSocket.OPEN) return Promise.resolve({ t: "no", reason: t("set.lost") });
+  const id = ++requests;
+  socket.send(JSON.stringify({ ...more, t: kind, id }));
+  return new Promise((resolve) => questions.set(id, resolve));
+}
+
+/** Carry changes out; `step` gets each as it is done. Why it was not begun or not ended, or nothing. */
+export async function write(plan, step) {
+  let done;
+  const end = new Promise((resolve) => { done = resolve; });
+  const begun = ask("write", plan);
+  writing = { id: requests, step, done };
+  const { t: kind, reason } = await begun;
+  const problem = kind === "no" ? reason : await end;
+  writing = null;
+  return problem;
+}
+
+/** Unlock this page for writing, or lock it again. */
+export async function lock(open) {
+  const answer = await ask(open ? "unlock" : "lock");
+  state.openUntil = answer.open ? Date.now() + answer.left_s * 1000 : 0;
+  changed();
+}
+
 function tick(message) {
-  for (const kind of ["bank", "inverter", "first", "findings", "alarms", "buses", "at"]) {
+  for (const kind of ["bank", "inverter", "first", "findings", "alarms", "ranges", "buses", "at"]) {
     if (kind in message) state[kind] = message[kind];
   }
   // a pack that is not told of any more is gone; what is not told anew of one that is stays
@@ -136,6 +183,9 @@ function close() {
   socket = null;
   state.connected = false;
   for (const want of wants.values()) want.id = null;
+  state.openUntil = 0; // the server's lock was that of the connection
+  for (const id of [...questions.keys()]) answered({ t: "no", id, reason: t("set.lost") });
+  writing?.done(t("set.lost"));
   old?.close();
 }
 

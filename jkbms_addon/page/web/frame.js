@@ -1,11 +1,11 @@
 // What stands around every page: top bar, chips of the buses, the menu, tabs, and the bar that says that data stopped.
 import { html, nothing } from "./vendor/lit-html/lit-html.js";
 import { age, clock, language, t } from "./format.js";
-import { lost, state, unlock } from "./data.js";
+import { lost, openFor, state, unlock } from "./data.js";
 import { icon, segmented } from "./pieces.js";
 import { choose, theme } from "./theme.js";
 
-export const TABS = [["overview", "gauge"], ["cells", "grid"]];
+export const TABS = [["overview", "gauge"], ["cells", "grid"], ["settings", "sliders"]];
 export const LANGUAGES = [["en", "English"], ["de", "Deutsch"], ["fr", "Français"]];
 
 const tabs = (page) => TABS.map(([name, picture]) => html`<a href="#${name}" aria-current=${page === name ? "page" : nothing}>${icon(picture)}<span>${t(`tab.${name}`)}</span></a>`);
@@ -44,7 +44,7 @@ export function frame(ui, content) {
   return html`<header class="top"><div class="in">
     <a class="brand" href="#overview" aria-label="JK BMS"><span class="mark">${icon("battery")}</span><b>JK BMS</b></a>
     <nav class="tabs" aria-label=${t("nav")}>${tabs(ui.page)}</nav>
-    <div class="chips">${state.buses.map(chip)}</div>
+    <div class="chips">${state.buses.map(chip)}${openFor() ? html`<a class="chip warn" href="#settings">${icon("lock")}<span>${t("chip.open")}</span></a>` : nothing}</div>
     <button type="button" class="round" aria-label=${t("menu.open")} aria-expanded=${String(ui.menu)} @click=${() => ui.set({ menu: !ui.menu })}>${icon("more")}</button></div>${menu(ui)}</header>
     ${gone ? html`<p class="gone" role="status">${t("lost", { time: clock(state.heardAt / 1000, true) })}</p>` : nothing}
     ${state.locked ? askToken(ui) : html`<main class=${gone ? "stopped" : ""} id="main">${content}</main>`}

@@ -9,10 +9,10 @@ const MOST = 5;
 const PLACES = { score: "overview/links", bus: "overview/links", warm: "overview", apart: "overview", soc: "overview" };
 const ACTS = { weak: "cells" };
 
-const specName = (key) => tOr(`spec.${key}`, state.hello.specs[key]?.n ?? key);
+export const specName = (key) => tOr(`spec.${key}`, state.hello.specs[key]?.n ?? key);
 
 /** A setting as it is read. */
-function settingText(key, value) {
+export function settingText(key, value) {
   const { u, d, k } = state.hello.specs[key];
   return k === "flag" ? t(value ? "switch.on" : "switch.off") : unit(value, u ?? "", d ?? 0).trim();
 }

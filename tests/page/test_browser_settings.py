@@ -1,0 +1,165 @@
+"""Settings changed in Debian's Chromium: the whole program, simulated BMSs behind a pty, edit, review, write, undo."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.page.browser import CHROMIUM, FLAGS
+from tests.page.test_asks import TOKEN, House, house
+from tests.page.test_browser import Visit, visit
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as tool:
+        running = await tool.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        await running.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def home(tmp_path: Path) -> AsyncIterator[House]:
+    async with house(tmp_path) as found:
+        yield found
+
+
+async def opened(seen: Visit) -> Page:
+    """The page of settings, let in by its token."""
+    page = seen.page
+    await page.fill("#token", TOKEN)
+    await page.click("form .btn.primary")
+    await page.wait_for_selector("table.settings")
+    return page
+
+
+def address(home: House) -> str:
+    return f"http://127.0.0.1:{home.port}/#settings"
+
+
+def value(page: Page, pack: int, name: str) -> Any:
+    return page.get_by_role("button", name=f"Pack {pack}, {name}:")
+
+
+async def typed(page: Page, pack: int, name: str, wanted: str) -> None:
+    await value(page, pack, name).click()
+    await page.fill(".edit input", wanted)
+    await page.press(".edit input", "Enter")
+
+
+async def test_edit_review_write_and_undo(browser: Browser, home: House) -> None:
+    async with visit(browser, address(home)) as seen:
+        page = await opened(seen)
+        assert await page.locator("button.value").count() == 0  # locked: the same table without editors
+        await page.get_by_role("button", name="Unlock for 10 minutes").click()
+        await typed(page, 1, "Charge OCP", "120")
+        await value(page, 1, "Balancing switch").click()
+        await expect(page.locator(".changes li")).to_have_count(2)
+        await page.get_by_role("button", name="Review").click()
+        await expect(page.locator(".stages .now")).to_have_text("review")
+        assert home.bus.batteries[1].writes == []
+        await page.get_by_role("button", name="Write").click()
+        await expect(page.locator(".changes .badge.charge")).to_have_count(2, timeout=10_000)
+        assert "read back 120.0" in " ".join((await page.inner_text(".sheet")).split())
+        assert home.asked(1, "max_charge_current") == 120.0
+        assert home.asked(1, "balancing_switch") is False
+        await page.get_by_role("button", name="Undo all 2").click()
+        await page.get_by_role("button", name="Write").click()
+        await expect(page.locator(".changes .badge.charge")).to_have_count(2, timeout=10_000)
+        assert (home.asked(1, "max_charge_current"), home.asked(1, "balancing_switch")) == (100.0, True)
+        await page.get_by_role("button", name="Done").click()
+        await expect(page.locator(".sheet")).to_have_count(0)
+        await page.get_by_role("button", name="Lock again").click()
+        await expect(page.locator("button.value")).to_have_count(0)
+        assert seen.wrong == []
+        assert seen.foreign() == []
+
+
+async def test_protections_of_several_packs_want_their_names(browser: Browser, home: House) -> None:
+    async with visit(browser, address(home)) as seen:
+        page = await opened(seen)
+        await page.get_by_role("button", name="Unlock for 10 minutes").click()
+        await typed(page, 1, "Charge OCP", "90")
+        await page.get_by_role("button", name="Also for the other pack").click()
+        await page.get_by_role("button", name="Review").click()
+        button = page.get_by_role("button", name="Write")
+        await expect(button).to_be_disabled()
+        for number in (1, 2):
+            await page.get_by_label(f"Type garage/{number}").fill(f"garage/{number}")
+        await button.click()
+        await expect(page.locator(".changes .badge.charge")).to_have_count(2, timeout=10_000)
+        assert [home.asked(pack, "max_charge_current") for pack in (1, 2)] == [90.0, 90.0]
+        assert seen.wrong == []
+
+
+async def test_what_is_refused_says_why(browser: Browser, home: House) -> None:
+    async with visit(browser, address(home)) as seen:
+        page = await opened(seen)
+        await page.get_by_role("button", name="Unlock for 10 minutes").click()
+        await typed(page, 1, "Float voltage cell", "3.5")
+        await page.get_by_role("button", name="Review").click()
+        await expect(page.locator(".changes li.bad")).to_contain_text("must be below or equal")
+        await expect(page.get_by_role("button", name="Write")).to_be_disabled()
+        await page.get_by_role("button", name="Back").click()
+        await page.get_by_role("button", name="Drop all").click()
+        home.bus.batteries[1].reaction = "refuse"
+        await typed(page, 1, "Charge OCP", "90")
+        await page.get_by_role("button", name="Review").click()
+        await page.get_by_role("button", name="Write").click()
+        await expect(page.locator(".changes .badge.bad")).to_have_text("refused", timeout=10_000)
+        assert home.asked(1, "max_charge_current") == 100.0
+        assert seen.wrong == []
+
+
+async def test_saved_copied_and_restored(browser: Browser, home: House, tmp_path: Path) -> None:
+    async with visit(browser, address(home)) as seen:
+        page = await opened(seen)
+        async with page.expect_download() as download:
+            await page.get_by_role("button", name="Save as a file").click()
+        path = tmp_path / "saved.json"
+        await (await download.value).save_as(path)
+        assert json.loads(path.read_text())["settings"]["max_charge_current"]["value"] == 100.0
+        await page.get_by_role("button", name="Unlock for 10 minutes").click()
+        await typed(page, 1, "Balance trigger", "0.01")
+        await page.get_by_role("button", name="Review").click()
+        await page.get_by_role("button", name="Write").click()
+        await expect(page.locator(".changes .badge.charge")).to_have_count(1, timeout=10_000)
+        await page.get_by_role("button", name="Done").click()
+        await expect(page.get_by_role("button", name="Differences (1)")).to_be_visible()
+        await page.get_by_label("Pack 2", exact=True).check()
+        await page.get_by_role("button", name="Copy").click()
+        await expect(page.locator(".stages .now")).to_have_text("review")
+        await page.get_by_role("button", name="Write").click()
+        await expect(page.locator(".changes .badge.charge")).to_have_count(1, timeout=10_000)
+        assert home.asked(2, "balance_trigger_voltage") == 0.01
+        await page.get_by_role("button", name="Done").click()
+        await page.set_input_files("input[type=file]", path)
+        await expect(page.locator(".changes li")).to_have_count(1)
+        assert seen.wrong == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+async def test_everybody_can_use_it(browser: Browser, home: House, theme: str, width: int) -> None:
+    home.bus.batteries[2].settings["max_charge_current"] = 80.0
+    async with visit(browser, address(home), width, theme) as seen:
+        page = await opened(seen)
+        assert await seen.overflow() <= 0
+        assert await seen.axe() == []
+        await page.get_by_role("button", name="Unlock for 10 minutes").click()
+        await typed(page, 1, "Charge OCP", "90")
+        await page.get_by_role("button", name="Review").click()
+        await expect(page.locator(".stages .now")).to_have_text("review")
+        assert await seen.overflow() <= 0
+        assert await seen.axe() == []
+        assert seen.wrong == []
