@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from math import inf
 from typing import Any, Final
 
@@ -142,12 +143,18 @@ class Control:
 
     def command(self, key: str, text: str) -> None:
         """Do what a switch, button, number or select asks for; what is refused is told in one line."""
+        with suppress(CommandError):  # it is in the log
+            self.ask(key, text)
+
+    def ask(self, key: str, text: str, who: str = "inverter") -> str:
+        """Do the same and say what was done; ``CommandError`` says why it is refused. ``who`` asks, for the log."""
         try:
             done = self._do(key, text.strip())
         except CommandError as error:
-            _LOGGER.warning("inverter: %s is refused: %s", key, error)
-        else:
-            _LOGGER.info("inverter: %s", done)
+            _LOGGER.warning("%s: %s is refused: %s", who, key, error)
+            raise
+        _LOGGER.info("%s: %s", who, done)
+        return done
 
     def _do(self, key: str, text: str) -> str:
         if key in SWITCHES:

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from jkbms_addon.battery.quantities import Scalar, Value, specs
 from jkbms_addon.battery.store import Key, Store
+from jkbms_addon.charging.control import BUTTONS, SWITCHES, Control
+from jkbms_addon.charging.owner import NUMBERS
 from jkbms_addon.commands import backup
 from jkbms_addon.commands.command import DONE, Command
 from jkbms_addon.commands.plan import Step, settings_of
@@ -28,6 +30,8 @@ Answer = dict[str, Any]
 Tell = Callable[[Answer], Awaitable[None]]
 LONGEST: Final = 60_000  # characters of a file of settings
 LARGEST: Final = 1e9  # what a setting may be wished to be, whatever its range
+SHORT: Final = 20  # characters of a number or word of the owner
+OWNERS: Final = frozenset({*SWITCHES, *BUTTONS, *NUMBERS, "grid_charge"})
 STOPPED: Final = "not tried: the one before was not done"
 
 
@@ -52,6 +56,7 @@ class Asks:
 
     store: Store
     commands: CommandQueue
+    control: Control
     visitor: Visitor
     tell: Tell
     writing: bool = False
@@ -66,6 +71,7 @@ class Asks:
             "copy": self._copy,
             "restore": self._restore,
             "backup": self._backup,
+            "owner": self._owner,
         }
         if kind not in answers:
             raise CommandError("there is no such request")
@@ -143,6 +149,15 @@ class Asks:
         now = datetime.now().astimezone()
         text = backup.written(backup.Backup(settings, backup.identity(values)), now)
         return {"t": "file", "name": f"jkbms-{key[0]}-{key[1]}-{now:%Y%m%d-%H%M}.json", "text": text}
+
+    def _owner(self, message: Message) -> Answer:
+        """What the owner of the inverter does: its numbers, switches and buttons, each as in Home Assistant."""
+        if not self.visitor.unlocked():
+            raise CommandError(LOCKED)
+        key, to = message.get("key"), message.get("to", "")
+        if key not in OWNERS or not isinstance(to, str) or len(to) > SHORT:
+            raise CommandError("there is no such switch, button or number")
+        return {"t": "told", "text": self.control.ask(key, to, f"inverter, {self.visitor.source}")}
 
     # --- writing -----------------------------------------------------------------------------------------
     def begun(self, message: Message) -> Plan:

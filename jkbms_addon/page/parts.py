@@ -21,6 +21,8 @@ from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.service import Outlet
 from jkbms_addon.page.settings import GROUPS, row
 from jkbms_addon.page.visitor import OPEN_FOR
+from jkbms_addon.views import charging
+from jkbms_addon.views.charging import Charge
 from jkbms_addon.views.findings import Finding
 
 SETTINGS: Final = tuple(key for key, spec in specs().items() if spec.topic == "settings")
@@ -161,6 +163,21 @@ def inverter(decision: Decision | None, outlets: Iterable[Outlet], now: float, *
         "limits": limits,
         "outlets": [_outlet(outlet, now) for outlet in outlets],
     }
+
+
+def owner(charge: Charge) -> dict[str, Any]:
+    """What the owner may set, as it counts now: numbers and choices with their ranges, switches."""
+    now = charging.values(charge)
+    rows = []
+    for entity in charging.controls(charge):
+        if (key := entity.key.removeprefix(charging.SET)) != entity.key and entity.takes:
+            limits, spec = entity.takes.limits, entity.spec
+            span = [limits.minimum, limits.maximum, limits.step] if limits else None
+            row = {"key": key, "n": spec.name, "u": spec.unit, "v": now.get(entity.key)}
+            rows.append({**row, "range": span, "options": list(entity.takes.options)})
+    facts = {key: now.get(key) for key in ("last_full", "days_since_full", "time_absorbed", "learned_offset")}
+    switches = {key: now.get(key) for key in charging.SWITCHES}
+    return {"switches": switches, "rows": rows, "facts": facts, "problem": charge.unkept}
 
 
 def _outlet(outlet: Outlet, now: float) -> dict[str, Any]:

@@ -203,7 +203,8 @@ class Page:
             with suppress(ConnectionClosed, TimeoutError):  # what was begun is carried out, whoever looks
                 await self._send(connection, parts.encoded(answer), lock)
 
-        asks = Asks(self._sources.store, self._sources.commands, visitor, tell)
+        sources = self._sources
+        asks = Asks(sources.store, sources.commands, sources.control, visitor, tell)
         requests: deque[float] = deque(maxlen=REQUESTS)
         while True:
             async with asyncio.timeout(SILENCE):

@@ -13,8 +13,9 @@ from jkbms_addon.page import parts
 from jkbms_addon.page.history import History
 from jkbms_addon.page.settings import Ranges
 from jkbms_addon.page.sources import Sources
+from jkbms_addon.views import charging
 
-WHOLE: Final = ("bank", "inverter", "findings", "alarms", "first", "ranges")  # told only when they changed
+WHOLE: Final = ("bank", "inverter", "findings", "alarms", "first", "ranges", "owner")  # told only when they changed
 SHARES_EVERY: Final = 60.0  # s
 
 
@@ -80,6 +81,7 @@ class Camera:
         told: dict[str, object] = {
             "bank": parts.bank(control.state, sources.energies.of("bank")) if control.state.expected else None,
             "inverter": None,
+            "owner": None,
             "findings": parts.findings(sources.watch.findings),
             "alarms": parts.alarms(sources.raised),
             "first": self.first if first else None,
@@ -88,6 +90,7 @@ class Camera:
         if sources.outlets:
             decision = control.decision(now)
             told["inverter"] = parts.inverter(decision, sources.outlets, now, enabled=control.enabled)
+            told["owner"] = parts.owner(charging.charge(control))
         return {kind: parts.encoded(content) for kind, content in told.items()}
 
     def _buses(self, now: float) -> str:

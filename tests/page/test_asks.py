@@ -85,7 +85,7 @@ class Client:
         """The answer to a question."""
         await self.send(kind, **more)
         while True:
-            answer = await self.said("no", "lock", "plan", "file", "begun")
+            answer = await self.said("no", "lock", "plan", "file", "begun", "told")
             if answer["id"] == self.number:
                 return answer
 
@@ -310,3 +310,31 @@ async def test_saved_restored_and_copied(tmp_path: Path) -> None:
             answer = await page.ask(kind, **more)
             assert answer["t"] == "no", kind
             assert why in answer["reason"], kind
+
+
+async def test_what_the_owner_of_an_inverter_steers(tmp_path: Path) -> None:
+    async with house(tmp_path, "off") as home, client(home.port) as page:
+        control = home.app.inverter.control
+        assert (await page.ask("owner", key="stop"))["reason"] == "writing is locked in this page"
+        assert control.enabled
+        await page.ask("unlock")  # the level is about settings of a BMS
+        assert await page.ask("owner", key="max_charge_current", to="40") == {
+            "t": "told",
+            "text": "max_charge_current is 40",
+            "id": 3,
+        }
+        assert control.owner.max_charge_current == 40
+        assert (await page.ask("owner", key="discharging", to="OFF"))["reason"].startswith("a house off the grid")
+        assert control.owner.discharging
+        for key, to, why in (
+            ("max_charge_current", "5000", "not within"),
+            ("charge_voltage", "x", "not a number"),
+            ("nothing", "1", "no such switch"),
+            ("stop", 1, "no such switch"),
+            ("stop", "x" * 30, "no such switch"),
+        ):
+            answer = await page.ask("owner", key=key, to=to)
+            assert answer["t"] == "no", key
+            assert why in answer["reason"], key
+        await page.ask("owner", key="stop")
+        assert not control.enabled

@@ -9,11 +9,12 @@ import { overview } from "./views/overview.js";
 import { cells } from "./views/cells.js";
 import { pack } from "./views/pack.js";
 import { settings } from "./views/settings.js";
+import { inverter } from "./views/inverter.js";
 import { first } from "./views/first.js";
 import "./charts.js";
 
 const root = document.getElementById("app");
-const PAGES = { overview, cells, pack, settings };
+const PAGES = { overview, cells, pack, settings, inverter };
 
 /** What the reader chose; everything else is what the server told. */
 const ui = {
@@ -34,6 +35,8 @@ const ui = {
   problem: "",
   only: false, // settings that differ only
   chosen: null, // pack whose settings a phone shows
+  told: null, // what came of the last thing that was steered
+  asking: null, // what was touched and must be confirmed
   from: null, // pack that is saved, copied or restored
   targets: {}, // packs that are copied to
   capacity: false, // whether the capacity is copied, too

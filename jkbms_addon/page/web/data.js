@@ -11,6 +11,7 @@ export const state = {
   findings: [],
   alarms: [],
   ranges: null, // which settings of a pack may be changed, and within which range
+  owner: null, // numbers and switches of the inverter's owner
   openUntil: 0, // until when this page may write, ms of this computer's clock
   at: 0, // s since 1970 of the last tick
   heardAt: 0, // of this computer's clock, ms
@@ -92,7 +93,7 @@ export async function lock(open) {
 }
 
 function tick(message) {
-  for (const kind of ["bank", "inverter", "first", "findings", "alarms", "ranges", "buses", "at"]) {
+  for (const kind of ["bank", "inverter", "first", "findings", "alarms", "ranges", "owner", "buses", "at"]) {
     if (kind in message) state[kind] = message[kind];
   }
   // a pack that is not told of any more is gone; what is not told anew of one that is stays

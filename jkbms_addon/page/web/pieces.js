@@ -8,6 +8,7 @@ const PATHS = {
   gauge: svg`<path d="M4 18a9 9 0 1 1 16 0M12 14l4-4.5"/><circle cx="12" cy="14.5" r="1.2"/>`,
   grid: svg`<rect x="3.5" y="3.5" width="7" height="7" rx="1.5"/><rect x="13.5" y="3.5" width="7" height="7" rx="1.5"/><rect x="3.5" y="13.5" width="7" height="7" rx="1.5"/><rect x="13.5" y="13.5" width="7" height="7" rx="1.5"/>`,
   sliders: svg`<path d="M4 7h9M17.500 7H20M4 17h3M11.500 17H20"/><circle cx="15" cy="7" r="2.300"/><circle cx="9" cy="17" r="2.300"/>`,
+  wave: svg`<rect x="3.500" y="3.500" width="17" height="17" rx="3"/><path d="M7 12c1.600-4 3.400-4 5 0s3.400 4 5 0"/>`,
   warn: svg`<path d="M12 4 2.8 19.5h18.4zM12 10v4.5M12 17.2v.1"/>`,
   lock: svg`<rect x="5" y="10.5" width="14" height="9.5" rx="2"/><path d="M8 10.5V8a4 4 0 0 1 8 0v2.5"/>`,
   back: svg`<path d="m14.5 5.5-6.5 6.500 6.5 6.500"/>`,

@@ -89,15 +89,20 @@ function table(ui, packs) {
     })}</table></div>`;
 }
 
+/** The lock of this page, and its key. */
+export function lockBar() {
+  const left = openFor();
+  const words = left ? t("set.open", { time: `${Math.floor(left / 60)}:${String(Math.floor(left % 60)).padStart(2, "0")}` }) : t("set.locked");
+  return html`<p class="permission"><span class="badge ${left ? "warn" : "idle"}">${icon("lock")}${words}</span>
+    ${left ? html`<button type="button" class="btn" @click=${() => lock(false)}>${t("set.lock")}</button>` : html`<button type="button" class="btn primary" @click=${() => lock(true)}>${t("set.unlock")}</button>`}</p>`;
+}
+
 /** Whether and how anything can be changed here. */
 function permission(ui, packs) {
   const { level } = state.hello.may;
   if (level === "off") return html`<p class="muted">${t("set.level_off")}</p>`;
   const closed = packs.filter((pack) => state.packs[pack].on && state.ranges?.packs[pack] === undefined);
-  const left = openFor();
-  const words = left ? t("set.open", { time: `${Math.floor(left / 60)}:${String(Math.floor(left % 60)).padStart(2, "0")}` }) : t("set.locked");
-  return html`<p class="permission"><span class="badge ${left ? "warn" : "idle"}">${icon("lock")}${words}</span> <span class="badge idle">${t("set.level", { level: t(`level.${level}`) })}</span>
-    ${left ? html`<button type="button" class="btn" @click=${() => lock(false)}>${t("set.lock")}</button>` : html`<button type="button" class="btn primary" @click=${() => lock(true)}>${t("set.unlock")}</button>`}</p>
+  return html`<div class="permission"><span class="badge idle">${t("set.level", { level: t(`level.${level}`) })}</span>${lockBar()}</div>
     ${closed.length && closed.length < packs.length ? html`<p class="muted">${t("set.closed", { packs: closed.map(packName).join(", ") })}</p>` : closed.length ? html`<p class="muted">${t("set.all_closed")}</p>` : nothing}`;
 }
 

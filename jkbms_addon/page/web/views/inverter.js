@@ -1,0 +1,76 @@
+// What the inverter is told and why, what each pack allows, and what its owner may steer.
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { age, clock, DASH, num, plural, t, tOr, unit } from "../format.js";
+import { ask, openFor, state } from "../data.js";
+import { packKeys, packName, valuesOf } from "../pieces.js";
+import { lockBar } from "./settings.js";
+
+const LIMITS = [["charge_voltage", "V"], ["charge_current", "A"], ["discharge_current", "A"], ["discharge_voltage", "V"]];
+const PHASES = ["bulk", "absorption", "float"];
+const BUTTONS = ["charge_fully", "balance", "wake_up"];
+
+/** Ask for something of the owner's, and show what came of it. */
+async function steer(ui, key, to = "") {
+  const answer = await ask("owner", { key, to });
+  ui.set({ told: answer.t === "no" ? { bad: true, text: answer.reason } : { bad: false, text: answer.text }, asking: null, editing: null });
+}
+
+/** A button that asks once more before it does what cannot be taken back at once. */
+function sure(ui, key, to, words, kind = "") {
+  if (ui.asking !== `${key} ${to}`) return html`<button type="button" class="btn ${kind}" ?disabled=${!openFor()} @click=${() => ui.set({ asking: `${key} ${to}` })}>${words}</button>`;
+  return html`<span class="sure" role="alert">${t(`steer.${key}.${to || "press"}`)} <button type="button" class="btn small" @click=${() => steer(ui, key, to)}>${t("steer.yes")}</button><button type="button" class="btn small" @click=${() => ui.set({ asking: null })}>${t("steer.no")}</button></span>`;
+}
+
+function told(ui) {
+  const { limits, enabled, phase, outlets } = state.inverter, sending = outlets.some((one) => one.emitting);
+  return html`<section class="card"><header><h2>${t("inverter.told")} <span class="badge ${sending ? "charge" : "warn"}">${t(sending ? "inverter.sending" : enabled ? "inverter.silent" : "inverter.off")}</span></h2>
+      ${enabled ? sure(ui, "stop", "", t("steer.stop"), "danger") : sure(ui, "enable", "ON", t("steer.enable"), "primary")}</header>
+    <dl class="limits">${LIMITS.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${limits ? unit(limits[key][0], symbol, 1) : DASH}</b><span>${limits?.[key][1] ?? ""}</span></dd></div>`)}</dl>
+    <ol class="rail" aria-label=${t("inverter.phase")}>${PHASES.map((one) => html`<li class=${one === phase ? "now" : ""} aria-current=${one === phase ? "step" : nothing}>${t(`phase.${one}`)}</li>`)}</ol>
+    ${outlets.map((one) => html`<p class="muted">${one.title}: ${one.heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(one.heard_s) })} · ${plural("inverter.sets", one.sets)}${one.why ? ` · ${one.why}` : ""}</p>`)}</section>`;
+}
+
+/** What a pack allows in the direction in which current flows, and what it carries of it. */
+function packRow(key, charging, largest) {
+  const pack = state.packs[key], v = valuesOf(pack), allows = charging ? v.max_charge_current : v.max_discharge_current;
+  const carries = pack.on ? Math.abs(v.current ?? 0) : null, out = state.bank?.out.find((one) => one.pack === key);
+  const share = (value) => Math.min(100, (100 * (value ?? 0)) / largest);
+  return html`<tr class=${pack.on ? "" : "stale"}><th scope="row">${packName(key)}</th><td class="desk"><span class="carry"><i class=${charging ? "charge" : "discharge"} style="--w:${share(carries)}"></i>${allows == null ? nothing : html`<u style="--at:${share(allows)}"></u>`}</span></td>
+    <td>${allows == null ? DASH : unit(allows, "A")}</td><td>${carries == null ? DASH : unit(carries, "A", 1)}</td><td>${out ? html`<span class="badge bad">${out.why}</span>` : html`<span class="badge charge">${t("inverter.counts_yes")}</span>`}</td></tr>`;
+}
+
+function packs() {
+  const keys = packKeys(), charging = (state.bank?.a ?? 0) >= 0;
+  const limits = keys.map((key) => { const v = valuesOf(state.packs[key]); return (charging ? v.max_charge_current : v.max_discharge_current) ?? Math.abs(v.current ?? 0); });
+  const largest = Math.max(1, ...limits) * 1.2;
+  return html`<section class="card"><header><h2>${t("inverter.packs")}</h2><small>${t(charging ? "inverter.of_charge" : "inverter.of_discharge")}</small></header>
+    <div class="scroll" tabindex="0" role="region" aria-label=${t("inverter.packs")}><table class="settings"><thead><tr><th scope="col" class="chosen">${t("set.pack")}</th><th scope="col" class="desk chosen">${t("current")}</th><th scope="col" class="chosen">${t("inverter.allows")}</th><th scope="col" class="chosen">${t("inverter.carries")}</th><th scope="col" class="chosen">${t("inverter.counts")}</th></tr></thead>
+    <tbody class="plain">${keys.map((key) => packRow(key, charging, largest))}</tbody></table></div></section>`;
+}
+
+function value(ui, { key, n, u, v, range, options }) {
+  const digits = range ? (range[2] >= 1 ? 0 : range[2] >= 0.1 ? 1 : 2) : 0, name = tOr(`owner.${key}`, n);
+  const shown = v == null ? DASH : range ? unit(v, u ?? "", digits).trim() : tOr(`grid.${v}`, v);
+  if (!openFor()) return html`<div><dt>${name}</dt><dd>${shown}</dd></div>`;
+  if (!range) return html`<div><dt><label for="own-${key}">${name}</label></dt><dd><select id="own-${key}" @change=${(event) => steer(ui, key, event.target.value)}>${options.map((one) => html`<option value=${one} ?selected=${one === v}>${tOr(`grid.${one}`, one)}</option>`)}</select></dd></div>`;
+  if (ui.editing?.[0] !== "owner" || ui.editing[1] !== key) return html`<div><dt>${name}</dt><dd><button type="button" class="value" aria-label=${`${name}: ${shown}`} @click=${() => { ui.set({ editing: ["owner", key] }); requestAnimationFrame(() => document.querySelector(".edit input")?.select()); }}>${shown}</button></dd></div>`;
+  const take = (event) => { event.preventDefault(); steer(ui, key, String(event.target.elements.value.valueAsNumber)); };
+  return html`<div><dt>${name}</dt><dd><form class="edit" @submit=${take} @keydown=${(event) => event.key === "Escape" && ui.set({ editing: null })}><input name="value" type="number" required min=${range[0]} max=${range[1]} step=${range[2]} .value=${v == null ? "" : v.toFixed(digits)} aria-label=${name}><button class="btn small">${t("set.take")}</button>
+    <small>${t("set.range", { low: num(range[0], digits), high: num(range[1], digits) })} <button type="button" class="link" @click=${() => steer(ui, key, "default")}>${t("steer.default")}</button></small></form></dd></div>`;
+}
+
+function owner(ui) {
+  const { switches, rows, facts, problem } = state.owner;
+  const found = [["last_full", facts.last_full && clock(Date.parse(facts.last_full) / 1000)], ["days_since_full", facts.days_since_full == null ? null : t("span.d", { d: num(facts.days_since_full, 1) })], ["time_absorbed", facts.time_absorbed ? t("span.min", { n: facts.time_absorbed }) : null]].filter(([, one]) => one);
+  return html`<section class="card owner"><header><h2>${t("steer.title")}</h2></header>
+    ${problem ? html`<p class="problem" role="alert">${problem}</p>` : nothing}
+    <p class="acts">${Object.entries(switches).map(([key, on]) => sure(ui, key, on ? "OFF" : "ON", t(`steer.${key}.${on ? "on" : "off"}`)))}${BUTTONS.map((key) => sure(ui, key, "", t(`steer.${key}`)))}</p>
+    <dl class="rows">${rows.map((row) => value(ui, row))}${found.map(([key, one]) => html`<div><dt>${t(`owner.${key}`)}</dt><dd>${one}</dd></div>`)}</dl></section>`;
+}
+
+export function inverter(ui) {
+  if (!state.inverter) return html`<section class="card"><h1>${t("tab.inverter")}</h1><p>${t("inverter.none")}</p></section>`;
+  return html`<h1 class="vh">${t("tab.inverter")}</h1><section class="card tools"><p class="muted">${t("steer.intro")}</p>${lockBar()}</section>
+    ${ui.told ? html`<p class=${ui.told.bad ? "problem" : "done"} role="status">${ui.told.text}</p>` : nothing}
+    ${told(ui)}<div class="columns"><div>${packs()}</div><div>${state.owner ? owner(ui) : nothing}</div></div>`;
+}
