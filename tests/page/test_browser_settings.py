@@ -10,6 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.page.browser import CHROMIUM, FLAGS
+from tests.page.stage import Stage, batteries, served
 from tests.page.test_asks import TOKEN, House, house
 from tests.page.test_browser import Visit, visit
 
@@ -161,5 +162,28 @@ async def test_everybody_can_use_it(browser: Browser, home: House, theme: str, w
         await page.get_by_role("button", name="Review").click()
         await expect(page.locator(".stages .now")).to_have_text("review")
         assert await seen.overflow() <= 0
+        assert await seen.axe() == []
+        assert seen.wrong == []
+
+
+async def test_the_inverter_is_steered_after_an_unlock(browser: Browser, tmp_path: Path) -> None:
+    stage = Stage(tmp_path, batteries(2))
+    async with served(stage) as place, visit(browser, f"http://127.0.0.1:{place.port}/#inverter") as seen:
+        page, control = seen.page, stage.control
+        await expect(page.locator(".limits b")).to_have_count(4)
+        await expect(page.locator(".rail .now")).to_have_text("Bulk")
+        stop = page.get_by_role("button", name="Stop", exact=True)
+        await expect(stop).to_be_disabled()
+        await page.get_by_role("button", name="Unlock for 10 minutes").click()
+        await page.get_by_role("button", name="Max charging").click()
+        await page.fill(".edit input", "40")
+        await page.press(".edit input", "Enter")
+        await expect(page.locator(".done")).to_have_text("max_charge_current is 40")
+        assert control.owner.max_charge_current == 40
+        await stop.click()
+        assert control.enabled  # it is asked once more
+        await page.get_by_role("button", name="Yes").click()
+        await expect(page.get_by_role("button", name="Enable")).to_be_visible()
+        assert not control.enabled
         assert await seen.axe() == []
         assert seen.wrong == []
