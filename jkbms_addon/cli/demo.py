@@ -117,17 +117,21 @@ async def broker(host: str, port: int, folder: Path) -> AsyncIterator[None]:
 async def _mosquitto(program: str, host: str, port: int, folder: Path) -> AsyncIterator[None]:
     conf = folder / "mosquitto.conf"
     await asyncio.to_thread(conf.write_text, f"listener {port} {host}\nallow_anonymous true\n")
-    process = await asyncio.create_subprocess_exec(
-        *("sh", "-c", GUARD, program, str(conf)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C in a terminal is meant for us
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *("sh", "-c", GUARD, program, str(conf)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in a terminal is meant for us
+        )
     )
-    assert process.stdin is not None
     try:
+        await asyncio.shield(starting)  # one that is cancelled while it starts may never be told to have ended
         yield
     finally:
+        process = await starting
+        assert process.stdin is not None
         process.stdin.close()
         await process.wait()
 

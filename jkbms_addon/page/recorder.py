@@ -192,12 +192,12 @@ async def own(sources: Sources, data: Path) -> None:
     complained = ""
     if not sources.history.series:
         sources.history.adopt(await thread.call(partial(history_file.read, path), PATIENCE, SLOW), time.time())
-    recorder, saved = Recorder(sources), time.monotonic()
+    recorder, saved = Recorder(sources), sources.store.clock()
     try:
         while True:
             recorder.look()
-            if time.monotonic() - saved >= SAVE_EVERY:
-                saved = time.monotonic()
+            if sources.store.clock() - saved >= SAVE_EVERY:
+                saved = sources.store.clock()
                 save = partial(history_file.write, path, *history_file.packed(sources.history))
                 problem = await thread.call(save, PATIENCE, SLOW)
                 if problem and problem != complained:

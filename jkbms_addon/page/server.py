@@ -164,10 +164,10 @@ class Page:
             await connection.close(1002, "hello comes first")
             return False
         if place.token:
-            if tokens.waits(peer, time.monotonic()):
+            if tokens.waits(peer, self._sources.store.clock()):
                 await connection.close(4003, "wait")
                 return False
-            if not tokens.right(peer, hello.get("token"), time.monotonic()):
+            if not tokens.right(peer, hello.get("token"), self._sources.store.clock()):
                 _LOGGER.debug("page: %s has a wrong token", peer)
                 await connection.close(4001, "token")
                 return False
@@ -221,7 +221,7 @@ class Page:
 
     def _refused(self, requests: deque[float]) -> dict[str, Any] | None:
         """Whether a client, or all of them together, asked too much; None counts as a request."""
-        now = time.monotonic()
+        now = self._sources.store.clock()
         if len(requests) == REQUESTS and now - requests[0] < 60:
             return {"t": "no", "reason": "too many requests in a minute"}
         if len(self._answers) == ANSWERS and now - self._answers[0] < 1:

@@ -289,18 +289,22 @@ def test_without_an_inverter_there_is_a_bank_and_no_decision() -> None:
     assert control.decision(1.0) is None
 
 
-async def test_it_decides_once_a_second_and_tells() -> None:
-    told: list[float] = []
-    loop = asyncio.get_running_loop()
+async def test_it_decides_once_a_second_and_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, told = [100.2], list[float]()
     control = Control(
-        lambda _now: [candidate(1)], loop.time, setpoints=Setpoints(), told=lambda: told.append(loop.time())
+        lambda _now: [candidate(1)], lambda: now[0], setpoints=Setpoints(), told=lambda: told.append(now[0])
     )
-    task = asyncio.create_task(control.run())
-    await asyncio.sleep(2.5)
-    task.cancel()
-    assert control.count == len(told)
-    assert len(told) in (3, 4)
-    assert 0.9 < told[-1] - told[-2] < 1.1
+
+    async def sleep(seconds: float) -> None:
+        now[0] += seconds + 0.003  # a loop is never woken to the point
+        if len(told) == 4:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await control.run()
+    assert control.count == 4
+    assert told == pytest.approx([100.2, 100.953, 101.953, 102.953])  # 50 ms before it is sent, and no drift
 
 
 def test_who_was_never_there_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:

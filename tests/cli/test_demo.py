@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 import pytest
 
+from jkbms_addon.cli import demo
 from tests.conftest import MOSQUITTO, free_port, until
 
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
@@ -77,3 +80,28 @@ async def test_three_batteries_that_belong_together_and_one_that_is_worth_a_look
     assert [pack["problem"] for pack in packs] == ["OFF"] * 3
     assert told["jkbms/bank/state"]["packs_online"] == 3
     assert told["jkbms/bank/state"]["packs_excluded"] == ""
+
+
+async def test_a_stop_while_its_broker_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    create, ended = asyncio.create_subprocess_exec, list[bool]()
+
+    async def slow(*args: str, **options: Any) -> asyncio.subprocess.Process:
+        try:
+            await asyncio.sleep(0.3)
+            return await create(*args, **options)
+        except asyncio.CancelledError:
+            ended.append(False)  # the start itself was cut off
+            raise
+
+    async def run() -> None:
+        async with demo.broker("127.0.0.1", free_port(), tmp_path):
+            pass
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", slow)
+    task = asyncio.create_task(run())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 10)
+    assert ended == []
+    assert not children(os.getpid())

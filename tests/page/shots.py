@@ -19,6 +19,7 @@ SHOWN = (
     ("cells", 1280, "dark", 1000),
     ("pack/garage/3", 1280, "light", 700),
     ("settings", 1280, "light", 1000),
+    ("inverter", 1280, "dark", 900),
 )
 
 
@@ -45,9 +46,9 @@ async def picture(
         locale=language,
     )
     await page.goto(url)
-    await page.wait_for_selector("jk-plot canvas, .first, table.settings", timeout=15000)
+    await page.wait_for_selector("jk-plot canvas, .first, table.settings, .limits", timeout=15000)
     await page.wait_for_timeout(1200)
-    if await page.query_selector("table.settings"):
+    if url.endswith("#settings"):
         await change(page)
     height = most or await page.evaluate("document.documentElement.scrollHeight")
     await page.set_viewport_size({"width": width, "height": height})
