@@ -1,10 +1,9 @@
 """A wish to change a setting of a battery, parsed once where it arrives, and what became of it. Pure."""
 
-import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -104,27 +103,20 @@ class OutcomeLog:
         self._kept: deque[tuple[int, Outcome]] = deque(maxlen=KEPT)
         self.last = 0  # number of the newest
         self._tickets = 0
-        self._waiting: dict[int, asyncio.Future[Outcome]] = {}
+        self._told: dict[int, Callable[[Outcome], None]] = {}
 
-    def ticket(self) -> int:
-        """A new ticket."""
+    def ticket(self, told: Callable[[Outcome], None]) -> int:
+        """A new ticket; ``told`` gets the outcome of the command that has it."""
         self._tickets += 1
+        self._told[self._tickets] = told
         return self._tickets
-
-    def promised(self, ticket: int) -> asyncio.Future[Outcome]:
-        """The outcome of the command with this ticket, once there is one; asked for before the command is queued."""
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting[ticket] = future
-        future.add_done_callback(lambda _: self._waiting.pop(ticket, None))
-        return future
 
     def add(self, outcome: Outcome) -> None:
         """Append one; the oldest is forgotten."""
         self.last += 1
         self._kept.append((self.last, outcome))
-        waiting = self._waiting.get(outcome.command.ticket)
-        if waiting and not waiting.done():
-            waiting.set_result(outcome)
+        if told := self._told.pop(outcome.command.ticket, None):
+            told(outcome)
 
     def after(self, cursor: int) -> tuple[int, list[Outcome]]:
         """The cursor for the next look, and what is newer than ``cursor`` (0 at first), oldest first."""

@@ -3,13 +3,12 @@
 The page shows it for review, and the same is worked out again when it is to be written.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from jkbms_addon.battery.quantities import Scalar, Value, specs
 from jkbms_addon.battery.store import Key
 from jkbms_addon.commands.plan import Step, arranged, differences, left_out, settings_of
-from jkbms_addon.commands.rules import permitted
 from jkbms_addon.errors import CommandError
 
 MOST = 400  # changes of one proposal
@@ -33,17 +32,16 @@ class Proposal:
         return frozenset(key for key, step in self.steps if _level(step.key) == "protections")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Proposer:
-    """What it looks at: values and changeable settings of a battery, the level of writing, the owner's chemistry."""
+    """What it looks at: values of the batteries that are heard, what is forbidden, and the owner's chemistry.
+
+    ``forbidden`` says for a bus and a key why it may not be changed, empty when it may.
+    """
 
     values: Mapping[Key, Mapping[str, Value]]
-    writable: Mapping[Key, frozenset[str]]
-    level: str
+    forbidden: Callable[[str, str], str]
     chemistry: str | None = None
-    _steps: list[tuple[Key, Step]] = field(default_factory=list)
-    _refused: list[tuple[Key, str, str]] = field(default_factory=list)
-    _left: list[tuple[Key, str]] = field(default_factory=list)
 
     def proposal(self, wishes: Wishes, include: Iterable[str] | None = None) -> Proposal:
         """All of it; with ``include`` what says what a battery has stays, but for what is named there.
@@ -52,36 +50,27 @@ class Proposer:
         """
         if sum(map(len, wishes.values())) > MOST:
             raise CommandError(f"more than {MOST} changes at once")
-        for key, wanted in wishes.items():
-            self._one(key, wanted, include)
-        return Proposal(tuple(self._steps), tuple(self._refused), tuple(self._left))
+        every = [self._of(key, wanted, include) for key, wanted in wishes.items()]
+        return Proposal(
+            tuple(step for one in every for step in one.steps),
+            tuple(row for one in every for row in one.refused),
+            tuple(row for one in every for row in one.left_out),
+        )
 
-    def _one(self, key: Key, wanted: Mapping[str, Scalar], include: Iterable[str] | None) -> None:
-        values, usable = self.values.get(key), dict[str, Scalar]()
-        for name, value in wanted.items():
-            if why := self._forbidden(key, name):
-                self._refused.append((key, name, why))
-            else:
-                usable[name] = value
-        steps = differences(values or {}, usable)
-        named = set() if include is None else set(left_out(steps, include))
-        self._left += [(key, name) for name in sorted(named)]
-        plan, refused = arranged(values or {}, [step for step in steps if step.key not in named], self.chemistry)
-        self._steps += [(key, step) for step in plan]
-        self._refused += [(key, name, why) for name, why in refused.items()]
-
-    def _forbidden(self, key: Key, name: str) -> str:
+    def _of(self, key: Key, wanted: Mapping[str, Scalar], include: Iterable[str] | None) -> Proposal:
+        """What is wanted of one battery."""
         if key not in self.values:
-            return "the battery is silent"
-        if name not in self.writable.get(key, frozenset()):
-            return f"{name} cannot be changed on bus {key[0]}"
-        if not permitted(name, self.level):
-            return "writing is off: see the option writes.level" if self.level == "off" else _below(name, self.level)
-        return ""
-
-
-def _below(name: str, level: str) -> str:
-    return f"{name} is not allowed by writes.level {level}"
+            return Proposal(refused=tuple((key, name, "the battery is silent") for name in wanted))
+        values = self.values[key]
+        forbidden = {name: why for name in wanted if (why := self.forbidden(key[0], name))}
+        steps = differences(values, {name: value for name, value in wanted.items() if name not in forbidden})
+        left = set() if include is None else set(left_out(steps, include))
+        plan, refused = arranged(values, [step for step in steps if step.key not in left], self.chemistry)
+        return Proposal(
+            tuple((key, step) for step in plan),
+            tuple((key, name, why) for name, why in {**forbidden, **refused}.items()),
+            tuple((key, name) for name in sorted(left)),
+        )
 
 
 def _level(name: str) -> str:

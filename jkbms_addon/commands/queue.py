@@ -98,7 +98,7 @@ class CommandQueue:
     # --- for who shows --------------------------------------------------------------------------------
     def controls(self, key: Key, values: Mapping[str, Value]) -> dict[str, Range]:
         """The settings of a BMS that may be changed, with their ranges for this battery."""
-        names = sorted(name for name in self._writable.get(key[0], ()) if permitted(name, self.level))
+        names = sorted(name for name in self.writable(key[0]) if permitted(name, self.level))
         return allowed_ranges(names, values, self.chemistry)
 
     def writable(self, bus: str) -> frozenset[str]:
@@ -107,7 +107,7 @@ class CommandQueue:
 
     def changeable(self, bus: str) -> bool:
         """Whether anything on a bus may be changed at all."""
-        return any(permitted(name, self.level) for name in self._writable.get(bus, ()))
+        return any(permitted(name, self.level) for name in self.writable(bus))
 
     def waiting(self, bus: str) -> int:
         """How many commands wait for the owner of a bus."""
@@ -168,17 +168,21 @@ class CommandQueue:
         snapshot = self._store.get((command.bus, command.address))
         return snapshot.values(self._store.clock()) if snapshot else {}
 
+    def forbidden(self, bus: str, key: str) -> str:
+        """Why a setting may not be changed on a bus, whatever the lock; empty when it may."""
+        if self.level == "off":
+            return "writing is off: see the option writes.level"
+        if key not in self.writable(bus):
+            return f"{key} cannot be changed on bus {bus}"
+        return "" if permitted(key, self.level) else f"{key} is not allowed by writes.level {self.level}"
+
     def permit(self, waiting: Waiting) -> None:
         """Refuse (``CommandError``) what may not be done now, asked for again right before the deed."""
         command, now = waiting.command, self._store.clock()
-        if self.level == "off":
-            raise CommandError("writing is off: see the option writes.level")
-        if not waiting.unlocked():
+        if self.level != "off" and not waiting.unlocked():
             raise CommandError(waiting.locked)
-        if command.key not in self._writable.get(command.bus, frozenset()):
-            raise CommandError(f"{command.key} cannot be changed on bus {command.bus}")
-        if not permitted(command.key, self.level):
-            raise CommandError(f"{command.key} is not allowed by writes.level {self.level}")
+        if why := self.forbidden(command.bus, command.key):
+            raise CommandError(why)
         if now - command.at > MAX_AGE:
             raise CommandError(f"expired: it was asked for {now - command.at:.0f} s ago")
         if command.bus in self._links:

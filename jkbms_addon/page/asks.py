@@ -6,6 +6,7 @@ hold ends it, and nothing is tried after the connection is gone or locked. One s
 Permission is the queue's: level, range, rules, the value that the page had shown, and the lock of this client.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from jkbms_addon.battery.store import Key, Store
 from jkbms_addon.charging.control import BUTTONS, SWITCHES, Control
 from jkbms_addon.charging.owner import NUMBERS
 from jkbms_addon.commands import backup
-from jkbms_addon.commands.command import DONE, Command
+from jkbms_addon.commands.command import DONE, Command, Outcome
 from jkbms_addon.commands.plan import Step, settings_of
 from jkbms_addon.commands.proposal import Proposal, Proposer, Wishes, copied, other_cells
 from jkbms_addon.commands.queue import CommandQueue
@@ -94,8 +95,7 @@ class Asks:
         now = self.store.clock()
         online = [snapshot for snapshot in self.store if snapshot.online(now)]
         values = {snapshot.key: snapshot.values(now) for snapshot in online}
-        writable = {key: self.commands.writable(key[0]) for key in values}
-        return Proposer(values, writable, self.commands.level, self.commands.chemistry)
+        return Proposer(values, self.commands.forbidden, self.commands.chemistry)
 
     def _proposed(self, message: Message) -> Proposal:
         return self._proposer().proposal(_wishes(message.get("changes")))
@@ -118,7 +118,7 @@ class Asks:
         if source in targets:
             raise CommandError(f"{parts.name(*source)} cannot be copied to itself")
         values = proposer.values[source]
-        wishes = copied(values, proposer.writable[source], targets)
+        wishes = copied(values, self.commands.writable(source[0]), targets)
         return self._told(self._fitting(proposer, wishes, values.get("battery_type"), message))
 
     def _restore(self, message: Message) -> Answer:
@@ -201,12 +201,12 @@ class Asks:
         await self.tell({"t": "done", "id": plan.number, "ok": not stopped})
 
     async def _step(self, key: Key, step: Step, seen: Value) -> Answer:
-        ticket = self.commands.outcomes.ticket()
-        promised = self.commands.outcomes.promised(ticket)
+        told = asyncio.Queue[Outcome]()
+        ticket = self.commands.outcomes.ticket(told.put_nowait)
         now = self.store.clock()
         command = Command(*key, step.key, step.wanted, now, self.visitor.source, seen=seen, ticket=ticket)
         self.commands.take(command, lock=self.visitor.unlocked, locked=LOCKED)
-        outcome = await promised
+        outcome = await told.get()
         return {
             "result": outcome.result,
             "reason": outcome.reason,

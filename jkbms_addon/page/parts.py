@@ -20,7 +20,6 @@ from jkbms_addon.charging.decision import Decision
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.service import Outlet
 from jkbms_addon.page.settings import GROUPS, row
-from jkbms_addon.page.visitor import OPEN_FOR
 from jkbms_addon.views import charging
 from jkbms_addon.views.charging import Charge
 from jkbms_addon.views.findings import Finding
@@ -78,8 +77,8 @@ def _value(key: str, value: Value) -> object:
 def static(level: str, app: str, web: str, order: Sequence[str]) -> dict[str, Any]:
     """What never changes while the program runs; sent once to every client."""
     table = {key: row(key) for key in SETTINGS}  # what else there is, the page knows by heart
-    may = {"level": level, "open_s": OPEN_FOR}
-    return {"v": 1, "app": app, "web": web, "may": may, "order": list(order), "groups": GROUPS, "specs": table}
+    told = {"v": 1, "app": app, "web": web, "may": {"level": level}, "order": list(order)}
+    return {**told, "groups": GROUPS, "specs": table}
 
 
 def bank(state: BankState, energy: Energy | None) -> dict[str, Any]:
@@ -175,7 +174,7 @@ def owner(charge: Charge) -> dict[str, Any]:
             span = [limits.minimum, limits.maximum, limits.step] if limits else None
             row = {"key": key, "n": spec.name, "u": spec.unit, "v": now.get(entity.key)}
             rows.append({**row, "range": span, "options": list(entity.takes.options)})
-    facts = {key: now.get(key) for key in ("last_full", "days_since_full", "time_absorbed", "learned_offset")}
+    facts = {key: now.get(key) for key in ("last_full", "days_since_full", "time_absorbed")}
     switches = {key: now.get(key) for key in charging.SWITCHES}
     return {"switches": switches, "rows": rows, "facts": facts, "problem": charge.unkept}
 

@@ -148,7 +148,6 @@ class Page:
             try:
                 await self._serve(connection, visitor)
             finally:
-                visitor.lock()
                 self._clients.discard(connection)
         except* (ConnectionClosed, TimeoutError) as gone:
             _LOGGER.debug("page: a client is gone: %s", gone.exceptions[0])

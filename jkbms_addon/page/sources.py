@@ -1,4 +1,4 @@
-"""Whom the page looks at. It changes none of them, but by the command queue."""
+"""Whom the page looks at. It changes none of them, but by the command queue and as the owner of the inverter."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+from jkbms_addon.page.gate import NOBODY
+
 OPEN_FOR: Final = 600.0  # s
 LOCKED: Final = "writing is locked in this page"
 
@@ -23,7 +25,7 @@ class Visitor:
     @property
     def source(self) -> str:
         """How he stands in the audit."""
-        return "page" if self.name == "page" else f"page {self.name}"
+        return NOBODY if self.name == NOBODY else f"page {self.name}"
 
     @property
     def left(self) -> float:

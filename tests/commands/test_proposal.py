@@ -1,16 +1,18 @@
-import asyncio
+from pathlib import Path
 
 import pytest
 
 from jkbms_addon.battery.quantities import Scalar, Value
-from jkbms_addon.battery.store import Key
+from jkbms_addon.battery.store import Key, Store
+from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.command import Command, Outcome, OutcomeLog
 from jkbms_addon.commands.plan import Step
 from jkbms_addon.commands.proposal import MOST, Proposal, Proposer, copied, other_cells
+from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.commands.rules import check_seen
 from jkbms_addon.errors import CommandError
 
-ONE, TWO = ("garage", 1), ("garage", 2)
+ONE, TWO = ("garage", 1), ("cellar", 2)
 VALUES: dict[str, Value] = {
     "battery_type": "LFP",
     "cell_voltage_overvoltage_protection": 3.6,
@@ -28,8 +30,9 @@ ALL = frozenset(VALUES) - {"battery_type"}
 def proposed(
     wishes: dict[Key, dict[str, Scalar]], level: str = "protections", include: list[str] | None = None
 ) -> Proposal:
-    proposer = Proposer({ONE: VALUES, TWO: VALUES}, {ONE: ALL, TWO: ALL - {"balancing_switch"}}, level)
-    return proposer.proposal(wishes, include)
+    writable = {"garage": ALL, "cellar": ALL - {"balancing_switch"}}
+    commands = CommandQueue(level, Store(), writable, Audit(Path()))
+    return Proposer({ONE: VALUES, TWO: VALUES}, commands.forbidden).proposal(wishes, include)
 
 
 def test_changes_stand_in_an_order_that_breaks_no_rule() -> None:
@@ -64,7 +67,7 @@ def test_what_cannot_be_done_has_its_reason_and_stops_nothing_else() -> None:
     assert found.steps == ((ONE, Step("cell_request_float_voltage", 3.35, 3.4)),)
     reasons = {(key, name): why for key, name, why in found.refused}
     assert reasons[ONE, "device_address"] == "device_address cannot be changed on bus garage"
-    assert reasons[TWO, "balancing_switch"] == "balancing_switch cannot be changed on bus garage"
+    assert reasons[TWO, "balancing_switch"] == "balancing_switch cannot be changed on bus cellar"
     assert reasons[silent, "balancing_switch"] == "the battery is silent"
     assert (
         "must be below or equal to cell_voltage_overvoltage_protection" in reasons[ONE, "cell_request_charge_voltage"]
@@ -133,13 +136,13 @@ def test_what_was_seen_does_not_hold_any_more(key: str, seen: Value, present: Va
         check_seen(key, seen, present)
 
 
-async def test_an_outcome_is_known_again_by_its_ticket() -> None:
+def test_an_outcome_is_known_again_by_its_ticket() -> None:
     log = OutcomeLog()
-    first, second = log.ticket(), log.ticket()
-    promised = log.promised(second)
+    told = list[Outcome]()
+    first, second = log.ticket(lambda _: None), log.ticket(told.append)
     log.add(Outcome(Command("garage", 1, "x", 1.0, 0.0, ticket=first), "refused"))
     log.add(Outcome(Command("garage", 1, "x", 1.0, 0.0), "refused"))
-    assert not promised.done()
+    assert told == []
     log.add(Outcome(Command("garage", 1, "x", 1.0, 0.0, ticket=second), "applied"))
-    async with asyncio.timeout(1):
-        assert (await promised).result == "applied"
+    log.add(Outcome(Command("garage", 1, "x", 1.0, 0.0, ticket=second), "failed"))
+    assert [one.result for one in told] == ["applied"]

@@ -10,20 +10,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, async_playwright
+from playwright.async_api import Browser, Page, Route
 
 from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.page.place import Place
 from tests.conftest import free_port
-from tests.page.browser import CHROMIUM, FLAGS
+from tests.page.browser import MARKS
 from tests.page.ingress import DARK, LIGHT, Front, front
 from tests.page.stage import Stage, batteries, served
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.asyncio(loop_scope="module"),
-]
+pytestmark = MARKS
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]
 DASH = "\u2013"
@@ -34,14 +30,6 @@ DRAWN = {
     "settings": "table.settings",
     "inverter": ".limits",
 }  # when it is there
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as tool:
-        running = await tool.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        await running.close()
 
 
 @dataclass

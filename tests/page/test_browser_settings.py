@@ -7,26 +7,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests.page.browser import CHROMIUM, FLAGS
+from tests.page.browser import MARKS
 from tests.page.stage import Stage, batteries, served
 from tests.page.test_asks import TOKEN, House, house
 from tests.page.test_browser import Visit, visit
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.asyncio(loop_scope="module"),
-]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as tool:
-        running = await tool.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        await running.close()
+pytestmark = MARKS
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -41,6 +29,13 @@ async def opened(seen: Visit) -> Page:
     await page.fill("#token", TOKEN)
     await page.click("form .btn.primary")
     await page.wait_for_selector("table.settings")
+    return page
+
+
+async def unlocked(seen: Visit) -> Page:
+    """The same, where settings may be changed."""
+    page = await opened(seen)
+    await page.get_by_role("button", name="Unlock for 10 minutes").click()
     return page
 
 
@@ -88,8 +83,7 @@ async def test_edit_review_write_and_undo(browser: Browser, home: House) -> None
 
 async def test_protections_of_several_packs_want_their_names(browser: Browser, home: House) -> None:
     async with visit(browser, address(home)) as seen:
-        page = await opened(seen)
-        await page.get_by_role("button", name="Unlock for 10 minutes").click()
+        page = await unlocked(seen)
         await typed(page, 1, "Charge OCP", "90")
         await page.get_by_role("button", name="Also for the other pack").click()
         await page.get_by_role("button", name="Review").click()
@@ -105,8 +99,7 @@ async def test_protections_of_several_packs_want_their_names(browser: Browser, h
 
 async def test_what_is_refused_says_why(browser: Browser, home: House) -> None:
     async with visit(browser, address(home)) as seen:
-        page = await opened(seen)
-        await page.get_by_role("button", name="Unlock for 10 minutes").click()
+        page = await unlocked(seen)
         await typed(page, 1, "Float voltage cell", "3.5")
         await page.get_by_role("button", name="Review").click()
         await expect(page.locator(".changes li.bad")).to_contain_text("must be below or equal")

@@ -132,6 +132,32 @@ export function cellBars(pack, name) {
 
 export const segmented = (label, options, value, choose) => html`<div class="seg" role="group" aria-label=${label}>${options.map(([key, text]) => html`<button type="button" aria-pressed=${String(key === value)} @click=${() => choose(key)}>${text}</button>`)}</div>`;
 
+/** The limits that an inverter is told, with unit and digits. */
+export const LIMITS = [["charge_voltage", "V", 1], ["charge_current", "A", 0], ["discharge_current", "A", 0], ["discharge_voltage", "V", 1]];
+
+/** Values with how often each is there, the commonest first. */
+export function tally(values) {
+  const counts = new Map();
+  for (const one of values) counts.set(one, (counts.get(one) ?? 0) + 1);
+  return [...counts].sort((a, b) => b[1] - a[1]);
+}
+
+export const packSelect = (packs, value, choose, kind = "") => html`<label class=${kind}>${t("set.pack")} <select @change=${(event) => choose(event.target.value)}>${packs.map((pack) => html`<option value=${pack} ?selected=${pack === value}>${packName(pack)}</option>`)}</select></label>`;
+
+/** Open the field of something, with what it holds ready to be typed over. */
+export function openField(ui, editing) {
+  ui.set({ editing });
+  requestAnimationFrame(() => document.querySelector(".edit input")?.select());
+}
+
+/** The field in which a number is typed, within its range and on its step. */
+export function numberField(ui, { label, value, range: [min, max, step], digits, take, more = nothing }) {
+  const submit = (event) => { event.preventDefault(); take(event.target.elements.value.valueAsNumber); };
+  return html`<form class="edit" @submit=${submit} @keydown=${(event) => event.key === "Escape" && ui.set({ editing: null })}>
+    <input name="value" type="number" required min=${min} max=${max} step=${step} .value=${value == null ? "" : value.toFixed(digits)} aria-label=${label}>
+    <button class="btn small">${t("set.take")}</button><small>${t("set.range", { low: num(min, digits), high: num(max, digits) })} ${more}</small></form>`;
+}
+
 export const TIERS = [[10, "tier.2h"], [60, "tier.24h"], [900, "tier.30d"]];
 export const tierSwitch = (value, choose) => segmented(t("tier.label"), TIERS.map(([step, key]) => [step, t(key)]), value, choose);
 

@@ -2,7 +2,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { clock, plural, t } from "../format.js";
 import { ask, openFor, state, write } from "../data.js";
-import { packName } from "../pieces.js";
+import { packName, packSelect } from "../pieces.js";
 import { settingText, specName } from "./findings.js";
 
 const CLOSE = 5e-4;
@@ -10,12 +10,21 @@ const CLOSE = 5e-4;
 export const same = (one, other) => (typeof one === "number" && typeof other === "number" ? Math.abs(one - other) < CLOSE : one === other);
 
 const wished = (edits) => Object.entries(edits).flatMap(([pack, own]) => Object.entries(own).map(([key, to]) => ({ pack, key, to })));
-/** What the review showed of each setting; the server refuses to write where the BMS says something else by then. */
-const shownOf = (steps) => {
-  const seen = {};
-  for (const { pack, key, before } of steps) (seen[pack] ??= {})[key] = before;
-  return seen;
+/** One field of steps by pack and key; of what the review showed, so that the server refuses to write over something else. */
+const byPack = (steps, field) => {
+  const found = {};
+  for (const one of steps) (found[one.pack] ??= {})[one.key] = one[field];
+  return found;
 };
+/** Edits with one more, or without it where it is what the BMS holds, or nothing. */
+export function changed(edits, pack, key, value) {
+  const own = { ...edits[pack] }, all = { ...edits, [pack]: own };
+  if (value == null || same(value, state.packs[pack]?.settings?.[key])) delete own[key];
+  else own[key] = value;
+  if (!Object.keys(own).length) delete all[pack];
+  return all;
+}
+const title = (pack, key) => html`<b>${packName(pack)} · ${specName(key)}</b>`;
 const clear = { edits: {}, plan: null, steps: [], typed: {}, problem: "", writing: false };
 
 async function review(ui) {
@@ -26,26 +35,14 @@ async function review(ui) {
 async function carryOut(ui) {
   const changes = ui.plan.steps.map(({ pack, key, to }) => ({ pack, key, to }));
   ui.set({ writing: true, steps: [], problem: "" });
-  const problem = await write({ changes, seen: shownOf(ui.plan.steps), typed: Object.values(ui.typed) }, (step) => ui.set({ steps: [...ui.steps, step] }));
+  const problem = await write({ changes, seen: byPack(ui.plan.steps, "before"), typed: Object.values(ui.typed) }, (step) => ui.set({ steps: [...ui.steps, step] }));
   ui.set({ writing: false, problem });
 }
 
 /** The old values of all that was applied, as edits to be reviewed. */
 function undo(ui) {
-  const edits = {};
-  for (const { pack, key, result, before } of ui.steps) if (result === "applied" && before != null) (edits[pack] ??= {})[key] = before;
-  ui.set({ ...clear, edits });
+  ui.set({ ...clear, edits: byPack(ui.steps.filter((one) => one.result === "applied" && one.before != null), "before") });
   return review(ui);
-}
-
-/** The same change for other packs that may have it. */
-function spread(ui, pack, key, packs, rangeOf) {
-  const to = ui.edits[pack][key];
-  const edits = { ...ui.edits };
-  for (const one of packs) {
-    if (state.packs[one].on && rangeOf(one, key) && !same(state.packs[one].settings?.[key], to)) edits[one] = { ...edits[one], [key]: to };
-  }
-  ui.set({ edits, plan: null });
 }
 
 const arrow = (key, before, to) => html`<p class="turn"><s>${before == null ? "?" : settingText(key, before)}</s> → <b>${settingText(key, to)}</b></p>`;
@@ -54,21 +51,17 @@ function edited(ui, packs, rangeOf) {
   const changes = wished(ui.edits);
   return html`<ul class="changes">${changes.map(({ pack, key, to }) => {
     const others = packs.filter((one) => one !== pack && state.packs[one].on && rangeOf(one, key) && !same(ui.edits[one]?.[key] ?? state.packs[one].settings?.[key], to));
-    const drop = () => {
-      const { [key]: _, ...own } = ui.edits[pack], edits = { ...ui.edits, [pack]: own };
-      if (!Object.keys(own).length) delete edits[pack];
-      ui.set({ edits, plan: null });
-    };
-    return html`<li><b>${packName(pack)} · ${specName(key)}</b>${arrow(key, state.packs[pack]?.settings?.[key], to)}
-      <p class="acts"><button type="button" class="btn small" @click=${drop}>${t("set.drop")}</button>${others.length ? html`<button type="button" class="btn small" @click=${() => spread(ui, pack, key, packs, rangeOf)}>${plural("set.spread", others.length)}</button>` : nothing}</p></li>`;
+    const set = (packs, value) => ui.set({ edits: packs.reduce((edits, one) => changed(edits, one, key, value), ui.edits), plan: null });
+    return html`<li>${title(pack, key)}${arrow(key, state.packs[pack]?.settings?.[key], to)}
+      <p class="acts"><button type="button" class="btn small" @click=${() => set([pack], null)}>${t("set.drop")}</button>${others.length ? html`<button type="button" class="btn small" @click=${() => set(others, to)}>${plural("set.spread", others.length)}</button>` : nothing}</p></li>`;
   })}</ul><p class="acts"><button type="button" class="btn primary" ?disabled=${!openFor()} @click=${() => review(ui)}>${t("set.review")}</button><button type="button" class="btn" @click=${() => ui.set(clear)}>${t("set.drop_all")}</button></p>`;
 }
 
 function reviewed(ui) {
   const { steps, refused, left_out: left, typed } = ui.plan;
   const missing = typed.some((pack) => (ui.typed[pack] ?? "").trim() !== pack);
-  return html`<ol class="changes">${steps.map(({ pack, key, before, to }) => html`<li><b>${packName(pack)} · ${specName(key)}</b>${arrow(key, before, to)}</li>`)}
-    ${refused.map(({ pack, key, reason }) => html`<li class="bad"><b>${packName(pack)} · ${specName(key)}</b> <span class="badge bad">${t("result.refused")}</span><p>${reason}</p></li>`)}</ol>
+  return html`<ol class="changes">${steps.map(({ pack, key, before, to }) => html`<li>${title(pack, key)}${arrow(key, before, to)}</li>`)}
+    ${refused.map(({ pack, key, reason }) => html`<li class="bad">${title(pack, key)} <span class="badge bad">${t("result.refused")}</span><p>${reason}</p></li>`)}</ol>
     ${left.length ? html`<p class="muted">${t("set.left_out", { keys: [...new Set(left.map(({ key }) => specName(key)))].join(", ") })}</p>` : nothing}
     ${typed.map((pack) => html`<label class="typed">${t("set.type", { name: pack })}<input autocomplete="off" .value=${ui.typed[pack] ?? ""} @input=${(event) => ui.set({ typed: { ...ui.typed, [pack]: event.target.value } })}></label>`)}
     <p class="muted">${t("set.how", { user: state.hello.user })}</p>
@@ -80,7 +73,7 @@ function written(ui) {
   return html`<ol class="changes" aria-live="polite">${of.map(({ pack, key, before, to }, n) => {
     const done = ui.steps[n], good = done && ["applied", "unchanged"].includes(done.result);
     const result = done ? t(`result.${done.result}`) : ui.writing ? t(n === ui.steps.length ? "result.writing" : "result.waiting") : t("result.unknown");
-    return html`<li class=${done && !good ? "bad" : ""}><b>${packName(pack)} · ${specName(key)}</b> <span class="badge ${done ? (good ? "charge" : "bad") : "idle"}">${good ? "✓ " : ""}${result}</span>${arrow(key, before, to)}
+    return html`<li class=${done && !good ? "bad" : ""}>${title(pack, key)} <span class="badge ${done ? (good ? "charge" : "bad") : "idle"}">${good ? "✓ " : ""}${result}</span>${arrow(key, before, to)}
       ${done?.reason ? html`<p>${done.reason}</p>` : nothing}${done?.after != null && good ? html`<p class="muted">${t("set.read_back", { value: settingText(key, done.after), time: clock(done.at, true) })}</p>` : nothing}</li>`;
   })}</ol>${ui.writing ? nothing : html`<p class="acts">${applied ? html`<button type="button" class="btn" ?disabled=${!openFor()} @click=${() => undo(ui)}>${plural("set.undo", applied)}</button>` : nothing}<button type="button" class="btn primary" @click=${() => ui.set(clear)}>${t("set.done")}</button></p>`}`;
 }
@@ -111,9 +104,7 @@ async function save(ui, pack) {
 async function planned(ui, kind, more) {
   const plan = await ask(kind, more);
   if (plan.t === "no") return ui.set({ ...clear, problem: plan.reason });
-  const edits = {};
-  for (const { pack, key, to } of plan.steps) (edits[pack] ??= {})[key] = to;
-  ui.set({ ...clear, edits, plan, problem: plan.steps.length || plan.refused.length ? "" : t("set.nothing") });
+  ui.set({ ...clear, edits: byPack(plan.steps, "to"), plan, problem: plan.steps.length || plan.refused.length ? "" : t("set.nothing") });
 }
 
 export function transfer(ui, packs) {
@@ -126,7 +117,7 @@ export function transfer(ui, packs) {
     event.target.value = "";
   };
   return html`<section class="card transfer"><header><h2>${t("set.transfer")}</h2></header>
-    <label>${t("set.pack")} <select @change=${(event) => ui.set({ from: event.target.value })}>${packs.map((pack) => html`<option value=${pack} ?selected=${pack === from}>${packName(pack)}</option>`)}</select></label>
+    ${packSelect(packs, from, (one) => ui.set({ from: one }))}
     <p class="acts"><button type="button" class="btn" @click=${() => save(ui, from)}>${t("set.save")}</button>
       ${openFor() && usable.includes(from) ? html`<label class="btn">${t("set.restore")}<input class="vh" type="file" accept=".json,application/json" @change=${restore}></label>` : nothing}</p>
     ${openFor() && usable.length > 1 ? html`<fieldset><legend>${t("set.copy_to")}</legend>${usable.filter((pack) => pack !== from).map((pack) => html`<label><input type="checkbox" .checked=${ui.targets[pack] ?? false} @change=${(event) => ui.set({ targets: { ...ui.targets, [pack]: event.target.checked } })}> ${packName(pack)}</label>`)}

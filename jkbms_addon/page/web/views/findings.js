@@ -2,7 +2,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { list, num, span, t, tOr, unit } from "../format.js";
 import { state } from "../data.js";
-import { icon, packKeys, packName } from "../pieces.js";
+import { icon, packKeys, packName, tally } from "../pieces.js";
 
 const MOST = 5;
 /** Where to go for a finding without a pack of its own. */
@@ -23,9 +23,7 @@ export function differing(pack, keys) {
   const peers = packKeys().filter((one) => state.packs[one].settings && cells(one) === cells(pack));
   const own = state.packs[pack].settings ?? {};
   return keys.flatMap((key) => {
-    const counts = new Map();
-    for (const one of peers) counts.set(state.packs[one].settings[key], (counts.get(state.packs[one].settings[key]) ?? 0) + 1);
-    const [most] = [...counts].sort((a, b) => b[1] - a[1])[0] ?? [];
+    const [most] = tally(peers.map((one) => state.packs[one].settings[key]))[0] ?? [];
     return own[key] == null || most == null || own[key] === most ? [] : [[specName(key), settingText(key, own[key]), settingText(key, most)]];
   });
 }

@@ -2,10 +2,9 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { age, clock, DASH, num, plural, t, tOr, unit } from "../format.js";
 import { ask, openFor, state } from "../data.js";
-import { packKeys, packName, valuesOf } from "../pieces.js";
+import { LIMITS, numberField, openField, packKeys, packName, valuesOf } from "../pieces.js";
 import { lockBar } from "./settings.js";
 
-const LIMITS = [["charge_voltage", "V"], ["charge_current", "A"], ["discharge_current", "A"], ["discharge_voltage", "V"]];
 const PHASES = ["bulk", "absorption", "float"];
 const BUTTONS = ["charge_fully", "balance", "wake_up"];
 
@@ -53,10 +52,11 @@ function value(ui, { key, n, u, v, range, options }) {
   const shown = v == null ? DASH : range ? unit(v, u ?? "", digits).trim() : tOr(`grid.${v}`, v);
   if (!openFor()) return html`<div><dt>${name}</dt><dd>${shown}</dd></div>`;
   if (!range) return html`<div><dt><label for="own-${key}">${name}</label></dt><dd><select id="own-${key}" @change=${(event) => steer(ui, key, event.target.value)}>${options.map((one) => html`<option value=${one} ?selected=${one === v}>${tOr(`grid.${one}`, one)}</option>`)}</select></dd></div>`;
-  if (ui.editing?.[0] !== "owner" || ui.editing[1] !== key) return html`<div><dt>${name}</dt><dd><button type="button" class="value" aria-label=${`${name}: ${shown}`} @click=${() => { ui.set({ editing: ["owner", key] }); requestAnimationFrame(() => document.querySelector(".edit input")?.select()); }}>${shown}</button></dd></div>`;
-  const take = (event) => { event.preventDefault(); steer(ui, key, String(event.target.elements.value.valueAsNumber)); };
-  return html`<div><dt>${name}</dt><dd><form class="edit" @submit=${take} @keydown=${(event) => event.key === "Escape" && ui.set({ editing: null })}><input name="value" type="number" required min=${range[0]} max=${range[1]} step=${range[2]} .value=${v == null ? "" : v.toFixed(digits)} aria-label=${name}><button class="btn small">${t("set.take")}</button>
-    <small>${t("set.range", { low: num(range[0], digits), high: num(range[1], digits) })} <button type="button" class="link" @click=${() => steer(ui, key, "default")}>${t("steer.default")}</button></small></form></dd></div>`;
+  const open = ui.editing?.[0] === "owner" && ui.editing[1] === key;
+  const more = html`<button type="button" class="link" @click=${() => steer(ui, key, "default")}>${t("steer.default")}</button>`;
+  return html`<div><dt>${name}</dt><dd>${open
+    ? numberField(ui, { label: name, value: v, range, digits, take: (typed) => steer(ui, key, String(typed)), more })
+    : html`<button type="button" class="value" aria-label=${`${name}: ${shown}`} @click=${() => openField(ui, ["owner", key])}>${shown}</button>`}</dd></div>`;
 }
 
 function owner(ui) {

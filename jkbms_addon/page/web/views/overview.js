@@ -4,7 +4,7 @@ import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { clock, DASH, num, plural, power, join, span, t, unit } from "../format.js";
 import { history, state } from "../data.js";
 import { store } from "../theme.js";
-import { alarmName, alarmsOf, badges, cellBars, cellsOf, figure, glyph, heard, icon, packKeys, packLabel, packName, powerFigure, stateBadge, SEVERE, tierSwitch, TIERS, valuesOf, volts } from "../pieces.js";
+import { alarmName, alarmsOf, badges, cellBars, cellsOf, figure, glyph, heard, icon, LIMITS, packKeys, packLabel, packName, powerFigure, stateBadge, SEVERE, tierSwitch, TIERS, valuesOf, volts } from "../pieces.js";
 import { findings } from "./findings.js";
 import { grid } from "./pack.js";
 
@@ -83,8 +83,6 @@ function hero(keys) {
 
 /** Why a limit is as it is, without the number that stands above it. */
 const reason = (words) => (words.includes(": ") ? words.replace(/^[^:]*: /, "") : "");
-
-const LIMITS = [["charge_voltage", "V", 1], ["charge_current", "A", 0], ["discharge_current", "A", 0], ["discharge_voltage", "V", 1]];
 
 function inverter() {
   const told = state.inverter;
