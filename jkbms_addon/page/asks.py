@@ -180,8 +180,8 @@ class Asks:
 
     def _confirmed(self, proposal: Proposal, typed: object) -> None:
         if proposal.refused:
-            key, name, why = proposal.refused[0]
-            raise CommandError(f"{parts.name(*key)}: {name}: {why}")
+            key, _, why = proposal.refused[0]
+            raise CommandError(f"{parts.name(*key)}: {why}")
         if not proposal.steps:
             raise CommandError("nothing differs")
         missing = [name for key in sorted(_to_be_typed(proposal)) if (name := parts.name(*key)) not in _list(typed)]
