@@ -15,8 +15,9 @@ from jkbms_addon.battery import energy
 from jkbms_addon.battery.energy import Energies
 from jkbms_addon.battery.incidents import Incidents
 from jkbms_addon.battery.quantities import Scalar
+from jkbms_addon.battery.snapshot import Key
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.battery.store import Key, Store
+from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.command import shortened
 from jkbms_addon.commands.queue import CommandQueue

@@ -10,8 +10,8 @@ from jkbms_addon.acquisition.contract import Changing, Interleaving, Source
 from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.battery.quantities import Scalar, Value, specs
 from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.snapshot import lasting
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.battery.store import lasting
 from jkbms_addon.commands.deed import Change, Deed
 from jkbms_addon.errors import CommandError, LinkError
 

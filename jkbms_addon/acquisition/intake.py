@@ -18,8 +18,8 @@ from typing import Any, Final, NamedTuple
 
 from jkbms_addon.battery.plausibility import BELIEFS, FOREIGN, Gate, Verdict
 from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.snapshot import lasting
 from jkbms_addon.battery.status import BmsStatus, BusStatus, Life
-from jkbms_addon.battery.store import lasting
 from jkbms_addon.wire.framing import StreamFramer
 
 _LOGGER = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from typing import Final
 
 from jkbms_addon.bank.candidate import Candidate, Key
 from jkbms_addon.battery.quantities import Pack
+from jkbms_addon.battery.snapshot import Snapshot
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.battery.store import Snapshot
 
 BROADCAST: Final = "can"  # format of what the BMSs tell on their own CAN bus
 HOLD_BROADCAST, STALE_BROADCAST = 2.0, 5.0  # s

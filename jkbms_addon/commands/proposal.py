@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from jkbms_addon.battery.quantities import Scalar, Value, specs
-from jkbms_addon.battery.store import Key
+from jkbms_addon.battery.snapshot import Key
 from jkbms_addon.commands.plan import Step, arranged, differences, left_out, settings_of
 from jkbms_addon.errors import CommandError
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from jkbms_addon import __version__
-from jkbms_addon.battery.store import Key
+from jkbms_addon.battery.snapshot import Key
 from jkbms_addon.views.entities import HEALTH, Device, Entity
 from jkbms_addon.views.languages import Language, translated
 

@@ -11,8 +11,9 @@ from operator import is_
 from typing import Any, Final
 
 from jkbms_addon.battery.quantities import Scalar
+from jkbms_addon.battery.snapshot import Key, Part, Snapshot
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.battery.store import Key, Part, Snapshot, Store
+from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.commands.rules import Range
 from jkbms_addon.mqtt.discovery import BRIDGE, Topics, payload

@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from jkbms_addon.battery.quantities import Scalar, Value, specs
-from jkbms_addon.battery.store import Key, Store
+from jkbms_addon.battery.snapshot import Key
+from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.control import BUTTONS, SWITCHES, Control
 from jkbms_addon.charging.owner import NUMBERS
 from jkbms_addon.commands import backup

@@ -14,8 +14,8 @@ from jkbms_addon.battery.alarms import alarm_of
 from jkbms_addon.battery.energy import Energy
 from jkbms_addon.battery.quantities import Value, specs
 from jkbms_addon.battery.reading import STATISTICS
+from jkbms_addon.battery.snapshot import Key, Part, Snapshot
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.battery.store import Key, Part, Snapshot
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.service import Outlet

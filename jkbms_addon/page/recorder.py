@@ -12,8 +12,8 @@ from jkbms_addon import worker
 from jkbms_addon.bank.bank import weights
 from jkbms_addon.battery import energy
 from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.snapshot import Snapshot
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.battery.store import Snapshot
 from jkbms_addon.kept import LAST, PATIENCE
 from jkbms_addon.page import history_file
 from jkbms_addon.page.parts import name

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jkbms_addon.battery.quantities import specs
-from jkbms_addon.battery.store import Snapshot, Store
+from jkbms_addon.battery.snapshot import Snapshot
+from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.commands.rules import Range
 

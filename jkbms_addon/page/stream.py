@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from jkbms_addon.battery.store import Part
+from jkbms_addon.battery.snapshot import Part
 from jkbms_addon.page import parts
 from jkbms_addon.page.history import History
 from jkbms_addon.page.settings import Ranges

@@ -10,7 +10,7 @@ from typing import Any, Final
 from jkbms_addon.battery.alarms import ALARMS, alarm_key, alarm_of
 from jkbms_addon.battery.quantities import ERRORS, PROBLEM, Scalar, Spec, Value, alarm_spec, specs
 from jkbms_addon.battery.reading import alarm_values
-from jkbms_addon.battery.store import Key, Part, Snapshot
+from jkbms_addon.battery.snapshot import Key, Part, Snapshot
 from jkbms_addon.commands.command import RESULTS, Outcome
 from jkbms_addon.commands.rules import Range
 from jkbms_addon.views import energy

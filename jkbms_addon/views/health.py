@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from jkbms_addon import __version__
 from jkbms_addon.battery.quantities import Scalar, Spec
+from jkbms_addon.battery.snapshot import Key
 from jkbms_addon.battery.status import WALL, BmsStatus, BusStatus
-from jkbms_addon.battery.store import Key
 from jkbms_addon.commands.rules import Range
 from jkbms_addon.views.battery import word
 from jkbms_addon.views.entities import HEALTH, Device, Entity, Identity, controlled

@@ -7,8 +7,8 @@ import pytest
 
 from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.snapshot import EXPIRY
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.battery.store import EXPIRY
 from jkbms_addon.simulator.can import can_bms
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.jkcan.bus import Bus

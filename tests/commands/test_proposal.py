@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from jkbms_addon.battery.quantities import Scalar, Value
-from jkbms_addon.battery.store import Key, Store
+from jkbms_addon.battery.snapshot import Key
+from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.audit import Audit
 from jkbms_addon.commands.command import Command, Outcome, OutcomeLog
 from jkbms_addon.commands.plan import Step

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jkbms_addon.battery.reading import Reading
-from jkbms_addon.battery.store import Part
+from jkbms_addon.battery.snapshot import Part
 from jkbms_addon.page import parts
 from jkbms_addon.page.stream import WHOLE, Camera, PackScene, Scene, Told
 from tests.page.stage import Stage, batteries
