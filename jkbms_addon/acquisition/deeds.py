@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 from jkbms_addon.acquisition.contract import Changing, Interleaving, Source
@@ -69,7 +70,7 @@ class _Work:
             done(Outcome(command, "failed", f"the link was lost: {error}"), self._intent)
             raise
         except TimeoutError as error:
-            reason = f"BMS {command.address}: a change took longer than {HARD:.0f} s"
+            reason = f"BMS {command.wire[1]}: a change took longer than {HARD:.0f} s"
             done(Outcome(command, "failed", f"not verified: {reason}"), self._intent)
             raise LinkError(reason) from error
         else:
@@ -82,8 +83,9 @@ class _Work:
         if not isinstance(self._source, Changing):
             raise CommandError("this strategy cannot change settings")
         command = self._waiting.command
+        bus, address = command.wire
         deed = Deed(
-            command,
+            replace(command, bus=bus, address=address, via=None),
             self._commands.known(command),
             self._commands.chemistry,
             self._permit,

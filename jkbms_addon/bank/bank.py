@@ -44,6 +44,7 @@ class BankState:
     expected: int = 0
     faulty: bool = False
     aging: bool = False  # a counted pack's data is so old that no limit may rise
+    aliases: frozenset[Key] = frozenset()  # other wires of packs that are heard
 
     @property
     def total_voltage(self) -> float | None:
@@ -179,9 +180,9 @@ class BatteryBank:
     """Remembers who counted and since when the others have been good again. Times are seconds of one clock."""
 
     def __init__(self, expected: int = 0, rejoin_after: float = 10.0, window: float = 1.0) -> None:
-        self._expected, self._rejoin_after, self._window = expected, rejoin_after, window
+        self.expected, self._rejoin_after, self._window = expected, rejoin_after, window
         self._known: dict[Key, tuple[str, str]] = {}  # name and label
-        self._told: dict[Key, frozenset[str]] = {}
+        self._told: dict[tuple[Key, Key | None], frozenset[str]] = {}  # by battery and the wire that tells it
         self._verdicts: dict[Key, tuple[Pack | None, object, Judged]] = {}
         self._counted: set[Key] = set()
         self._left: set[Key] = set()
@@ -191,6 +192,7 @@ class BatteryBank:
     def step(self, candidates: Iterable[Candidate], now: float) -> BankState:
         """The bank at this moment."""
         listed = {candidate.key: candidate for candidate in candidates}
+        self._forget({key for one in listed.values() for key in one.also} - listed.keys())
         everybody = self._judged(listed)
         healthy = self._healthy(everybody, listed, now)
         joined = self._joined(healthy, now)
@@ -201,7 +203,17 @@ class BatteryBank:
         excluded = tuple(self._excluded(key, one, now) for key, one in everybody.items() if key not in counted)
         aging = any((listed[view.key].age or 0.0) > listed[view.key].hold_after for view in views)
         faulty = bool(counted) and not joined
-        return BankState(views, excluded, max(self._expected, len(self._known)), faulty=faulty, aging=aging)
+        expected = max(self.expected, len(self._known))
+        also = [listed[key].also for key, one in everybody.items() if one.view]
+        return BankState(views, excluded, expected, faulty=faulty, aging=aging, aliases=frozenset().union(*also))
+
+    def _forget(self, wires: set[Key]) -> None:
+        """These turned out to be wires of batteries that go by another one."""
+        for key in wires & self._known.keys():
+            del self._known[key]
+            self._verdicts.pop(key, None)
+        self._counted -= wires
+        self._left -= wires
 
     def _judged(self, listed: Mapping[Key, Candidate]) -> dict[Key, Judged]:
         self._name(listed.values())
@@ -240,10 +252,10 @@ class BatteryBank:
         if one.view is None or pack is None:
             return one
         if pack.alarms is not None and pack.charging is not None and pack.discharging is not None:
-            self._told[candidate.key] = frozenset(TOLD)
+            self._told[candidate.key, candidate.source] = frozenset(TOLD)
             return one
-        telling = _telling(pack)
-        told = self._told[candidate.key] = self._told.get(candidate.key, frozenset()) | telling
+        telling, where = _telling(pack), (candidate.key, candidate.source)
+        told = self._told[where] = self._told.get(where, frozenset()) | telling
         lost = [key for key in TOLD if key in told and key not in telling]
         if lost and not one.reason:
             return Judged(one.view, f"{' and '.join(lost)} not heard any more")

@@ -25,7 +25,8 @@ class Candidate:
     ``pack`` is None with the reason in ``problem`` where its values are not usable. ``fresh`` is the source's own
     judgement. Older than ``hold_after`` nothing may rise any more, older than ``stale_after`` the battery counts as
     silent: 2 and 5 s on a CAN bus, which never pauses, more where a battery is asked. With ``settings_required`` it
-    is not charged without them, ``faults`` are further reasons to leave it out.
+    is not charged without them, ``faults`` are further reasons to leave it out. ``also`` are its other wires, and
+    ``source`` is the one that tells its live data.
     """
 
     bus: str
@@ -40,6 +41,8 @@ class Candidate:
     stale_after: float = 10.0
     settings_required: bool = False
     absent: str = ""  # why it does not count although it is heard
+    also: frozenset[Key] = frozenset()
+    source: Key | None = None
 
     @property
     def key(self) -> Key:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jkbms_addon.bank.candidate import Candidate, Key
+from jkbms_addon.battery.identity import Identity
 from jkbms_addon.battery.quantities import Pack
 from jkbms_addon.battery.snapshot import Snapshot
 from jkbms_addon.battery.status import BusStatus
@@ -36,19 +37,23 @@ class Membership:
     """Which batteries belong to the bank: ``wanted``, or all where it is empty.
 
     ``asked`` names the buses on which we ask for settings, too; whoever follows another master may never
-    hear them.
+    hear them. ``identity`` tells which wires are one battery: a bus that is wanted stands for its batteries, by
+    whichever wire they are named.
     """
 
     buses: Mapping[str, BusStatus]
     wanted: Wanted = ()
     asked: frozenset[str] = frozenset()
+    identity: Identity = field(default_factory=Identity)
     _since: dict[Key, float] = field(default_factory=dict)
     _typed: dict[Key, _Typed] = field(default_factory=dict)
 
     @property
     def expected(self) -> int:
         """How many batteries there must be; 0 where that is not told."""
-        return 0 if any(address is None for _, address in self.wanted) else len(self.wanted)
+        if any(address is None for _, address in self.wanted):
+            return 0
+        return len(set(map(self.identity.battery, self.named)))
 
     @property
     def named(self) -> frozenset[Key]:
@@ -57,26 +62,22 @@ class Membership:
 
     def candidates(self, snapshots: Iterable[Snapshot], now: float) -> list[Candidate]:
         """Every battery of the bank that was ever heard; ``now`` is the time of the bank's clock in s."""
-        found, units = [], dict[str, Key]()
-        for snapshot in snapshots:
-            if self._belongs(snapshot.key) and not self._arriving(snapshot, now):
-                first = units.setdefault(_unit(snapshot), snapshot.key)
-                found.append(self._candidate(snapshot, now, first))
-        return found
+        wanted = [one for one in snapshots if any(map(self._belongs, self.identity.wires(one.key)))]
+        return [self._candidate(one, now) for one in wanted if not self._arriving(one, now)]
 
-    def _belongs(self, key: Key) -> bool:
-        return not self.wanted or key in self.wanted or (key[0], None) in self.wanted
+    def _belongs(self, wire: Key) -> bool:
+        return not self.wanted or wire in self.wanted or (wire[0], None) in self.wanted
 
     def _arriving(self, snapshot: Snapshot, now: float) -> bool:
         """Whether a battery that was heard only just now has not told its settings yet."""
         young = now - self._since.setdefault(snapshot.key, now) < FIRST_ROUND
         return young and self._tells_settings(snapshot) and "settings" not in snapshot.parts
 
-    def _candidate(self, snapshot: Snapshot, now: float, first: Key) -> Candidate:
+    def _candidate(self, snapshot: Snapshot, now: float) -> Candidate:
         hold, stale = self._ages(snapshot)
         known = self._pack(snapshot, now)
-        # on one bus equal serial numbers are the owner's, on two it is one battery that must not count twice
-        twin = first[0] != snapshot.bus
+        # one battery must not count twice, not even while nobody knows whether it is one
+        twin = self.identity.suspect(snapshot.key, now)
         return Candidate(
             snapshot.bus,
             snapshot.address,
@@ -85,11 +86,13 @@ class Membership:
             age=snapshot.age(now),
             fresh=snapshot.online(now),
             problem=known.problem,
-            faults=(f"the same battery as {first[0]}/{first[1]}",) if twin else (),
+            faults=(f"perhaps the same battery as {twin}",) if twin else (),
             hold_after=hold,
             stale_after=stale,
             settings_required=self._tells_settings(snapshot),
             absent=snapshot.withheld,
+            also=frozenset(self.identity.wires(snapshot.key)) - {snapshot.key},
+            source=snapshot.source,
         )
 
     def _pack(self, snapshot: Snapshot, now: float) -> _Typed:
@@ -110,21 +113,16 @@ class Membership:
         """When nothing may rise any more, and when the battery counts as silent."""
         if snapshot.format == BROADCAST:
             return HOLD_BROADCAST, STALE_BROADCAST
-        bus = self.buses.get(snapshot.bus)
-        bms = bus.batteries.get(snapshot.address) if bus else None
+        name, address = snapshot.source
+        bus = self.buses.get(name)
+        bms = bus.batteries.get(address) if bus else None
         if bms is None or bms.expected is None:
             return HOLD, STALE
         hold = min(max(HOLD, 1.5 * bms.expected + 1), OLDEST)
         return hold, min(max(STALE, bms.valid_for), OLDEST)
 
     def _tells_settings(self, snapshot: Snapshot) -> bool:
-        bus = self.buses.get(snapshot.bus)
-        polled = snapshot.bus in self.asked or (bus is not None and bus.mode == "polling")
+        name = snapshot.source[0]
+        bus = self.buses.get(name)
+        polled = name in self.asked or (bus is not None and bus.mode == "polling")
         return snapshot.format == "ttl" or (snapshot.format == "pb" and polled)
-
-
-def _unit(snapshot: Snapshot) -> str:
-    """The serial number; where it is not known, or 0, its place."""
-    about = snapshot.parts.get("about")
-    serial = about.values.get("serial_number") if about else None
-    return serial if isinstance(serial, str) and serial.strip("0 ") else f"{snapshot.bus}/{snapshot.address}"

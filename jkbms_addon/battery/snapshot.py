@@ -40,6 +40,12 @@ class Snapshot:
     parts: Mapping[str, Part] = field(default_factory=lambda: MappingProxyType({}))
     count: int = 0  # live readings so far
     withheld: str = ""  # why it does not count although it is heard; empty when it does
+    sources: Mapping[str, Key] = field(default_factory=lambda: MappingProxyType({}))  # where several wires tell it
+
+    @property
+    def source(self) -> Key:
+        """The wire that tells its live data."""
+        return self.sources.get("live", self.key)
 
     @property
     def key(self) -> Key:

@@ -50,7 +50,7 @@ class Control:
         clock: Callable[[], float],
         *,
         wall: Callable[[], float] = time.time,
-        expected: int = 0,
+        expected: Callable[[], int] = lambda: 0,
         named: frozenset[Key] = frozenset(),
         setpoints: Setpoints | None = None,
         kept: JsonFile | None = None,
@@ -60,7 +60,7 @@ class Control:
         self._candidates, self._told = candidates, told
         self.kept, self._memory = KeptOwner(kept, told), Saver(memory) if memory else None
         self.clock, self._wall = clock, wall
-        self._bank = BatteryBank(expected)
+        self._bank, self._expected = BatteryBank(), expected
         self.options = setpoints or Setpoints()
         self._controller: Controller | None = None
         if setpoints:
@@ -102,7 +102,9 @@ class Control:
 
     def step(self, now: float, *, stopping: bool = False) -> Decision | None:
         """Decide now; when ``stopping``, no charge a few times and then nothing."""
-        self.state = self._bank.step(self._candidates(now), now)
+        candidates = self._candidates(now)
+        self._bank.expected = self._expected()
+        self.state = self._bank.step(candidates, now)
         self._fed, self.count = now, self.count + 1
         self._tell_absence()
         if self._controller:

@@ -153,7 +153,7 @@ class Controller:
         assert self._begun is not None
         if self._waiting:
             expected = self._named or self._memory.expected(wall)
-            heard = {view.key for view in bank.heard}
+            heard = {view.key for view in bank.heard} | bank.aliases
             self._waiting = not expected <= heard and now - self._begun < WAIT
         return self._waiting
 

@@ -21,6 +21,7 @@ from queue import Full, Queue
 from typing import Any, Final
 
 from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.snapshot import Key
 from jkbms_addon.commands.command import LONGEST, SOURCE, Command, Outcome, shortened, value_of
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.worker import Worker
@@ -199,12 +200,18 @@ def _older(path: Path) -> Path:
 def _intent(record: Record) -> Intent | None:
     """The change that a line tells, None where the line is damaged or older than this program understands."""
     try:
-        bus, _, address = str(record["bms"]).rpartition("/")
+        battery = _place(record["bms"])
+        via = _place(record["wire"]) if "wire" in record else None
         key, source = shortened(str(record["key"]), LONGEST), shortened(str(record["source"]), SOURCE)
-        command = Command(shortened(bus), int(address), key, value_of(key, str(record["to"])), 0.0, source)
+        command = Command(*battery, key, value_of(key, str(record["to"])), 0.0, source, via=via)
         return Intent(str(record["id"]), command, record["from"], float(record["time"]))
     except (KeyError, ValueError, TypeError, OverflowError, CommandError):
         return None
+
+
+def _place(text: object) -> Key:
+    bus, _, address = str(text).rpartition("/")
+    return shortened(bus), int(address)
 
 
 def read(folder: Path) -> list[Record]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jkbms_addon.battery.quantities import Pack, Scalar, Value, specs
+from jkbms_addon.battery.snapshot import Key
 from jkbms_addon.errors import CommandError
 
 LONGEST: Final = 64  # characters of a payload; more is refused, never cut
@@ -49,6 +50,7 @@ class Command:
     ``at`` is when it was asked for, in s of the store's clock, ``battery`` who was at the address then. ``value`` of
     a command that could not be parsed is its text, shortened, for the eyes of whoever looks into it. ``seen`` is what
     the BMS held in the eyes of whoever asks, None where nobody looked. ``ticket`` is how he knows its outcome again.
+    ``via`` is another wire of the battery over which it goes, None where it goes over the one that names it.
     """
 
     bus: str
@@ -60,6 +62,17 @@ class Command:
     battery: Identity = Identity()
     seen: Value = None
     ticket: int = 0
+    via: Key | None = None
+
+    @property
+    def battery_key(self) -> Key:
+        """The battery as it is shown."""
+        return self.bus, self.address
+
+    @property
+    def wire(self) -> Key:
+        """Bus and address over which it goes."""
+        return self.via or (self.bus, self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,7 @@ class Outcome:
         return {
             "time": round(self.at, 3),
             "bms": f"{command.bus}/{command.address}",
+            **({"wire": f"{command.via[0]}/{command.via[1]}"} if command.via else {}),
             "key": shortened(command.key, LONGEST),
             "from": self.before,
             "to": spelt(command.value),

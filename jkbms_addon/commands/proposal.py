@@ -36,11 +36,11 @@ class Proposal:
 class Proposer:
     """What it looks at: values of the batteries that are heard, what is forbidden, and the owner's chemistry.
 
-    ``forbidden`` says for a bus and a key why it may not be changed, empty when it may.
+    ``forbidden`` says for a battery and a key why it may not be changed, empty when it may.
     """
 
     values: Mapping[Key, Mapping[str, Value]]
-    forbidden: Callable[[str, str], str]
+    forbidden: Callable[[Key, str], str]
     chemistry: str | None = None
 
     def proposal(self, wishes: Wishes, include: Iterable[str] | None = None) -> Proposal:
@@ -62,7 +62,7 @@ class Proposer:
         if key not in self.values:
             return Proposal(refused=tuple((key, name, "the battery is silent") for name in wanted))
         values = self.values[key]
-        forbidden = {name: why for name in wanted if (why := self.forbidden(key[0], name))}
+        forbidden = {name: why for name in wanted if (why := self.forbidden(key, name))}
         steps = differences(values, {name: value for name, value in wanted.items() if name not in forbidden})
         left = set() if include is None else set(left_out(steps, include))
         plan, refused = arranged(values, [step for step in steps if step.key not in left], self.chemistry)

@@ -1,11 +1,11 @@
 """Where commands arrive: they are checked, wait for the owner of their bus, and every attempt is written down.
 
 Theory of operation. A command is *asked* for by MQTT, the page or the command line. It is refused at once, or it
-*waits* in the queue of its bus, at most ``MAX_AGE`` seconds. The owner of the bus takes one after the other and
-looks at the permission again, right before every write, too: lock, level, age, and that the battery is the one that
-was there. The queue is emptied when the lock is set and when the link is lost, and every command in it is told.
-What is *begun* is on disk before the first byte goes out; what an earlier run left unfinished is told at the start,
-and closed when the value is read. Outcomes are numbered, and every reader has its own cursor.
+*waits* in the queue of the bus of its wire, at most ``MAX_AGE`` seconds. The owner of the bus takes one after the other
+and looks at the permission again, right before every write, too: lock, level, age, that the battery is the one that was
+there, and that the wire leads to it. The queue is emptied when the lock is set and when the link is lost, and every
+command in it is told. What is *begun* is on disk before the first byte goes out; what an earlier run left unfinished is
+told at the start, and closed when the value is read. Outcomes are numbered, and every reader has its own cursor.
 Nothing here touches a wire.
 """
 
@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 from jkbms_addon.battery.quantities import Value
 from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.sight import label
 from jkbms_addon.battery.snapshot import Key
 from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.audit import Intent
@@ -32,6 +33,7 @@ from jkbms_addon.commands.command import (
     spelt,
     value_of,
 )
+from jkbms_addon.commands.routes import Routes
 from jkbms_addon.commands.rules import Range, allowed_ranges, check_seen, checked, permitted, same
 from jkbms_addon.errors import CommandError
 
@@ -83,7 +85,8 @@ class CommandQueue:
         chemistry: str | None = None,
     ) -> None:
         self.level, self.chemistry = level, chemistry
-        self._store, self._writable, self._audit = store, writable, audit
+        self._store, self._audit = store, audit
+        self.routes = Routes(store, writable, lambda bus: bus not in self._links)
         self.unlocked = unlocked and level != "off"
         self.outcomes = OutcomeLog()
         self._queues: dict[str, deque[Waiting]] = {bus: deque() for bus in writable}
@@ -99,16 +102,12 @@ class CommandQueue:
     # --- for who shows --------------------------------------------------------------------------------
     def controls(self, key: Key, values: Mapping[str, Value]) -> dict[str, Range]:
         """The settings of a BMS that may be changed, with their ranges for this battery."""
-        names = sorted(name for name in self.writable(key[0]) if permitted(name, self.level))
+        names = sorted(name for name in self.routes.settings(key) if permitted(name, self.level))
         return allowed_ranges(names, values, self.chemistry)
 
-    def writable(self, bus: str) -> frozenset[str]:
-        """The settings that the strategy of a bus can change, whatever the level."""
-        return self._writable.get(bus, frozenset())
-
-    def changeable(self, bus: str) -> bool:
-        """Whether anything on a bus may be changed at all."""
-        return any(permitted(name, self.level) for name in self.writable(bus))
+    def changeable(self, key: Key) -> bool:
+        """Whether anything of a battery may be changed at all."""
+        return any(permitted(name, self.level) for name in self.routes.settings(key))
 
     def waiting(self, bus: str) -> int:
         """How many commands wait for the owner of a bus."""
@@ -128,7 +127,7 @@ class CommandQueue:
     ) -> None:
         """Queue what a text asks for, or refuse it at once; ``lock`` stands for the switch *Writing*."""
         now, where = self._store.clock(), shortened(source, SOURCE)
-        asked = Command(bus, address, shortened(key, LONGEST), shortened(payload), now, where)
+        asked = self._routed(Command(bus, address, shortened(key, LONGEST), shortened(payload), now, where))
         if retained:
             # by whoever published it the topic must be found again
             reason = "the command was retained; publish it without the retain flag"
@@ -145,6 +144,7 @@ class CommandQueue:
 
     def take(self, command: Command, *, lock: Lock | None = None, locked: str = LOCKED) -> None:
         """Queue a command, or refuse it at once; ``lock`` instead of the switch *Writing*, and what to say of it."""
+        command = self._routed(command)
         waiting = Waiting(command, lock or self._open, locked)
         try:
             self.permit(waiting)
@@ -154,11 +154,17 @@ class CommandQueue:
         except CommandError as error:
             self.done(Outcome(command, "refused", str(error)))
             return
-        queue = self._queues[command.bus]
+        queue = self._queues[command.wire[0]]
         if len(queue) >= WAITING:
             self.done(Outcome(command, "refused", "busy: too many commands are waiting"))
         else:
             queue.append(replace(waiting, command=replace(command, battery=identity_of(values))))
+
+    def _routed(self, command: Command) -> Command:
+        """The command under its battery's name, with the wire that it takes."""
+        battery = self._store.identity.battery(command.battery_key)
+        wire = self.routes.wire(battery, command.key)
+        return replace(command, bus=battery[0], address=battery[1], via=None if wire == battery else wire)
 
     def _open(self) -> bool:
         return self.unlocked
@@ -166,15 +172,15 @@ class CommandQueue:
     # --- permission -------------------------------------------------------------------------------------
     def known(self, command: Command) -> dict[str, Value]:
         """What is known of the battery now; nothing when it is silent."""
-        snapshot = self._store.get((command.bus, command.address))
+        snapshot = self._store.get(command.battery_key)
         return snapshot.values(self._store.clock()) if snapshot else {}
 
-    def forbidden(self, bus: str, key: str) -> str:
-        """Why a setting may not be changed on a bus, whatever the lock; empty when it may."""
+    def forbidden(self, battery: Key, key: str) -> str:
+        """Why a setting of a battery may not be changed, whatever the lock; empty when it may."""
         if self.level == "off":
             return "writing is off: see the option writes.level"
-        if key not in self.writable(bus):
-            return f"{key} cannot be changed on bus {bus}"
+        if key not in self.routes.settings(battery):
+            return f"{key} cannot be changed on bus {battery[0]}"
         return "" if permitted(key, self.level) else f"{key} is not allowed by writes.level {self.level}"
 
     def permit(self, waiting: Waiting) -> None:
@@ -182,17 +188,20 @@ class CommandQueue:
         command, now = waiting.command, self._store.clock()
         if self.level != "off" and not waiting.unlocked():
             raise CommandError(waiting.locked)
-        if why := self.forbidden(command.bus, command.key):
+        if why := self.forbidden(command.battery_key, command.key):
             raise CommandError(why)
+        bus, address = command.wire
         if now - command.at > MAX_AGE:
             raise CommandError(f"expired: it was asked for {now - command.at:.0f} s ago")
-        if command.bus in self._links:
-            raise CommandError(f"the link of bus {command.bus} is lost: {self._links[command.bus]}")
-        snapshot = self._store.get((command.bus, command.address))
+        if bus in self._links:
+            raise CommandError(f"the link of bus {bus} is lost: {self._links[bus]}")
+        snapshot = self._store.wire(command.wire)
         if snapshot is None or not snapshot.online(now):
             withheld = snapshot.withheld if snapshot else ""
             what = f"does not count: {withheld}" if withheld else "is silent"
-            raise CommandError(f"BMS {command.address} on bus {command.bus} {what}")
+            raise CommandError(f"BMS {address} on bus {bus} {what}")
+        if why := self.routes.astray(command.battery_key, command.wire):
+            raise CommandError(why)
 
     def lock(self, payload: str, *, retained: bool) -> None:
         """The switch *Writing*; what waits when it is switched off is not carried out any more."""
@@ -254,7 +263,8 @@ class CommandQueue:
             return
         self._audit.note(outcome, intent)
         command = outcome.command
-        where = f"{command.bus}: BMS {command.address}: {shortened(command.key, LONGEST)}"
+        over = f" over {label(command.via)}" if command.via else ""
+        where = f"{command.bus}: BMS {command.address}: {shortened(command.key, LONGEST)}{over}"
         if outcome.result in DONE:
             told = f": {outcome.reason}" if outcome.reason else ""
             _LOGGER.info("%s: %s to %s (was %s)%s", where, outcome.result, outcome.after, outcome.before, told)
@@ -304,7 +314,7 @@ class CommandQueue:
             return
         for intent in list(self._unfinished):
             command = intent.command
-            if (command.bus, command.address) == (bus, reading.address) and command.key in reading.values:
+            if command.wire == (bus, reading.address) and command.key in reading.values:
                 self._unfinished.remove(intent)
                 after = reading.values[command.key]
                 result = "applied" if same(after, command.value) else "failed"

@@ -75,14 +75,15 @@ class InverterService:
         for problem in self.problems:
             _LOGGER.error("%s", problem)
         self.outlets = [_outlet(number, one) for number, one in enumerate(inverters, 1) if one.wanted]
-        membership = Membership(buses, () if bank_options.problem else bank_options.members, asked)
+        members = () if bank_options.problem else bank_options.members
+        membership = Membership(buses, members, asked, store.identity)
         self.shows_bank = bank_options.enabled or batteries > 1
         self.decides = decides = self.wanted or (self.shows_bank and not self.problems)
         self.control = Control(
             lambda now: membership.candidates(store, now),
             store.clock,
             wall=time.time,
-            expected=membership.expected,
+            expected=lambda: membership.expected,
             named=membership.named,
             setpoints=options.setpoints if decides else None,
             kept=JsonFile(data / NAME) if decides else None,

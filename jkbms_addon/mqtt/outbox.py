@@ -294,7 +294,7 @@ class Outbox:
             said.more_at = now + MORE_EVERY
             if self._more:
                 said.more = {**said.more, **self._more(key)}
-            if self._commands and self._commands.changeable(key[0]):
+            if self._commands and self._commands.changeable(key):
                 said.more.setdefault(LAST_CHANGE, "none")
         return said.more
 

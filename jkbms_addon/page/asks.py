@@ -102,14 +102,17 @@ class Asks:
         return self._proposer().proposal(_wishes(message.get("changes")))
 
     def _told(self, proposal: Proposal) -> Answer:
-        steps = [
-            {"pack": parts.name(*key), "key": step.key, "before": step.before, "to": step.wanted}
-            for key, step in proposal.steps
-        ]
+        steps = [self._step_told(key, step) for key, step in proposal.steps]
         refused = [{"pack": parts.name(*key), "key": name, "reason": why} for key, name, why in proposal.refused]
         left = [{"pack": parts.name(*key), "key": name} for key, name in proposal.left_out]
         typed = [parts.name(*key) for key in sorted(_to_be_typed(proposal))]
         return {"t": "plan", "steps": steps, "refused": refused, "left_out": left, "typed": typed}
+
+    def _step_told(self, key: Key, step: Step) -> Answer:
+        """One change, and the wire where it is another one than the battery's name says."""
+        told = {"pack": parts.name(*key), "key": step.key, "before": step.before, "to": step.wanted}
+        wire = self.commands.routes.wire(key, step.key)
+        return told if wire == key else {**told, "wire": parts.name(*wire)}
 
     def _copy(self, message: Message) -> Answer:
         source, targets = _key(message.get("from")), [_key(one) for one in _list(message.get("to"))]
@@ -119,7 +122,7 @@ class Asks:
         if source in targets:
             raise CommandError(f"{parts.name(*source)} cannot be copied to itself")
         values = proposer.values[source]
-        wishes = copied(values, self.commands.writable(source[0]), targets)
+        wishes = copied(values, self.commands.routes.settings(source), targets)
         return self._told(self._fitting(proposer, wishes, values.get("battery_type"), message))
 
     def _restore(self, message: Message) -> Answer:

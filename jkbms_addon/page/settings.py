@@ -62,7 +62,7 @@ class Ranges:
 
     def _of(self, name: str, snapshot: Snapshot, now: float) -> Mapping[str, Range]:
         part = snapshot.parts.get("settings")
-        if part is None or not self.commands.changeable(snapshot.key[0]):
+        if part is None or not self.commands.changeable(snapshot.key):
             return {}
         known = self._known.get(name)
         if known is None or known[0] is not part:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.bank.bank import BatteryBank
+from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.bank.candidate import View
-from jkbms_addon.bank.membership import Membership
+from jkbms_addon.bank.membership import Membership, Wanted
+from jkbms_addon.battery.identity import Identity
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
@@ -16,9 +17,9 @@ from tests.bank.packs import SETTINGS, values
 class Heard:
     """A bank with a clock of its own."""
 
-    def __init__(self, *buses: str) -> None:
+    def __init__(self, *buses: str, identity: Identity | None = None) -> None:
         self.now = 100.0
-        self.store = Store(lambda: self.now)
+        self.store = Store(lambda: self.now, identity)
         self.buses = {name: BusStatus(name) for name in buses}
 
     def hear(self, bus: str, address: int, form: str = "pb", valid_for: float = 10.0, **changes: Any) -> None:
@@ -33,12 +34,15 @@ class Heard:
     def about(self, bus: str, address: int, serial: str) -> None:
         self.store.update(bus, Reading(address, "about", {"serial_number": serial}, format="pb"))
 
+    def state(self, membership: Membership) -> BankState:
+        return BatteryBank(membership.expected).step(membership.candidates(self.store, self.now), self.now)
+
     def reasons(self, membership: Membership) -> dict[str, str]:
-        state = BatteryBank(membership.expected).step(membership.candidates(self.store, self.now), self.now)
+        state = self.state(membership)
         return {one.name: one.reason for one in state.excluded}
 
     def counted(self, membership: Membership) -> list[str]:
-        state = BatteryBank(membership.expected).step(membership.candidates(self.store, self.now), self.now)
+        state = self.state(membership)
         return [view.name for view in state.counted]
 
 
@@ -121,14 +125,52 @@ def test_a_pack_is_made_once_for_what_was_said() -> None:
 
 def test_one_battery_on_two_buses_counts_once() -> None:
     heard = Heard("a", "b")
+    membership = Membership(heard.buses, identity=heard.store.identity)
     for bus in ("a", "b"):
+        heard.about(bus, 1, "3130425110")
         heard.hear(bus, 1)
-        heard.about(bus, 1, "4711")
+    # not even while nobody knows yet whether it is one
+    assert heard.counted(membership) == ["JK BMS a 1"]
+    assert heard.reasons(membership) == {"JK BMS b 1": "perhaps the same battery as a/1"}
+    bank = BatteryBank()
+    assert bank.step(membership.candidates(heard.store, heard.now), heard.now).expected == 2
+    for _ in range(6):
+        heard.now += 1
+        heard.hear("a", 1)
+        heard.hear("b", 1)
+    state = bank.step(membership.candidates(heard.store, heard.now), heard.now)
+    assert [view.name for view in state.counted] == ["JK BMS a 1"]
+    assert state.excluded == ()
+    assert state.expected == 1  # nobody waits for the other name any more
+    assert state.aliases == {("b", 1)}
+
+
+@pytest.mark.parametrize("wanted", [(("b", 1),), (("a", 1),), (("b", None),), (("a", 1), ("b", 1))])
+def test_a_battery_belongs_by_whichever_of_its_wires_it_is_named(wanted: Wanted) -> None:
+    heard = Heard("a", "b", identity=Identity(hand=((("a", 1), ("b", 1)),)))
+    heard.hear("a", 1)
     heard.hear("a", 2)
-    heard.about("a", 2, "4711")
-    assert heard.counted(Membership(heard.buses)) == ["JK BMS a 1", "JK BMS a 2"]
-    assert heard.reasons(Membership(heard.buses)) == {"JK BMS b 1": "the same battery as a/1"}
-    assert heard.counted(Membership(heard.buses, (("b", 1),))) == ["JK BMS b 1"]
+    membership = Membership(heard.buses, wanted, identity=heard.store.identity)
+    assert heard.counted(membership) == ["JK BMS a 1"]
+    assert membership.expected == (0 if wanted[0][1] is None else 1)
+
+
+def test_a_battery_that_changes_its_wire_need_not_tell_what_the_other_one_told() -> None:
+    """What a battery told once and does not any more hides the worst, but another wire may never tell it."""
+    heard = Heard("a", "b", identity=Identity(hand=((("a", 1), ("b", 1)),)))
+    membership, bank = Membership(heard.buses, identity=heard.store.identity), BatteryBank()
+    for seconds in range(16):
+        heard.now += 1
+        if seconds < 3:
+            heard.hear("a", 1)
+        heard.hear("b", 1, charging=None)
+        state = bank.step(membership.candidates(heard.store, heard.now), heard.now)
+        assert [view.name for view in state.counted] == ["JK BMS a 1"], seconds
+    heard.hear("b", 1, charging=True)
+    bank.step(membership.candidates(heard.store, heard.now), heard.now)
+    heard.hear("b", 1, charging=None)
+    state = bank.step(membership.candidates(heard.store, heard.now), heard.now)
+    assert [one.reason for one in state.excluded] == ["charging not heard any more"]
 
 
 def test_a_battery_that_fell_silent_is_named() -> None:

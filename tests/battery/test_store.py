@@ -1,6 +1,7 @@
 from dataclasses import replace
 from typing import Any
 
+from jkbms_addon.battery.identity import Identity
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.store import Store
 
@@ -103,10 +104,16 @@ def test_same_address_on_two_buses_is_two_batteries() -> None:
     assert {s.key: s.values(100)["state_of_charge"] for s in bank} == {("a", 1): 1, ("b", 1): 2}
 
 
-def test_the_same_unit_on_two_buses_is_told() -> None:
-    bank = Store(Clock())
-    for bus, serial in (("a", "4711"), ("b", "4711"), ("c", "0815"), ("d", "0000"), ("e", "0000")):
-        bank.update(bus, live())
-        bank.update(bus, Reading(1, "about", {"serial_number": serial}))
-    assert bank.twins() == ["the same BMS (serial number 4711) is seen at a/1 and b/1"]
-    assert len(list(bank)) == 5
+def test_a_battery_with_two_wires_is_one_by_either_name() -> None:
+    clock = Clock()
+    bank = Store(clock, Identity(hand=((("a", 1), ("b", 7)),)))
+    bank.update("b", replace(live(60), address=7))
+    assert [snapshot.key for snapshot in bank] == [("a", 1)]  # whichever wire tells it
+    bank.update("a", live(61))
+    assert [snapshot.key for snapshot in bank] == [("a", 1)]
+    assert bank.get(("b", 7)) is bank.get(("a", 1))
+    assert [wire.key for wire in bank.wires(("b", 7))] == [("a", 1), ("b", 7)]
+    assert (bank.present(("a", 1)), bank.present(("b", 7)), bank.present(("b", 1))) == (True, True, False)
+    alone = bank.wire(("b", 7))
+    assert alone
+    assert alone.values(clock.now) == {"state_of_charge": 60}

@@ -1,0 +1,103 @@
+"""What one wire says of its battery, and whether two of them can be the same one. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.snapshot import Key, Snapshot
+
+CLOSE: Final = 3.0  # s by which two looks at one running time may differ
+COARSE: Final = 65.0  # s by which they may differ where one of them counts minutes
+TOGETHER: Final = 3.0  # s between two readings whose cells may be compared
+CELL: Final = 0.02  # V by which a cell may differ meanwhile
+CHARGE: Final = 0.6  # Ah by which the cycle capacity may differ meanwhile; CAN tells it in 0.1 Ah
+DEFAULTS: Final = re.compile(r"(.)\1*|0?1234567890*|0?123456789012.*")
+
+
+def label(wire: Key) -> str:
+    """A wire as it is written in options, log and page."""
+    return f"{wire[0]}/{wire[1]}"
+
+
+def serial_of(values: Mapping[str, Value]) -> str:
+    """A serial number that proves something; empty where there is none, or one that makers leave standing."""
+    told = values.get("serial_number")
+    serial = told.strip() if isinstance(told, str) else ""
+    return "" if len(serial) < 6 or DEFAULTS.fullmatch(serial) else serial
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one wire said of its battery when it was heard last; s of the store's clock, Ah, V. Unknown is None."""
+
+    wire: Key
+    at: float
+    runtime: float | None = None  # s
+    coarse: bool = False  # whether that counts minutes
+    cycled: float | None = None
+    cells: tuple[float | None, ...] = ()
+    serial: str = ""
+
+    @property
+    def began(self) -> float | None:
+        """When the running time was zero, s of the store's clock; None where it is not told, or says nothing."""
+        return None if not self.runtime else self.at - self.runtime
+
+    @property
+    def count(self) -> int:
+        """Number of cells; 0 when it is not known."""
+        return sum(cell is not None for cell in self.cells)
+
+
+def sight(snapshot: Snapshot, now: float) -> Sight | None:
+    """The sight of a wire that is heard now; None of one that is silent or does not count."""
+    live = snapshot.part("live", now)
+    if live is None or snapshot.withheld:
+        return None
+    about, values = snapshot.part("about", now), live.values
+    listed = values.get("cell_voltage")
+    cells = tuple(one if isinstance(one, float) else None for one in listed) if isinstance(listed, tuple) else ()
+    return Sight(
+        snapshot.key,
+        live.at,
+        _number(values, "total_runtime"),
+        snapshot.format == "ttl",
+        _number(values, "total_charging_cycle_capacity"),
+        cells,
+        serial_of(about.values) if about else "",
+    )
+
+
+def _number(values: Mapping[str, Value], key: str) -> float | None:
+    value = values.get(key)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def contradiction(one: Sight, other: Sight) -> str:
+    """Why these cannot be one battery, in words; empty when nothing speaks against it."""
+    if one.serial and other.serial and one.serial != other.serial:
+        return f"serial numbers {one.serial} and {other.serial}"
+    if one.count and other.count and one.count != other.count:
+        return f"{one.count} and {other.count} cells"
+    if one.cycled is not None and other.cycled is not None and abs(one.cycled - other.cycled) > CHARGE:
+        return f"cycle capacities {one.cycled:.1f} and {other.cycled:.1f} Ah"
+    slack = COARSE if one.coarse or other.coarse else CLOSE
+    if one.began is not None and other.began is not None and abs(one.began - other.began) > slack:
+        return f"running times {abs(one.began - other.began):.0f} s apart"
+    return ""
+
+
+def alike(one: Sight, other: Sight) -> bool | None:
+    """Whether the cells agree; None where that cannot be known."""
+    if abs(one.at - other.at) > TOGETHER or not one.count or one.count != other.count:
+        return None
+    pairs = zip(one.cells, other.cells, strict=False)
+    return all(a is not None and b is not None and abs(a - b) <= CELL for a, b in pairs if (a, b) != (None, None))
+
+
+def running_alike(one: Sight, other: Sight) -> bool:
+    """Whether running time and cycle capacity are told to the second, and equal."""
+    told = one.began is not None and other.began is not None and not one.coarse and not other.coarse
+    return told and bool(one.cycled) and bool(other.cycled) and not contradiction(one, other)
