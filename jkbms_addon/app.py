@@ -13,6 +13,7 @@ from jkbms_addon.acquisition.contract import BusOptions
 from jkbms_addon.acquisition.owner import own_bus
 from jkbms_addon.battery import energy
 from jkbms_addon.battery.energy import Energies
+from jkbms_addon.battery.identity_file import KeptIdentity
 from jkbms_addon.battery.incidents import Incidents
 from jkbms_addon.battery.quantities import Scalar
 from jkbms_addon.battery.snapshot import Key
@@ -49,7 +50,7 @@ class App:
     """Everything that runs, built from options. ``data`` is the folder for what survives a restart."""
 
     def __init__(self, options: Options, data: Path) -> None:
-        self.options, self.store = options, Store()
+        self.options = options
         _tell(options)
         self._ends = False
         self.buses = {bus.name: _status(bus) for bus in options.buses}
@@ -57,6 +58,11 @@ class App:
         topics = Topics(options.mqtt.base_topic, options.mqtt.discovery_prefix)
         served = {bus.name: bus.addresses for bus in options.buses if bus.plugin}
         self._published = Published(data, topics)
+        known = self._published.load()
+        self._identity = KeptIdentity(data)
+        earlier = [device.key for device in known.values() if device.key]
+        owner = options.batteries
+        self.store = Store(identity=self._identity.load(owner.same, owner.never, earlier, self.buses))
         self._incidents = Incidents(data, self.buses)
         writable = {bus.name: bus.writable for bus in options.buses if bus.plugin}
         writes = options.writes
@@ -81,7 +87,7 @@ class App:
             *inverter.devices(self.inverter),
         ]
         self._routes = {topics.command(one.word, key): act for one in shown for key, act in one.takes.items()}
-        known, problems = self._published.load(), [*options.problems, *self.inverter.problems]
+        problems = [*options.problems, *self.inverter.problems]
         self.outbox = Outbox(
             *(topics, self.store, self.buses, served, known, self.commands, shown, problems, lambda: watch.findings),
             detail=_detail(options),
@@ -127,7 +133,7 @@ class App:
                 tasks.create_task(self._owned(name, owner))
             tasks.create_task(self._beat())
             tasks.create_task(self._remember())
-            for keep in (self._published.run, self._incidents.run, *self.inverter.control.files):
+            for keep in (self._published.run, self._identity.run, self._incidents.run, *self.inverter.control.files):
                 tasks.create_task(self._supervisor("files").run(keep))
             try:
                 await asyncio.Event().wait()
@@ -148,7 +154,8 @@ class App:
             self.commands.expire()
             for text in set(self.store.twins()) - told:
                 told.add(text)
-                _LOGGER.warning("%s; both are shown, use one of them", text)
+                _LOGGER.warning("%s", text)
+            self._identity.keep(self.store.identity)
             self._incidents.keep()
 
     async def _bus(self, bus: BusOptions) -> None:
@@ -186,11 +193,15 @@ class App:
                 self._routes[topic](payload)
         elif topic == f"{topics.writing}/set":
             self.commands.lock(payload, retained=retained)
-        elif len(parts) == 4 and parts[0] in self.buses and parts[1] in PLACES:
+        elif len(parts) == 4 and parts[1] in PLACES and self._named(parts[0], PLACES[parts[1]]):
             bus, address, key, _ = parts
             self.commands.ask(bus, PLACES[address], key, payload, f"mqtt {topic}", retained=retained)
         else:
             _LOGGER.warning("%s: nothing here takes commands", shortened(topic, SHOWN))
+
+    def _named(self, bus: str, address: int) -> bool:
+        """Whether a topic can be that of a battery; some go by the name of a bus that is no more."""
+        return bus in self.buses or len(self.store.identity.wires((bus, address))) > 1
 
     async def _broker(self) -> None:
         supervisor = self._supervisor("mqtt")

@@ -17,7 +17,7 @@ Of a battery's wires the one that was known first gives it its name.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Final
@@ -65,7 +65,7 @@ Link = frozenset[Key]  # two wires
 
 @dataclass(slots=True)
 class Identity:
-    """Judges which wires are one battery. ``told`` is called when that changed.
+    """Judges which wires are one battery.
 
     ``hand`` are pairs of the owner, ``never`` pairs that he says are two; ``order`` the wires in the order in which
     they were first known, ``links`` what an earlier run joined, with its reason, and ``serials`` what it had heard.
@@ -76,7 +76,6 @@ class Identity:
     order: list[Key] = field(default_factory=list)
     links: dict[Link, str] = field(default_factory=dict)
     serials: dict[Key, str] = field(default_factory=dict)
-    told: Callable[[], None] = lambda: None
     _remembered: dict[Key, str] = field(default_factory=dict)  # serial numbers of the earlier run
     _sights: dict[Key, Sight] = field(default_factory=dict)
     _pairs: dict[Link, _Pair] = field(default_factory=dict)
@@ -270,7 +269,6 @@ class Identity:
         _LOGGER.info(
             "%s and %s are one battery (%s), shown as %s", label(one), label(other), why, label(self.battery(one))
         )
-        self.told()
 
     def _left(self, link: Link, first: Key, second: Key) -> bool:
         """Whether one of two wires of one bus is silent, as its battery has another address now; it goes then."""
@@ -294,7 +292,6 @@ class Identity:
         self._rebuild()
         one, other = sorted(map(label, link))
         _LOGGER.warning("%s and %s are not one battery: %s; each is shown by itself", one, other, why)
-        self.told()
 
     def _inside(self, battery: Key) -> list[Link]:
         return [link for link in self.links if self.battery(min(link)) == battery]
@@ -320,11 +317,13 @@ class Identity:
         self.order = [wire for wire in self.order if wire[0] in buses or wire in self._battery]
 
 
-def conflicting(pairs: Sequence[tuple[Key, Key]]) -> str:
-    """What cannot be true of the owner's pairs: two addresses of one bus in one battery; empty when all can."""
-    judged = Identity(pairs)
-    for battery in {judged.battery(wire) for pair in pairs for wire in pair}:
+def conflicting(same: Sequence[tuple[Key, Key]], never: frozenset[Link] = frozenset()) -> str:
+    """What cannot be true of the owner's pairs; empty when all can: one battery has one address on a bus."""
+    judged = Identity(same)
+    for battery in {judged.battery(wire) for pair in same for wire in pair}:
         for one, other in combinations(judged.wires(battery), 2):
             if one[0] == other[0]:
                 return f"{label(one)} and {label(other)} are on one bus and cannot be one battery"
+            if frozenset((one, other)) in never:
+                return f"{label(one)} and {label(other)} cannot be one battery and two"
     return ""

@@ -6,7 +6,7 @@ from pathlib import Path
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.mqtt.announced import Published
 from jkbms_addon.mqtt.discovery import DEFAULT_BASE, Topics
-from jkbms_addon.mqtt.outbox import Announced
+from jkbms_addon.mqtt.register import Announced
 from jkbms_addon.options.file import read
 from jkbms_addon.views import bank
 from jkbms_addon.views.battery import battery, word

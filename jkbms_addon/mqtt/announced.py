@@ -9,7 +9,8 @@ from pydantic import Field
 
 from jkbms_addon.kept import Contents, JsonFile, Saver
 from jkbms_addon.mqtt.discovery import Topics
-from jkbms_addon.mqtt.outbox import Announced, Outbox
+from jkbms_addon.mqtt.outbox import Outbox
+from jkbms_addon.mqtt.register import Announced
 
 NAME: Final = "announced.json"
 Text = Annotated[str, Field(max_length=255)]
@@ -61,6 +62,6 @@ class Published:
                 "components": dict(known.components),
                 **({"bus": known.key[0], "address": known.key[1], "plain": known.plain} if known.key else {}),
             }
-            for device, known in outbox.announced.items()
+            for device, known in outbox.register.announced.items()
         }
         self._saver.save({"version": 1, "client_id": self.client_id, "devices": devices})

@@ -26,8 +26,9 @@ from jkbms_addon.errors import LinkError
 from jkbms_addon.mqtt.broker import Access
 from jkbms_addon.mqtt.connection import connection
 from jkbms_addon.mqtt.instance import ANSWER, Claim, Instance
-from jkbms_addon.mqtt.outbox import Message, Outbox
+from jkbms_addon.mqtt.outbox import Outbox
 from jkbms_addon.mqtt.refusals import Refusals
+from jkbms_addon.mqtt.register import Message
 from jkbms_addon.mqtt.session import V3, V5, Session, speaks_no_v5
 from jkbms_addon.mqtt.watch import Watch
 
@@ -183,8 +184,8 @@ class Broker:
                 heed()
             self._outbox.sent = now
             self._healed()  # an open connection proves little, what was acknowledged does
-            if self._outbox.changed:
-                self._outbox.changed = False
+            if self._outbox.register.changed:
+                self._outbox.register.changed = False
                 self._save(self._outbox)
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK):

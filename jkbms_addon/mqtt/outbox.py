@@ -5,18 +5,21 @@ in it: parts that did not change are not flattened again, ranges of settings are
 an announcement is made anew when something in it differs.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import is_
 from typing import Any, Final
 
 from jkbms_addon.battery.quantities import Scalar
+from jkbms_addon.battery.sight import label
 from jkbms_addon.battery.snapshot import Key, Part, Snapshot
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.commands.rules import Range
-from jkbms_addon.mqtt.discovery import BRIDGE, Topics, payload
+from jkbms_addon.mqtt.discovery import BRIDGE, Topics
+from jkbms_addon.mqtt.register import Announced, Message, Register
 from jkbms_addon.mqtt.sheet import Sheet, compact, encoded
 from jkbms_addon.views.battery import (
     LAST_CHANGE,
@@ -37,30 +40,12 @@ from jkbms_addon.views.health import Summary, bridge, overview
 from jkbms_addon.views.languages import Language
 from jkbms_addon.views.quiet import Calm
 
+_LOGGER = logging.getLogger(__name__)
 HEALTH_EVERY = 10.0  # seconds; sooner when a bus or a battery changes its state
 SETTLING = 1.0  # seconds that Home Assistant may need to subscribe to what was just announced
 PATIENCE = 60.0  # seconds after the start until a battery of an earlier run that is not heard is lost
 MORE_EVERY = 5.0  # seconds between two looks at what is known beside the readings
 NEVER = float("inf")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Something to publish."""
-
-    topic: str
-    payload: str
-    retain: bool = False
-
-
-@dataclass(slots=True)
-class Announced:
-    """A device that was announced: its topic and the platform of each of its components."""
-
-    topic: str
-    components: dict[str, str]
-    key: Key | None = None
-    plain: bool = True  # whether the ids of its entities have the address alone, without the bus
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +107,18 @@ class Outbox:
         self._commands, self._others, self._problems = commands, others, tuple(problems)
         self._detail, self._more = detail, more  # how much is told, and what is known of a battery beside its readings
         self._findings = findings
-        self.announced = announced if announced is not None else {}
-        self.changed = False  # whether ``announced`` should be saved
+        self.register = Register(topics, detail.language, announced if announced is not None else {})
         self.sent = float("-inf")  # all that was due at this time has reached the broker
         self._said: dict[Key, _Said] = {}
         self._earlier: dict[Key, frozenset[str]] = {
-            device.key: frozenset(still_known(device.components)) for device in self.announced.values() if device.key
+            device.key: frozenset(still_known(device.components))
+            for device in self.register.announced.values()
+            if device.key
         }
         self._shown: dict[str, tuple[Device, object]] = {}  # of the other devices, with their news
         self._calms: dict[str, Calm] = {}
         self._texts: dict[str, str] = {}  # what was said last of the other devices
         self._settles: dict[str, float] = {}  # when that is said once more
-        self._configs: dict[str, str] = {}  # topics of announcements, and the device that each announces
         self._greeted = self._bridge_told = False
         self._cursor = 0  # in the log of outcomes
         self._health_at = float("-inf")
@@ -153,11 +138,11 @@ class Outbox:
 
     def is_ours(self, topic: str) -> bool:
         """Whether nobody else may say something on a retained topic."""
-        return topic in (self.topics.bridge_state, self.topics.instance) or topic in self._configs
+        return topic in (self.topics.bridge_state, self.topics.instance) or topic in self.register.configs
 
     def again(self, topic: str) -> None:
         """An announcement is news once more; that of a battery that is silent waits until it speaks."""
-        device = self._configs.get(topic)
+        device = self.register.configs.get(topic)
         if device == BRIDGE:
             self._bridge_told = False
         self._shown.pop(device or "", None)
@@ -170,12 +155,13 @@ class Outbox:
         """Everything that is to be published now, in this order."""
         messages: list[Message] = []
         if not self._bridge_told:
-            messages += self._announce(bridge(self._buses, writing=self._writing()), None)
+            messages += self.register.announce(bridge(self._buses, writing=self._writing()), None)
             self._bridge_told = True
         if not self._greeted:
             messages += self._greeting()
             self._greeted = True
         outcomes = self._outcomes()
+        messages += self._joined()
         for snapshot in self._store:
             said = self._said.get(snapshot.key)
             if said is None:
@@ -194,7 +180,7 @@ class Outbox:
             return messages
         self._cursor, outcomes = self._commands.outcomes.after(self._cursor)
         for outcome in outcomes:
-            key = (outcome.command.bus, outcome.command.address)
+            key = outcome.command.battery_key
             if key in self._said:
                 self._said[key].leaves.pop("settings", None)
                 self._said[key].seen = None
@@ -216,7 +202,7 @@ class Outbox:
             return []
         self._shown[other.word] = (device, news)
         changed = before is None or before[0] != device
-        messages = self._announce(device, None, other.keeps) if changed else []
+        messages = self.register.announce(device, None, other.keeps) if changed else []
         values = other.values(now)
         if self._detail.calm:
             calm = self._calms.setdefault(other.word, Calm(specs_of(device)))
@@ -232,32 +218,37 @@ class Outbox:
     def _greeting(self) -> list[Message]:
         messages = []
         ours = {self.topics.identifier(name) for name in (BRIDGE, *(other.word for other in self._others))}
-        for device, known in list(self.announced.items()):
+        for device, known in list(self.register.announced.items()):
             if known.key and device != self.topics.identifier(word(known.key)):
-                messages += self._rename(device)
+                messages += self.register.rename(device)
             elif known.key and self._ceased(known.key):
-                messages += self._remove(device, known.key)
+                messages += self.register.remove(known.key)
+                self._earlier.pop(known.key, None)
             elif known.key and self._store.get(known.key) is None:
                 messages.append(Message(self.topics.battery(known.key, "availability"), "offline", retain=True))
             elif not known.key and device not in ours:
-                messages += self._rename(device)
+                messages += self.register.rename(device)
         return messages
 
-    def _rename(self, device: str) -> list[Message]:
-        """This device is not ours any more, or has another identifier: its announcement is taken back."""
-        self.changed = True
-        return [Message(self.announced.pop(device).topic, "", retain=True)]
+    def _ceased(self, battery: Key) -> bool:
+        """Whether no wire of the options leads to a battery any more."""
+        return not any(map(self._serves, self._store.identity.wires(battery)))
 
-    def _ceased(self, key: Key) -> bool:
-        served = self._served.get(key[0])
-        return key[0] not in self._buses or (served is not None and key[1] not in served)
+    def _serves(self, wire: Key) -> bool:
+        served = self._served.get(wire[0])
+        return wire[0] in self._buses and (served is None or wire[1] in served)
 
-    def _remove(self, device: str, key: Key) -> list[Message]:
-        topic = self.announced.pop(device).topic
-        self._earlier.pop(key, None)
-        self.changed = True
-        leaves = (self.topics.battery(key, leaf) for leaf in ("availability", *LEAVES))
-        return [Message(name, "", retain=True) for name in (topic, *leaves)]
+    def _joined(self) -> list[Message]:
+        """Devices of batteries that turned out to be others are taken back, once."""
+        identity, messages = self._store.identity, list[Message]()
+        for key in [key for key in {**self._said, **self._earlier} if identity.battery(key) != key]:
+            self._said.pop(key, None)
+            if self.topics.identifier(word(key)) in self.register.announced:
+                told = label(key), label(identity.battery(key))
+                _LOGGER.info("mqtt: the device of %s is removed: that battery is the one of %s", *told)
+                messages += self.register.remove(key)
+            self._earlier.pop(key, None)
+        return messages
 
     # --- batteries -----------------------------------------------------------------------------------------
     def _battery(self, snapshot: Snapshot, said: _Said, now: float) -> list[Message]:
@@ -340,38 +331,8 @@ class Outbox:
         if said.announcement == wanted:
             return []
         said.announcement = wanted
-        device = battery(snapshot.key, *wanted, plain=self._plain(snapshot.key))
-        return self._announce(device, snapshot.key)
-
-    def _announce(self, device: Device, key: Key | None, keeps: str = "") -> list[Message]:
-        """The announcement; before it, once, tombstones for what it no longer has."""
-        name = self.topics.identifier(device.word)
-        topic, told = self.topics.config(name), payload(self.topics, device, self._detail.language)
-        self._configs[topic] = device.word
-        components = {name: part["p"] for name, part in told["components"].items()}
-        before = self.announced.get(name)
-        gone = {n: {"p": p} for n, p in before.components.items() if components.get(n) != p} if before else {}
-        gone = {n: tomb for n, tomb in gone.items() if not keeps or not n.startswith(keeps)}
-        messages = []
-        if before and before.topic != topic:
-            messages.append(Message(before.topic, "", retain=True))
-        elif gone:
-            buried = {**told, "components": {**told["components"], **gone}}
-            messages.append(Message(topic, compact(buried), retain=True))
-        if before is None or before.components != components or before.topic != topic:
-            self.announced[name] = Announced(topic, components, key, key is None or self._plain(key))
-            self.changed = True
-        messages.append(Message(topic, compact(told), retain=True))
-        return messages
-
-    def _plain(self, key: Key) -> bool:
-        """Whether a battery goes by its address alone: the first one with an address does, and stays so."""
-        known = self.announced.get(self.topics.identifier(word(key)))
-        if known:
-            return known.plain
-        return not any(
-            one.plain and one.key[1] == key[1] for one in self.announced.values() if one.key and one.key != key
-        )
+        device = battery(snapshot.key, *wanted, plain=self.register.plain(snapshot.key))
+        return self.register.announce(device, snapshot.key)
 
     def _available(self, key: Key, said: _Said, *, online: bool) -> list[Message]:
         if said.available is online:
@@ -419,6 +380,7 @@ class Outbox:
             tuple(self._store.twins()),
             self._commands.unlocked if self._commands and self._writing() else None,
             self._findings(),
+            {one.key: one.source for one in self._store if one.source != one.key},
         )
         told = overview(self._buses, summary, now, self._store.present)
         if self._detail.calm:

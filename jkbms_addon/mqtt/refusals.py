@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from jkbms_addon.mqtt.discovery import Topics
-from jkbms_addon.mqtt.outbox import Message
+from jkbms_addon.mqtt.register import Message
 
 _LOGGER = logging.getLogger(__name__)
 HEADER: Final = 16  # bytes of a message beside topic and payload, at most

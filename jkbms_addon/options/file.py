@@ -15,6 +15,7 @@ from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_options, clash, inverter_options
 from jkbms_addon.inverter.several import following, listed
 from jkbms_addon.mqtt.broker import MqttOptions
+from jkbms_addon.options.batteries import BatteryOptions, battery_options
 from jkbms_addon.options.coming_from import carried_over
 from jkbms_addon.options.migration import MOVES, Move, migrated
 from jkbms_addon.page.place import PageOptions
@@ -22,7 +23,7 @@ from jkbms_addon.validators import explained, given, host_alone, plain
 from jkbms_addon.views.languages import LANGUAGES, Language
 
 DEFAULT_FILE = Path("/data/options.json")
-SECTIONS = ("log_level", "language", "buses", "mqtt", "writes", "bank", "inverter", "inverters", "page")
+SECTIONS = ("log_level", "language", "buses", "batteries", "mqtt", "writes", "bank", "inverter", "inverters", "page")
 DETAILS = ("calm", "full")
 PLUGIN = "plugin"  # strategy of a bus that a plug-in from elsewhere reads, and the option that names it
 WRITE_LEVELS = ("off", *LEVELS)
@@ -57,11 +58,13 @@ class Options:
     unusable: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     language: Language = "en"  # of the names of entities
+    batteries: BatteryOptions = field(default_factory=BatteryOptions)
 
     @property
     def problems(self) -> list[str]:
         """A line for each problem of what concerns all; the buses, the bank and the inverter have their own."""
-        return [*self.unusable, *filter(None, (self.mqtt.problem, self.writes.problem, self.page.problem))]
+        found = filter(None, (self.mqtt.problem, self.writes.problem, self.page.problem))
+        return [*self.unusable, *self.batteries.problems, *found]
 
 
 MOST = 200  # characters of a topic; what we put behind it has to fit, too
@@ -174,7 +177,8 @@ def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
     if not isinstance(buses, list):
         raise OptionsError("buses: must be a list")
     found = _buses(buses)
-    bank = bank_options(today.get("bank", {}), {bus.name for bus in found})
+    names = {bus.name for bus in found}
+    bank = bank_options(today.get("bank", {}), names)
     inverter = _undisturbed(inverter_options(today.get("inverter", {}), bank), found)
     inverters = tuple(_undisturbed(one, found) for one in listed(today.get("inverters"), inverter, bank))
     inverter = following(today.get("inverter"), inverter, inverters)
@@ -183,6 +187,7 @@ def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
     return Options(
         *(level, found, _mqtt(today), _writes(today), bank, inverter, inverters, page, unusable, lines),
         language=_language(today),
+        batteries=battery_options(today.get("batteries"), names),
     )
 
 

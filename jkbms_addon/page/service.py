@@ -38,7 +38,9 @@ class Service:
 
     def _heard(self) -> list[tuple[str, Values, float]]:
         now = self.sources.store.clock()
-        heard = [snapshot for snapshot in self.sources.store if snapshot.online(now)]
+        identity = self.sources.store.identity
+        # what may be another name of one that is counted is not counted
+        heard = [one for one in self.sources.store if one.online(now) and not identity.suspect(one.key, now)]
         return [(name(*one.key), one.values(now), one.parts["live"].at) for one in heard]
 
     def _bank(self) -> Moment | None:

@@ -4,6 +4,7 @@ They serve the demo and the tests. As they share the tables with the decoder the
 offset: captures of real units stay the oracle.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +13,8 @@ from typing import Any
 
 from jkbms_addon.wire.pb import frames as jk02
 from jkbms_addon.wire.pb import modbus, tables
+
+_BUILT = itertools.count()
 
 
 @dataclass(slots=True)
@@ -36,6 +39,7 @@ class SimulatedBms:
     times: tuple[float, float] = (1.0, 5.0)  # h, of the charge and the float request
     writes: list[bytes] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
+    runtime: int = field(default_factory=lambda: 1_000_000 + 86_400 * next(_BUILT))  # s at the start, as no other's
     clock: Callable[[], float] = time.monotonic
     started: float = 0.0
     _charge: float = field(default=0.0)
@@ -64,7 +68,7 @@ class SimulatedBms:
         cells = self.cell_voltages(share, current)
         voltage = round(sum(cells), 3)
         warm = round(self.temperature + abs(current) / 20, 1)
-        runtime = int(now - self.started) + 1_000_000
+        runtime = int(now - self.started) + self.runtime
         return {
             "cell_voltage": cells + [0.0] * (tables.CELLS - self.cells),
             "_mask": (1 << self.cells) - 1,

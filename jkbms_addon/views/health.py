@@ -1,7 +1,7 @@
 """How the program, its buses and the links to its batteries are doing: the device "JK BMS bridge". Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -85,6 +85,7 @@ class Summary:
     twins: tuple[str, ...] = ()
     writing: bool | None = None
     findings: Sequence[Finding] = ()
+    sources: Mapping[Key, Key] = field(default_factory=dict)  # the wire that tells a battery that has several
 
 
 def overview(
@@ -95,6 +96,7 @@ def overview(
     A battery that is lost, frozen or corrupt is a problem as much as one that says so.
     """
     links = {key: _link(bms, now, there=present(key)) for key, bms in _statuses(buses).items()}
+    links |= {battery: links[wire] for battery, wire in summary.sources.items() if wire in links}
     problems = [f"bus {name}: {bus.problem}" for name, bus in buses.items() if bus.option_error]
     problems += summary.problems
     return {

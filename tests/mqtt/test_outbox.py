@@ -7,7 +7,8 @@ from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.mqtt.discovery import Topics
-from jkbms_addon.mqtt.outbox import Announced, Detail, Message, Outbox
+from jkbms_addon.mqtt.outbox import Detail, Outbox
+from jkbms_addon.mqtt.register import Announced, Message
 from tests.battery.test_store import Clock
 
 CONFIG = "homeassistant/device/jkbms_a_1/config"
@@ -147,7 +148,9 @@ def test_what_an_earlier_run_announced_stays_until_it_is_heard_again() -> None:
     assert buried["components"]["gone_key"] == {"p": "sensor"}  # the table has it no more
     assert buried["components"]["charging"] == {"p": "sensor"}  # became a binary sensor
     assert clean["components"]["charging"]["p"] == "binary_sensor"
-    assert published.outbox.announced["jkbms_a_1"].components == {n: p["p"] for n, p in clean["components"].items()}
+    assert published.outbox.register.announced["jkbms_a_1"].components == {
+        n: p["p"] for n, p in clean["components"].items()
+    }
 
 
 @pytest.mark.parametrize("key", [("b", 1), ("a", 7)], ids=["bus removed", "address removed"])
@@ -289,7 +292,7 @@ def test_a_battery_goes_by_its_address_until_that_is_taken_and_stays_so() -> Non
     ids = [c["components"]["state_of_charge"]["default_entity_id"] for c in configs.values()]
     assert ids == ["sensor.jk_bms_b_1_state_of_charge", "sensor.jk_bms_2_state_of_charge"]
     # after a restart the other one comes first
-    later = Published(published.outbox.announced, buses=("a", "b"))
+    later = Published(published.outbox.register.announced, buses=("a", "b"))
     later.store.update("b", Reading(1, "live", said, valid_for=10))
     (config,) = [json.loads(m.payload) for m in later.sent() if m.topic.endswith("jkbms_b_1/config")]
     assert config["device"]["name"] == "JK BMS b 1"

@@ -13,7 +13,8 @@ from jkbms_addon.charging.owner import NUMBERS, Owner
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.mqtt.discovery import Topics, payload
-from jkbms_addon.mqtt.outbox import Announced, Message, Outbox
+from jkbms_addon.mqtt.outbox import Outbox
+from jkbms_addon.mqtt.register import Announced, Message
 from jkbms_addon.views import bank, charging, inverter
 from jkbms_addon.views.charging import Charge
 from jkbms_addon.views.inverter import EXTREMES, Report, sent_keys
@@ -211,7 +212,7 @@ def test_what_is_not_wanted_any_more_is_removed() -> None:
     known = {"jkbms_inverter": Announced("homeassistant/device/jkbms_inverter/config", {"phase": "sensor"})}
     outbox = Outbox(TOPICS, Store(lambda: 0.0), {}, {}, known)
     assert Message("homeassistant/device/jkbms_inverter/config", "", retain=True) in outbox.due(0.0)
-    assert "jkbms_inverter" not in outbox.announced
+    assert "jkbms_inverter" not in outbox.register.announced
 
 
 def test_shares_of_packs_that_were_not_heard_yet_are_not_buried() -> None:
