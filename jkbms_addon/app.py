@@ -116,9 +116,16 @@ class App:
         asyncio.get_running_loop().set_exception_handler(_complaint)
         await self.commands.recall()
         try:
-            await self._owners()
+            await self._files()
         finally:
             self._audit.stop()
+
+    async def _files(self) -> None:
+        """What writes files ends after all that has something to write."""
+        async with asyncio.TaskGroup() as tasks:
+            for keep in (self._published.run, self._identity.run, self._incidents.run, *self.inverter.control.files):
+                tasks.create_task(self._supervisor("files").run(keep))
+            await self._owners()
 
     async def _owners(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -133,8 +140,6 @@ class App:
                 tasks.create_task(self._owned(name, owner))
             tasks.create_task(self._beat())
             tasks.create_task(self._remember())
-            for keep in (self._published.run, self._identity.run, self._incidents.run, *self.inverter.control.files):
-                tasks.create_task(self._supervisor("files").run(keep))
             try:
                 await asyncio.Event().wait()
             finally:
@@ -149,14 +154,17 @@ class App:
     async def _remember(self) -> None:
         """Keep the worst incident of every bus over restarts, and tell of what is there twice."""
         told: set[str] = set()
-        while True:
-            await asyncio.sleep(REMEMBER)
-            self.commands.expire()
-            for text in set(self.store.twins()) - told:
-                told.add(text)
-                _LOGGER.warning("%s", text)
+        try:
+            while True:
+                await asyncio.sleep(REMEMBER)
+                self.commands.expire()
+                for text in set(self.store.twins()) - told:
+                    told.add(text)
+                    _LOGGER.warning("%s", text)
+                self._identity.keep(self.store.identity)
+                self._incidents.keep()
+        finally:
             self._identity.keep(self.store.identity)
-            self._incidents.keep()
 
     async def _bus(self, bus: BusOptions) -> None:
         status = self.buses[bus.name]

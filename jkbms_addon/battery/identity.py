@@ -18,7 +18,7 @@ Of a battery's wires the one that was known first gives it its name.
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Final
 
@@ -68,7 +68,8 @@ class Identity:
     """Judges which wires are one battery.
 
     ``hand`` are pairs of the owner, ``never`` pairs that he says are two; ``order`` the wires in the order in which
-    they were first known, ``links`` what an earlier run joined, with its reason, and ``serials`` what it had heard.
+    they were first known, ``links`` what an earlier run joined, with its reason, and ``serials`` what it had heard. New
+    wires stand in the order of their ``buses``, as it is chance which of them is heard first.
     """
 
     hand: Sequence[tuple[Key, Key]] = ()
@@ -76,21 +77,28 @@ class Identity:
     order: list[Key] = field(default_factory=list)
     links: dict[Link, str] = field(default_factory=dict)
     serials: dict[Key, str] = field(default_factory=dict)
+    buses: Sequence[str] = ()
+    _old: int = 0  # how many of ``order`` an earlier run knew
     _remembered: dict[Key, str] = field(default_factory=dict)  # serial numbers of the earlier run
     _sights: dict[Key, Sight] = field(default_factory=dict)
     _pairs: dict[Link, _Pair] = field(default_factory=dict)
+    _moved_at: dict[str, float] = field(default_factory=dict)  # when a serial number turned up elsewhere
     _cloned: dict[str, str] = field(default_factory=dict)  # serial numbers of several units, and where
     _battery: dict[Key, Key] = field(default_factory=dict)
     _wires: dict[Key, tuple[Key, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._remembered = dict(self.serials)
-        for wire in (wire for pair in self.hand for wire in pair):
+        self._remembered, self._old = dict(self.serials), len(self.order)
+        for wire in self._by_hand:
             self._known(wire)
         for link in [link for link in self.links if link in self.never or self.links[link] == HAND]:
             del self.links[link]
         self.links.update({frozenset(pair): HAND for pair in self.hand})
         self._rebuild()
+
+    @property
+    def _by_hand(self) -> list[Key]:
+        return list(dict.fromkeys(wire for pair in self.hand for wire in pair))
 
     # --- for everybody ------------------------------------------------------------------------------------
     def battery(self, wire: Key) -> Key:
@@ -155,6 +163,10 @@ class Identity:
         """Compare what a wire says now with what the others said last."""
         wire, before = seen.wire, self._sights.get(seen.wire)
         self._known(wire)
+        if before and before.serial and seen.serial and before.serial != seen.serial:
+            self._moved_at[seen.serial] = seen.serial_at  # whoever told it earlier must say it again
+        if seen.serial_at < self._moved_at.get(seen.serial, seen.serial_at):
+            seen = replace(seen, serial="")
         self._sights[wire] = seen
         if seen.serial:
             self.serials[wire] = seen.serial
@@ -166,7 +178,13 @@ class Identity:
 
     def _known(self, wire: Key) -> None:
         if wire not in self.order:
-            self.order.append(wire)
+            later = (n for n, one in enumerate(self.order) if n >= self._old and self._rank(one) > self._rank(wire))
+            self.order.insert(next(later, len(self.order)), wire)
+
+    def _rank(self, wire: Key) -> int:
+        if wire in self._by_hand:
+            return -1
+        return self.buses.index(wire[0]) if wire[0] in self.buses else len(self.buses)
 
     def _place(self, wire: Key) -> int:
         return self.order.index(wire) if wire in self.order else len(self.order)

@@ -53,9 +53,10 @@ class KeptIdentity:
             never,
             order=list(dict.fromkeys([*map(_wire, found.order), *earlier])),
             links={} if conflicting(together, never) else links,
+            buses=tuple(buses),
             serials={_wire(wire): serial for wire, serial in found.serials.items()},
         )
-        identity.keep(buses)
+        identity.keep(identity.buses)
         self._saved = _content(identity)
         return identity
 

@@ -39,6 +39,7 @@ class Sight:
     cycled: float | None = None
     cells: tuple[float | None, ...] = ()
     serial: str = ""
+    serial_at: float = 0.0  # when that was told
 
     @property
     def began(self) -> float | None:
@@ -67,6 +68,7 @@ def sight(snapshot: Snapshot, now: float) -> Sight | None:
         _number(values, "total_charging_cycle_capacity"),
         cells,
         serial_of(about.values) if about else "",
+        about.at if about else 0.0,
     )
 
 

@@ -199,6 +199,8 @@ class Broker:
         own = message.retain and message.payload != "" and self._outbox.is_ours(message.topic)
         if own:
             self._watch.said(message.topic, message.payload, self._store.clock())
+        if message.retain and not message.payload:
+            self._watch.drop(message.topic)  # before it comes back: it is taken back by us, nobody else clears it
         self._sending = message
         refusal = await session.tell(message.topic, message.payload, retain=message.retain)
         self._sending = None

@@ -75,11 +75,14 @@ class Register:
     def rename(self, device: str) -> list[Message]:
         """This device is not ours any more, or has another identifier: its announcement is taken back."""
         self.changed = True
-        return [Message(self.announced.pop(device).topic, "", retain=True)]
+        topic = self.announced.pop(device).topic
+        self.configs.pop(topic, None)
+        return [Message(topic, "", retain=True)]
 
     def remove(self, key: Key) -> list[Message]:
         """The device of a battery is no more, with all that is kept of it."""
         topic = self.announced.pop(self.topics.identifier(word(key))).topic
+        self.configs.pop(topic, None)
         self.changed = True
         leaves = (self.topics.battery(key, leaf) for leaf in ("availability", *LEAVES))
         return [Message(name, "", retain=True) for name in (topic, *leaves)]

@@ -27,9 +27,7 @@ class BatteryOptions:
 
 def battery_options(raw: object, buses: Collection[str]) -> BatteryOptions:
     """The section; ``buses`` are the names that may be used in it. A wrong line costs no more than itself."""
-    lines = re.split(r"[,;\n]", raw) if isinstance(raw, str) else raw
-    if lines is None:
-        return BatteryOptions()
+    lines = [] if raw is None else raw
     if not isinstance(lines, list) or len(lines) > MOST:
         return BatteryOptions(problems=(f"batteries: must be a list of at most {MOST} lines such as {EXAMPLE}",))
     found = BatteryOptions()

@@ -107,9 +107,14 @@ def _theirs(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             rest[key] = {inner: one for inner, one in value.items() if inner not in found}
         elif name in SYNONYMS:
             theirs.update(_known({key: value}))
-        elif name not in WITHOUT:
+        elif name not in WITHOUT or (key == "batteries" and _ours(value)):
             rest[key] = value
     return theirs, rest
+
+
+def _ours(batteries: object) -> bool:
+    """Whether ``batteries`` are lines of our own option of this name; theirs had other contents."""
+    return isinstance(batteries, list) and all(isinstance(line, str) for line in batteries)
 
 
 def _known(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -179,6 +179,23 @@ def test_a_serial_number_at_two_addresses_of_one_bus_proves_nothing_any_more() -
     assert f"the serial number {ONE}" in world.store.twins()[0]
 
 
+def test_two_cables_that_are_swapped_are_no_copied_boards() -> None:
+    """Who was told an hour ago to be somewhere need not be there any more."""
+    one, other = Unit(), Unit(runtime=9e6, serial=OTHER, cycled=5.0)
+    first, second = ("ctrl", 1), ("ctrl", 2)
+    world = World({A: one, ("listen", 2): other, first: one, second: other}).run(65)
+    assert world.shown() == {A, ("listen", 2)}
+    world.wires.update({first: other, second: one})
+    world.store.update(
+        "ctrl", Reading(1, "about", {"serial_number": OTHER}, format="pb")
+    )  # it was asked, the other not
+    world.run(20)
+    assert world.store.twins() == []
+    world.run(100)
+    assert world.identity.battery(first) == ("listen", 2)
+    assert world.identity.battery(second) == A
+
+
 # --- by hand ------------------------------------------------------------------------------------------------
 def test_the_owner_s_word_counts_at_once_and_its_first_name_is_shown() -> None:
     unit, can = Unit(), ("can", 0)
