@@ -98,7 +98,8 @@ class Identity:
 
     @property
     def _by_hand(self) -> list[Key]:
-        return list(dict.fromkeys(wire for pair in self.hand for wire in pair))
+        # the names that the owner put first stand before those that they stand for
+        return list(dict.fromkeys((*(first for first, _ in self.hand), *(other for _, other in self.hand))))
 
     # --- for everybody ------------------------------------------------------------------------------------
     def battery(self, wire: Key) -> Key:
