@@ -44,7 +44,8 @@ def lines(options: Options) -> list[str]:
 
 def refused(options: Options) -> set[str]:
     """Paths of the options that these lines name."""
-    paths_named = {f"buses[].{bus.problem.partition(':')[0]}" for bus in options.buses if bus.problem}
+    paths_named = {"batteries[]"} if options.batteries.problems else set()
+    paths_named |= {f"buses[].{bus.problem.partition(':')[0]}" for bus in options.buses if bus.problem}
     texts = [
         text.split(": ")
         for text in (options.mqtt.problem, options.bank.problem, options.inverter.problem, options.page.problem)
@@ -62,6 +63,7 @@ def refused(options: Options) -> set[str]:
 def accepted(raw: dict[str, Any], options: Options) -> set[str]:
     """Paths of the options that were given and are in use."""
     found = {"log_level", "language", *(f"writes.{key}" for key in raw["writes"])}
+    found |= {"batteries[]"} if options.batteries.same or options.batteries.never else set()
     for row, bus in zip(raw["buses"], options.buses, strict=True):
         found |= {f"buses[].{key}" for key in row} if bus.plugin else set()
     for row, one in zip(reversed(raw.get("inverters", [])), reversed(options.inverters), strict=False):
@@ -152,6 +154,11 @@ ELSEWHERE = [
 HURRY = {**CONFIG["options"], "buses": [{"name": "x", "strategy": "ttl", "port": "/dev/ttyUSB7", "interval": 0.1}]}
 NO_SUCH_FRAMES = {**CONFIG["options"], "inverters": [{"protocol": "sma", "channel": "can7", "cell_numbers": True}]}
 
+WIRES = {
+    **CONFIG["options"],
+    "buses": [{"name": name, "strategy": "listen", "port": f"/dev/{name}"} for name in ("a", "b")],
+    "batteries": ["a/1 = b/1", "a/2 != b/2"],
+}
 NOR_THESE = {
     **CONFIG["options"],
     "inverter": {"protocol": "sma", "confirmed": True, "channel": "can7", "cell_extremes": "0x370"},
@@ -176,6 +183,7 @@ def test_both_outcomes_come_for_every_option() -> None:
     @example(HURRY)
     @example(NO_SUCH_FRAMES)
     @example(NOR_THESE)
+    @example(WIRES)
     @calm
     @given(raw=files())
     def collect(raw: dict[str, Any]) -> None:

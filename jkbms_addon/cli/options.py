@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jkbms_addon.acquisition.contract import BusOptions
+from jkbms_addon.battery.sight import label
 from jkbms_addon.options.file import DEFAULT_FILE, Options, read
 
 WRITES = {
@@ -41,6 +42,8 @@ def told(options: Options) -> Iterator[str]:
         yield f"bus {bus.name}: {_bus(bus)}"
     if not options.buses:
         yield "no bus: no battery is read"
+    for one, other in options.batteries.same:
+        yield f"battery {label(one)}: the one of {label(other)}"
     if not options.mqtt.problem:
         yield f"MQTT: {_mqtt(options)}"
     if not options.writes.problem:

@@ -37,7 +37,8 @@ def battery_options(raw: object, buses: Collection[str]) -> BatteryOptions:
         try:
             found = _with(found, line, buses)
         except vol.Invalid as error:
-            found = replace(found, problems=(*found.problems, f"batteries: {error.msg}; this line is not used"))
+            told = f"batteries: {error.msg}; this line is not used"
+            found = replace(found, problems=tuple(dict.fromkeys((*found.problems, told))))
     return found
 
 
