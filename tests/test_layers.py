@@ -18,6 +18,7 @@ ORDER = (
     ("link",),
     ("commands",),
     ("acquisition",),
+    ("doctor",),
     ("bank",),
     ("charging",),
     ("inverter",),

@@ -16,7 +16,7 @@ from jkbms_addon.acquisition.contract import BusOptions
 from jkbms_addon.cli.capture import Tape, record
 from jkbms_addon.cli.options import told
 from jkbms_addon.cli.run import LOG
-from jkbms_addon.cli.target import Target
+from jkbms_addon.doctor.target import Target
 from jkbms_addon.errors import LinkError, OptionsError
 from jkbms_addon.heartbeat import HEARTBEAT
 from jkbms_addon.options.file import DEFAULT_FILE, Options, read

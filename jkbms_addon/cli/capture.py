@@ -17,10 +17,10 @@ from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.acquisition.master import Master
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.cli import target
-from jkbms_addon.cli.masking import Masker
-from jkbms_addon.cli.recording import Chunk, header, line
 from jkbms_addon.cli.run import log_to_stderr
-from jkbms_addon.cli.target import Target
+from jkbms_addon.doctor.masking import Masker
+from jkbms_addon.doctor.recording import Chunk, header, line
+from jkbms_addon.doctor.target import Target
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.link.stream import Link
 from jkbms_addon.options.file import parse
@@ -82,7 +82,7 @@ class Tape:
             raise self._refused(error) from error
         self._put([header(str(bus), datetime.now(UTC).isoformat(timespec="seconds"), __version__)])
         self._started = time.monotonic()
-        link.tap = self.tap
+        link.taps.append(self.tap)
         return self
 
     def __enter__(self) -> Self:

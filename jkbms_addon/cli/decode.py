@@ -11,8 +11,8 @@ from typing import Any
 from jkbms_addon.battery.plausibility import contradiction
 from jkbms_addon.battery.reading import Reading, flat
 from jkbms_addon.battery.sensors import Sensors
-from jkbms_addon.cli import recording
 from jkbms_addon.cli.can_text import can
+from jkbms_addon.doctor import recording
 from jkbms_addon.errors import FrameError, OptionsError
 from jkbms_addon.wire.pb.commands import rest
 from jkbms_addon.wire.pb.frames import Attributed, Attribution, Framer, Short

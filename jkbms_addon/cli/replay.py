@@ -19,10 +19,10 @@ from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.app import App
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.cli import recording
-from jkbms_addon.cli.findings import ranges
-from jkbms_addon.cli.recording import Recording
 from jkbms_addon.cli.run import log_to_stderr, until_signal
+from jkbms_addon.doctor import recording
+from jkbms_addon.doctor.found import ranges
+from jkbms_addon.doctor.recording import Recording
 from jkbms_addon.errors import LinkError, OptionsError
 from jkbms_addon.link.stream import Link
 from jkbms_addon.mqtt.outbox import SETTLING
@@ -112,8 +112,8 @@ class Playback(Link):
                 break
             await self._until(self._origin + chunk.seconds)
             self._next += 1
-            if self.tap:
-                self.tap(chunk.direction, chunk.data)
+            for tap in self.taps:
+                tap(chunk.direction, chunk.data)
             if chunk.direction == "rx":
                 self.received += len(chunk.data)
                 return chunk.data
@@ -143,7 +143,7 @@ class Replayed:
         self._status = status
         self._listener = Listener(link, status, tcp=not link.name.startswith("/"), clock=link.clock)
         self._link = link
-        link.tap = self._tapped
+        link.taps.append(self._tapped)
 
     @property
     def intake(self) -> Intake:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from jkbms_addon.acquisition import ble
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.cli.findings import Found, columns, yaml
+from jkbms_addon.doctor.found import Found, columns, yaml
 from jkbms_addon.errors import LinkError
 
 LISTEN = 8.0  # s; a BMS advertises several times a second

@@ -30,6 +30,7 @@ MAX_PENDING = 65536  # bytes; whoever does not read loses the oldest
 SLICE: Final = 512  # bytes that one read gives, so that looking through them takes some ms at most on a small machine
 BAUDRATE: Final = 115200
 OPEN: Final = 5.0  # s for opening an adapter
+Tap = Callable[[str, bytes], None]  # gets "rx" or "tx", and bytes as they come or go
 CLOSE: Final = 1.0  # s of waiting until it is closed; a program that is asked to stop has not more
 
 
@@ -39,7 +40,7 @@ class Link(asyncio.Protocol):
     def __init__(self, name: str) -> None:
         self.name = name
         self.received = 0
-        self.tap: Callable[[str, bytes], None] | None = None  # sees every byte: "rx" or "tx"
+        self.taps: list[Tap] = []  # see every byte
         self._pending = bytearray()
         self._news = asyncio.Event()
         self._transport: asyncio.Transport | None = None
@@ -53,8 +54,8 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Collect bytes (asyncio calls this)."""
         self.received += len(data)
-        if self.tap:
-            self.tap("rx", data)
+        for tap in self.taps:
+            tap("rx", data)
         self._pending += data
         if len(self._pending) > MAX_PENDING:
             del self._pending[:-MAX_PENDING]
@@ -95,8 +96,8 @@ class Link(asyncio.Protocol):
         # what arrives is logged message by message elsewhere: raw pieces may hold a BMS's passwords
         if _LOGGER.isEnabledFor(TRACE):
             _LOGGER.log(TRACE, "%s -> %s", self.name, data.hex(" "))
-        if self.tap:
-            self.tap("tx", data)
+        for tap in self.taps:
+            tap("tx", data)
         self._transport.write(data)
 
     @property

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jkbms_addon.__main__ import main
-from jkbms_addon.cli.masking import Masker
-from jkbms_addon.cli.recording import Chunk, Recording, header, line, read
+from jkbms_addon.doctor.masking import Masker
+from jkbms_addon.doctor.recording import Chunk, Recording, header, line, read
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
 from jkbms_addon.simulator.pb import SimulatedBms

@@ -13,8 +13,8 @@ from jkbms_addon.__main__ import main
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
-from jkbms_addon.cli.recording import Chunk, Recording, header, line
 from jkbms_addon.cli.replay import Playback, Replayed
+from jkbms_addon.doctor.recording import Chunk, Recording, header, line
 from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.modbus import ABOUT, LIVE, SETTINGS, acknowledgement, page_request

@@ -16,9 +16,9 @@ import yaml
 from jkbms_addon.acquisition.diagnosis import REASONS
 from jkbms_addon.acquisition.ttl import PLUGIN as TTL
 from jkbms_addon.battery.reading import Reading
-from jkbms_addon.cli.findings import Found, entry, ranges, table
-from jkbms_addon.cli.findings import yaml as written
-from jkbms_addon.cli.target import Target, lasting
+from jkbms_addon.doctor.found import Found, entry, ranges, table
+from jkbms_addon.doctor.found import yaml as written
+from jkbms_addon.doctor.target import Target, lasting
 from jkbms_addon.link.stream import serial_link
 from jkbms_addon.options.file import parse
 from jkbms_addon.simulator.far_end import FarEnd, serial_bus, tcp_bus

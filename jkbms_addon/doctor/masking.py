@@ -9,7 +9,7 @@ import re
 from collections import deque
 from collections.abc import Iterable
 
-from jkbms_addon.cli.recording import Chunk
+from jkbms_addon.doctor.recording import Chunk
 from jkbms_addon.errors import FrameError
 from jkbms_addon.wire.pb import frames as jk02
 from jkbms_addon.wire.pb import modbus
