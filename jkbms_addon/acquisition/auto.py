@@ -14,6 +14,7 @@ from jkbms_addon.acquisition.master import YIELD, Master
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.commands.deed import Change, Deed
+from jkbms_addon.commands.verify import Page
 from jkbms_addon.errors import CommandError
 from jkbms_addon.link.stream import BAUDRATE, Link, serial_link, tcp_link
 from jkbms_addon.validators import ADDRESSES, addresses, baudrate, host, interval, one_link, port, target, tcp_port
@@ -21,6 +22,7 @@ from jkbms_addon.wire.pb.registers import WRITABLE
 
 _LOGGER = logging.getLogger(__name__)
 FIRST_LISTEN = 8.0  # seconds: at least one cycle of a master
+RULED = "another master rules this bus, or it is not yet known whether there is one"
 
 
 class Auto:
@@ -35,6 +37,11 @@ class Auto:
         self._clock = status.clock
         self._since = self._clock()
         status.mode = "listening for a master"
+
+    @property
+    def link(self) -> Link:
+        """The wire."""
+        return self._link
 
     @property
     def intake(self) -> Intake:
@@ -63,12 +70,18 @@ class Auto:
     async def change(self, deed: Deed) -> Change:
         """As a master; ``CommandError`` while another one rules the bus."""
         if self._master is None:
-            raise CommandError("another master rules this bus, or it is not yet known whether there is one")
+            raise CommandError(RULED)
         return await self._master.change(deed)
 
     async def due(self, *, begin: bool) -> Sequence[Reading] | None:
         """As a master."""
         return await self._master.due(begin=begin) if self._master else None
+
+    async def read_page(self, address: int, register: int, seconds: float) -> Sequence[Page]:
+        """As a master; ``CommandError`` while another one rules the bus."""
+        if self._master is None:
+            raise CommandError(RULED)
+        return await self._master.read_page(address, register, seconds)
 
     def _consider_asking(self, listener: Listener, now: float) -> None:
         heard = listener.master_heard

@@ -19,7 +19,9 @@ from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.commands.deed import Change, Deed
+from jkbms_addon.commands.verify import Page
 from jkbms_addon.errors import OptionsError
+from jkbms_addon.link.stream import Link
 from jkbms_addon.supervise import guarded
 from jkbms_addon.validators import ADDRESSES, explained
 
@@ -66,6 +68,23 @@ class Attentive(Protocol):
     @property
     def intake(self) -> Intake:
         """What its readings came through; of all other sources the owner puts them through one."""
+
+
+@runtime_checkable
+class Wired(Protocol):
+    """A source whose bytes come over a stream, which can be looked at."""
+
+    @property
+    def link(self) -> Link:
+        """The open stream."""
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """A source that can ask once for something that is not on its list."""
+
+    async def read_page(self, address: int, register: int, seconds: float) -> Sequence[Page]:
+        """Ask for a page and wait so many s; ``CommandError`` where nobody may ask, ``LinkError`` as ``poll``."""
 
 
 Options = Mapping[str, Any]

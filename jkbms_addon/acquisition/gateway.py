@@ -6,7 +6,7 @@ from typing import Protocol
 
 import voluptuous as vol
 
-from jkbms_addon.acquisition.contract import Changing, Interleaving, Options, Plugin, Source
+from jkbms_addon.acquisition.contract import Asking, Changing, Interleaving, Options, Plugin, Source
 from jkbms_addon.acquisition.diagnosis import REASONS
 from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.acquisition.listen import Listener
@@ -14,6 +14,7 @@ from jkbms_addon.acquisition.master import Master
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.commands.deed import Change, Deed
+from jkbms_addon.commands.verify import Page
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.link.stream import Link, tcp_link
 from jkbms_addon.validators import ADDRESSES, addresses, host, interval, tcp_port
@@ -49,6 +50,11 @@ class Watched:
         self._received, self._since = 0, self._clock()
 
     @property
+    def link(self) -> Link:
+        """The wire."""
+        return self._link
+
+    @property
     def intake(self) -> Intake:
         """As the source's."""
         return self._source.intake
@@ -71,6 +77,12 @@ class Watched:
         if not isinstance(self._source, Changing):
             raise CommandError("this bus is only listened to")
         return await self._source.change(deed)
+
+    async def read_page(self, address: int, register: int, seconds: float) -> Sequence[Page]:
+        """As the source; ``CommandError`` when it only listens."""
+        if not isinstance(self._source, Asking):
+            raise CommandError("this bus is only listened to")
+        return await self._source.read_page(address, register, seconds)
 
     async def due(self, *, begin: bool) -> Sequence[Reading] | None:
         """As the source."""

@@ -48,6 +48,11 @@ class Listener:
         self._last: dict[int, float] = {}
 
     @property
+    def link(self) -> Link:
+        """The wire."""
+        return self._link
+
+    @property
     def missed(self) -> float | None:
         """Monotonic time in s of the last sign of a master, who never pauses; None when there was none."""
         return self.master_heard

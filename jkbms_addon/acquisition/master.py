@@ -71,6 +71,11 @@ class Master:
         self.missed: float | None = None  # since when those who were there do not answer; None while somebody does
         self._frames: deque[Attributed] = deque(maxlen=4)  # what came since the last question
 
+    @property
+    def link(self) -> Link:
+        """The wire."""
+        return self._link
+
     def yielding(self, now: float) -> bool:
         """Whether another master is on this bus, so that we must not send."""
         diagnosis = self.receiver.diagnosis

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from jkbms_addon.acquisition.contract import Attentive, BusOptions
 from jkbms_addon.acquisition.deeds import carry_out
 from jkbms_addon.acquisition.foreign import Foreign
+from jkbms_addon.acquisition.slot import Slot
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
@@ -14,10 +15,16 @@ from jkbms_addon.errors import AddonError
 
 
 async def own_bus(
-    bus: BusOptions, status: BusStatus, store: Store, healed: Callable[[], None], commands: CommandQueue | None = None
+    bus: BusOptions,
+    status: BusStatus,
+    store: Store,
+    healed: Callable[[], None],
+    commands: CommandQueue | None = None,
+    slot: Slot | None = None,
 ) -> None:
     """Open the bus, poll it for ever and carry out commands; ``LinkError`` when the wire is gone."""
     assert bus.plugin is not None
+    slot = slot or Slot(status.clock)
     status.present = lambda address: store.present((bus.name, address))
 
     def take(reading: Reading) -> None:
@@ -27,22 +34,24 @@ async def own_bus(
 
     try:
         async with bus.plugin.open(bus.values, status) as opened:
-            source = opened if isinstance(opened, Attentive) else Foreign(opened, status, bus.addresses)
-            status.up()
-            store.changed.set()
-            if commands:
-                commands.opened(bus.name)
-            frames, well = status.frames, False
-            while True:
-                for reading in await source.poll():
-                    take(reading)
-                    frames = -1
-                if not well and status.frames != frames:
-                    well = True
-                    healed()  # an open port proves little, a frame does
-                if commands and commands.waiting(bus.name):
-                    await carry_out(source, bus.name, commands, take)
-                    store.changed.set()
+            with slot.lent(opened):
+                source = opened if isinstance(opened, Attentive) else Foreign(opened, status, bus.addresses)
+                status.up()
+                store.changed.set()
+                if commands:
+                    commands.opened(bus.name)
+                frames, well = status.frames, False
+                while True:
+                    for reading in await source.poll():
+                        take(reading)
+                        frames = -1
+                    if not well and status.frames != frames:
+                        well = True
+                        healed()  # an open port proves little, a frame does
+                    if commands and commands.waiting(bus.name):
+                        await carry_out(source, bus.name, commands, take)
+                        store.changed.set()
+                    await slot.serve()
     finally:
         if commands:
             commands.lost(bus.name, _why(sys.exception()))

@@ -50,6 +50,7 @@ class Ttl:
     def __init__(self, link: Link, status: BusStatus, address: int, every: float, patience: float = 1.0) -> None:
         self._status, self.address, self._every, self.patience = status, address, every, patience
         self.intake = Intake(status)
+        self.link = link
         self.line = Line(link, self.intake, SILENCE * patience)
         self._clock = status.clock
         self._due = self._began = self._asked = self._clock()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from jkbms_addon.acquisition.owner import own_bus
+from jkbms_addon.acquisition.slot import Slot
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.options.file import parse
@@ -19,7 +20,7 @@ class Owner:
     def __init__(self, **options: Any) -> None:
         self.options = parse({"buses": [{"name": "t", **options}]}).buses[0]
         assert not self.options.problem
-        self.status, self.store = BusStatus("t"), Store()
+        self.status, self.store, self.slot = BusStatus("t"), Store(), Slot()
         self.history: list[tuple[float, Any]] = []
 
     async def run(self) -> None:
@@ -31,7 +32,7 @@ class Owner:
             update(bus, reading)
 
         self.store.update = kept  # type: ignore[method-assign]
-        await supervisor.run(lambda: own_bus(self.options, self.status, self.store, supervisor.healed))
+        await supervisor.run(lambda: own_bus(self.options, self.status, self.store, supervisor.healed, slot=self.slot))
 
     def addresses(self) -> set[int]:
         """Who is online."""

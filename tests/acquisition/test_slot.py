@@ -1,0 +1,135 @@
+"""What others do on the link of a bus, in turns of its owner: over real ptys, beside batteries that are asked on."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from jkbms_addon.acquisition import slot as slots
+from jkbms_addon.acquisition.contract import Asking
+from jkbms_addon.acquisition.slot import CLOSED, DEAF, NO_STREAM, PACE, Slot
+from jkbms_addon.errors import CommandError, LinkError
+from jkbms_addon.link.stream import Link
+from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.pb.modbus import ABOUT, LIVE, page_request
+from tests.acquisition.owner import Owner, at_work
+from tests.conftest import until
+
+
+def bus(port: str, **more: Any) -> Owner:
+    return Owner(strategy="master", port=port, addresses="1-2", interval=0.5, **more)
+
+
+async def asked(source: Asking, address: int, register: int = LIVE) -> int:
+    return len(await source.read_page(address, register, 0.3))
+
+
+async def test_who_is_not_on_the_list_is_asked_between_two_polls() -> None:
+    packs = [SimulatedBms(number, current=0.0) for number in (1, 2, 7)]
+    async with serial_bus(packs) as far, at_work(bus(far.port)) as owner:
+        await until(lambda: owner.addresses() == {1, 2}, 8)
+        began = time.monotonic()
+        assert await owner.slot.ask(lambda source: asked(source, 7)) == 1
+        assert await owner.slot.ask(lambda source: asked(source, 7, ABOUT)) == 1
+        assert await owner.slot.ask(lambda source: asked(source, 9)) == 0
+        took = time.monotonic() - began
+        assert took >= 2 * PACE  # however eager somebody is
+        lives = [at for at, reading in owner.history if reading.kind == "live" and at >= began]
+        assert len(lives) >= 2 * int(took / 0.5) - 2  # the others kept their pace
+        assert owner.addresses() == {1, 2}  # and 7 is still none of ours
+
+
+async def test_all_bytes_are_seen_also_over_a_reconnect() -> None:
+    seen: list[tuple[str, bytes]] = []
+    async with tcp_bus([SimulatedBms(1)]) as far:
+        host = {"host": "127.0.0.1", "tcp_port": far.port}
+        async with at_work(Owner(strategy="gateway", addresses="1", interval=0.5, **host)) as owner:
+            await until(lambda: owner.addresses() == {1}, 8)
+            with owner.slot.look(lambda direction, data: seen.append((direction, data))):
+                await until(lambda: ("tx", page_request(1, LIVE)) in seen and len(seen) > 8)
+                assert {direction for direction, _ in seen} == {"rx", "tx"}
+                for writer in far.clients:
+                    writer.transport.abort()
+                seen.clear()
+                await until(lambda: len(seen) > 8)
+            count = len(seen)
+            await asyncio.sleep(1)
+            assert len(seen) == count
+
+
+class Still:
+    """A source that can do nothing more."""
+
+
+class Able:
+    """A source that is asked."""
+
+    def __init__(self, link: object = None) -> None:
+        self.link = link
+
+    async def read_page(self, address: int, register: int, seconds: float) -> list[Any]:
+        raise AssertionError((address, register, seconds))
+
+
+async def test_what_is_refused() -> None:
+    slot = Slot()
+    with pytest.raises(CommandError, match=CLOSED), slot.look(lambda _direction, _data: None):
+        pass
+    with pytest.raises(CommandError, match=CLOSED):
+        await slot.ask(lambda source: asked(source, 1))
+    for source in (Still(), Able("a plug-in's own idea of a link")):
+        with slot.lent(source), pytest.raises(CommandError, match=NO_STREAM), slot.look(lambda _way, _data: None):
+            pass
+    with slot.lent(Still()), pytest.raises(CommandError, match=DEAF):
+        await slot.ask(lambda source: asked(source, 1))
+    assert slot._taps == []
+
+
+async def served(slot: Slot, work: Any) -> asyncio.Task[Any]:
+    task = asyncio.create_task(slot.ask(work))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_whoever_waits_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "PACE", 0.0)
+    slot = Slot()
+    done: list[str] = []
+
+    async def refused(_: Asking) -> None:
+        raise CommandError("another master is on this bus")
+
+    async def lost(_: Asking) -> None:
+        raise LinkError("unplugged")
+
+    async def never(_: Asking) -> None:
+        await asyncio.sleep(60)
+
+    async def noted(_: Asking) -> None:
+        done.append("noted")
+
+    with slot.lent(Able(Link("x"))):
+        for work, told, owner in (
+            (refused, "another master is on this bus", ""),
+            (lost, CLOSED, "unplugged"),
+            (never, CLOSED, "took longer"),
+        ):
+            monkeypatch.setattr(slots, "LONGEST", 0.05)
+            task = await served(slot, work)
+            if owner:
+                with pytest.raises(LinkError, match=owner):
+                    await slot.serve()
+            else:
+                await slot.serve()
+            with pytest.raises(CommandError, match=told):
+                await task
+        task = await served(slot, noted)
+        task.cancel()
+        await asyncio.sleep(0)
+        await slot.serve()
+        assert done == []  # nobody waits for it any more
+        waits = await served(slot, noted)
+    with pytest.raises(CommandError, match=CLOSED):
+        await waits
