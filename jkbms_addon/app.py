@@ -11,6 +11,7 @@ from typing import Any
 from jkbms_addon import heartbeat
 from jkbms_addon.acquisition.contract import BusOptions
 from jkbms_addon.acquisition.owner import own_bus
+from jkbms_addon.acquisition.slot import Slot
 from jkbms_addon.battery import energy
 from jkbms_addon.battery.energy import Energies
 from jkbms_addon.battery.identity_file import KeptIdentity
@@ -54,6 +55,7 @@ class App:
         _tell(options)
         self._ends = False
         self.buses = {bus.name: _status(bus) for bus in options.buses}
+        self._slots = {bus.name: Slot(self.buses[bus.name].clock) for bus in options.buses}
         self._running = [bus for bus in options.buses if bus.plugin and not _shared(bus, options.buses, self.buses)]
         topics = Topics(options.mqtt.base_topic, options.mqtt.discovery_prefix)
         served = {bus.name: bus.addresses for bus in options.buses if bus.plugin}
@@ -109,6 +111,7 @@ class App:
             Energies(JsonFile(data / energy.NAME)),
             service.outlets,
             problems=(*self.options.problems, *service.problems),
+            slots=self._slots,
         )
 
     async def run(self) -> None:
@@ -169,7 +172,9 @@ class App:
     async def _bus(self, bus: BusOptions) -> None:
         status = self.buses[bus.name]
         supervisor = self._supervisor(bus.name, self._failed(status))
-        await supervisor.run(partial(own_bus, bus, status, self.store, supervisor.healed, self.commands))
+        await supervisor.run(
+            partial(own_bus, bus, status, self.store, supervisor.healed, self.commands, self._slots[bus.name])
+        )
 
     async def _owned(self, name: str, owner: Owner) -> None:
         supervisor = self._supervisor(name)

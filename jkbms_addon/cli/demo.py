@@ -24,6 +24,7 @@ import aiomqtt
 
 from jkbms_addon.app import App
 from jkbms_addon.cli.run import log_to_stderr
+from jkbms_addon.doctor.log import NEWEST
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.options.file import parse
 from jkbms_addon.page.place import PageOptions
@@ -54,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until interrupted or until the time is over."""
     log_to_stderr("warning")
+    NEWEST.keep()
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(_demo(args))
     return 0

@@ -17,6 +17,7 @@ from typing import Final
 
 from jkbms_addon import __version__
 from jkbms_addon.app import App
+from jkbms_addon.doctor.log import NEWEST
 from jkbms_addon.options.file import DEFAULT_FILE, read
 
 _LOGGER = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     options = read(args.options)
     log_to_stderr(options.log_level)
     remember_log()
+    NEWEST.keep((options.mqtt.password, options.page.token))
     _LOGGER.info("JK BMS %s: %s", __version__, ", ".join(f"{b.name} ({b.strategy})" for b in options.buses) or "no bus")
     asyncio.run(until_signal(App(options, args.options.resolve().parent)))
     _LOGGER.info("stopped")

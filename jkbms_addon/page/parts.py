@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from jkbms_addon.acquisition.diagnosis import REASONS
+from jkbms_addon.acquisition.reasons import parted
 from jkbms_addon.bank.bank import BankState, weights
 from jkbms_addon.bank.candidate import Extreme, View
 from jkbms_addon.battery.alarms import alarm_of
@@ -15,7 +17,7 @@ from jkbms_addon.battery.energy import Energy
 from jkbms_addon.battery.quantities import Value, specs
 from jkbms_addon.battery.reading import STATISTICS
 from jkbms_addon.battery.snapshot import Key, Part, Snapshot
-from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.battery.status import BmsStatus, BusStatus
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.service import Outlet
@@ -34,6 +36,7 @@ UNSHOWN: Final = frozenset(
 )
 OF_CELLS: Final = frozenset(STATISTICS)  # where the cells are told, the page works them out
 LIMITS: Final = ("charge_voltage", "charge_current", "discharge_current", "discharge_voltage")
+SILENCE: Final = str(REASONS["nothing_polled"])  # of a battery that is asked
 KINDS: Final = ("live", "settings", "about")
 MILLI: Final[Mapping[str, int]] = {"cell_voltage": 0, "cell_resistance": 1}  # told in thousandths, with these digits
 
@@ -203,6 +206,9 @@ def _speaks(dialect: Dialect) -> dict[str, Any]:
 
 def bus(status: BusStatus, now: float, present: Callable[[Key], bool]) -> dict[str, Any]:
     """One bus: how it is doing and how its batteries answer; ``present`` is the store's word."""
+    batteries = sorted(status.batteries.items())
+    single = "; ".join(f"BMS {address}: {bms.problem}" for address, bms in batteries if bms.problem)
+    worst = status.worst
     return {
         "name": status.name,
         "ok": status.connected and not status.problem,
@@ -218,15 +224,30 @@ def bus(status: BusStatus, now: float, present: Callable[[Key], bool]) -> dict[s
         "bad": status.checksum_errors + status.implausible,
         "timeouts": status.timeouts,
         "reconnects": status.reconnects,
+        "worst": None if worst is None else [rounded(worst.seconds), worst.reason],
+        "reason": _reason("" if status.problem == single else status.problem),
         "bms": {
-            str(address): {
-                "ms": None if bms.latency is None else round(1000 * bms.latency),
-                "frames": bms.frames,
-                "health": bms.health(now, present=present((status.name, address))),
-            }
-            for address, bms in sorted(status.batteries.items())
+            str(address): _link(bms, bms.health(now, present=present((status.name, address))))
+            for address, bms in batteries
         },
     }
+
+
+def _link(bms: BmsStatus, health: str) -> dict[str, Any]:
+    asked = bms.latency is not None
+    silence = SILENCE if health == "silent" and asked else ""
+    ms = None if bms.latency is None else round(1000 * bms.latency)
+    told: dict[str, Any] = {"ms": ms, "frames": bms.frames, "health": health}
+    reason = _reason(bms.problem or silence)
+    return {**told, "reason": reason} if reason else told
+
+
+def _reason(text: str) -> list[str] | None:
+    """Symptom, likely cause and what to try; without trouble None."""
+    if not text:
+        return None
+    found = parted(text)
+    return [found.symptom, found.cause, found.remedy]
 
 
 def findings(found: Iterable[Finding]) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from jkbms_addon import __version__, worker
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.page import first_run, gate, parts, stream
 from jkbms_addon.page.asks import Asks
+from jkbms_addon.page.doctor import DOCTOR, Doctor
 from jkbms_addon.page.files import SAFETY, Files
 from jkbms_addon.page.place import Place
 from jkbms_addon.page.sources import Sources
@@ -61,12 +62,13 @@ class Page:
         self._new = asyncio.Event()
         self._answers: deque[float] = deque(maxlen=ANSWERS)
         self._turn = asyncio.Lock()
+        self._thread = worker.own()
         told = parts.static(sources.commands.level, __version__, files.version, list(sources.buses))
         self._static = parts.encoded(told)[1:]
 
     async def own(self, place: Place, healed: Callable[[], None]) -> None:
         """Listen until cancelled; ``LinkError`` where that is not possible."""
-        tokens = gate.Tokens(place.token)
+        tokens, self._thread = gate.Tokens(place.token), worker.own()
         async with asyncio.TaskGroup() as tasks:
 
             async def client(connection: ServerConnection) -> None:
@@ -108,10 +110,11 @@ class Page:
 
     async def _ports(self) -> None:
         """What is connected to this computer, for who has no battery yet."""
-        thread = worker.own()
         while not any(True for _ in self._sources.store):
             if self._clients or self._camera.first is None:
-                self._camera.first = await thread.call(first_run.look, LOOK, "the list of serial ports takes too long")
+                self._camera.first = await self._thread.call(
+                    first_run.look, LOOK, "the list of serial ports takes too long"
+                )
             await asyncio.sleep(LOOK)
 
     def _answer(self, connection: ServerConnection, request: Request, place: Place) -> Response | None:
@@ -180,30 +183,34 @@ class Page:
         lock = asyncio.Lock()
         await self._send(connection, hello, lock)
         async with asyncio.TaskGroup() as tasks:
-            teller = tasks.create_task(self._tell(connection, told, lock))
+
+            async def tell(answer: dict[str, Any]) -> None:
+                with suppress(ConnectionClosed, TimeoutError):  # what was begun is carried out, whoever looks
+                    await self._send(connection, parts.encoded(answer), lock)
+
+            sources = self._sources
+            asks = Asks(sources.store, sources.commands, sources.control, visitor, tell)
+            doctor = Doctor(sources, visitor, tell, tasks, self._thread)
+            teller = tasks.create_task(self._tell(connection, told, lock, doctor))
             try:
-                await self._listen(connection, lock, visitor, tasks)
+                await self._listen(connection, lock, asks, doctor, tasks)
             finally:
                 visitor.lock()
                 teller.cancel()
 
-    async def _tell(self, connection: ServerConnection, told: stream.Told, lock: asyncio.Lock) -> None:
+    async def _tell(self, connection: ServerConnection, told: stream.Told, lock: asyncio.Lock, doctor: Doctor) -> None:
         try:
             while True:
                 await self._send(connection, told.tick(self._scene), lock)
+                for news in doctor.news():
+                    await self._send(connection, parts.encoded(news), lock)
                 await self._new.wait()
         except (ConnectionClosed, TimeoutError):
             connection.transport.abort()  # so that who listens to it notices, too
 
     async def _listen(
-        self, connection: ServerConnection, lock: asyncio.Lock, visitor: Visitor, tasks: asyncio.TaskGroup
+        self, connection: ServerConnection, lock: asyncio.Lock, asks: Asks, doctor: Doctor, tasks: asyncio.TaskGroup
     ) -> None:
-        async def tell(answer: dict[str, Any]) -> None:
-            with suppress(ConnectionClosed, TimeoutError):  # what was begun is carried out, whoever looks
-                await self._send(connection, parts.encoded(answer), lock)
-
-        sources = self._sources
-        asks = Asks(sources.store, sources.commands, sources.control, visitor, tell)
         requests: deque[float] = deque(maxlen=REQUESTS)
         while True:
             async with asyncio.timeout(SILENCE):
@@ -211,8 +218,10 @@ class Page:
             if message.get("t") == "here":
                 continue
             async with self._turn:  # one answer at a time, and whoever else is due comes before the next
-                answer = self._refused(requests) or self._asked(message, asks, tasks)
+                answer = self._refused(requests) or self._asked(message, asks, doctor, tasks)
                 await asyncio.sleep(BETWEEN)
+            if answer is None:
+                continue  # it comes later
             told = {**answer, "id": _number(message)}
             await self._send(connection, parts.encoded(told), lock)
             if answer["t"] == "no":
@@ -229,8 +238,13 @@ class Page:
         self._answers.append(now)
         return None
 
-    def _asked(self, message: Mapping[str, Any], asks: Asks, tasks: asyncio.TaskGroup) -> dict[str, Any]:
+    def _asked(
+        self, message: Mapping[str, Any], asks: Asks, doctor: Doctor, tasks: asyncio.TaskGroup
+    ) -> dict[str, Any] | None:
+        """The answer; None where it comes later."""
         try:
+            if message.get("t") in DOCTOR:
+                return doctor.answer({**message, "id": _number(message)})
             if message.get("t") == "history":
                 return self._history(message)
             if message.get("t") == "write":

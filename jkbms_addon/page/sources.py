@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from jkbms_addon.acquisition.slot import Slot
 from jkbms_addon.battery.energy import Energies
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.control import Control
 from jkbms_addon.commands.queue import CommandQueue
+from jkbms_addon.doctor.log import NEWEST, Newest
 from jkbms_addon.inverter.service import Outlet
 from jkbms_addon.page.history import History
 from jkbms_addon.views.findings import Watch
@@ -26,4 +28,6 @@ class Sources:
     problems: tuple[str, ...] = ()  # of the options
     history: History = field(default_factory=History)
     watch: Watch = field(default_factory=Watch)
+    log: Newest = NEWEST
+    slots: Mapping[str, Slot] = field(default_factory=dict)  # by name of the bus
     raised: dict[tuple[str, str], float] = field(default_factory=dict)  # pack and alarm -> first seen, s since 1970

@@ -84,7 +84,7 @@ class Client:
         """The answer to a question."""
         await self.send(kind, **more)
         while True:
-            answer = await self.said("no", "lock", "plan", "file", "begun", "told")
+            answer = await self.said("no", "lock", "plan", "file", "begun", "told", "ports", "bundle")
             if answer["id"] == self.number:
                 return answer
 

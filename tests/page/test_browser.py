@@ -24,11 +24,12 @@ AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]
 DASH = "\u2013"
 PROXY = "127.0.0.2"
-PAGES = ("overview", "cells", "pack/garage/3", "pack/cellar/3", "settings", "inverter")
+PAGES = ("overview", "cells", "pack/garage/3", "pack/cellar/3", "settings", "inverter", "doctor")
 DRAWN = {
     **dict.fromkeys(PAGES, "jk-plot canvas"),
     "settings": "table.settings",
     "inverter": ".limits",
+    "doctor": ".answers",
 }  # when it is there
 
 

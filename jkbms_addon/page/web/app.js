@@ -10,11 +10,12 @@ import { cells } from "./views/cells.js";
 import { pack } from "./views/pack.js";
 import { settings } from "./views/settings.js";
 import { inverter } from "./views/inverter.js";
+import { doctor, leave } from "./views/doctor.js";
 import { first } from "./views/first.js";
 import "./charts.js";
 
 const root = document.getElementById("app");
-const PAGES = { overview, cells, pack, settings, inverter };
+const PAGES = { overview, cells, pack, settings, inverter, doctor };
 
 /** What the reader chose; everything else is what the server told. */
 const ui = {
@@ -53,6 +54,7 @@ function draw() {
 
 function content() {
   if (!state.hello || !state.buses.length && !state.at) return html`<div class="card ghost"></div><div class="card ghost low"></div>`;
+  if (ui.page === "doctor") return doctor(ui);
   if (!packKeys().length) return first(state);
   ui.tier ||= packKeys().some((key) => (state.packs[key].cells?.hours ?? 0) > 2) ? 60 : 10;
   return PAGES[ui.page](ui);
@@ -73,6 +75,7 @@ function route() {
   const known = page in PAGES && (page !== "pack" || rest.length === 2);
   const moved = ui.page !== (known ? page : "overview") || ui.part !== part;
   Object.assign(ui, { page: known ? page : "overview", part, menu: false });
+  if (ui.page !== "doctor") leave();
   if (moved) draw();
   requestAnimationFrame(() => {
     const place = ui.page === "overview" && part && document.getElementById(part);

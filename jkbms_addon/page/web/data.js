@@ -13,6 +13,7 @@ export const state = {
   ranges: null, // which settings of a pack may be changed, and within which range
   owner: null, // numbers and switches of the inverter's owner
   openUntil: 0, // until when this page may write, ms of this computer's clock
+  log: [], // newest lines of the app's log, as long as somebody looks at them
   at: 0, // s since 1970 of the last tick
   heardAt: 0, // of this computer's clock, ms
   connected: false,
@@ -50,6 +51,8 @@ function take(message) {
     const want = [...wants.values()].find((one) => one.id === message.id);
     if (want) Object.assign(want, { at: Date.now(), id: null }); // once more when it is due again
     answered(message);
+  } else if (message.t === "log") {
+    state.log = [...state.log, ...message.lines].slice(-300);
   } else if (message.t === "step") {
     if (writing?.id === message.id) writing.step(message);
   } else if (message.t === "done") {

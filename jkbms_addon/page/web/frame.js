@@ -5,7 +5,7 @@ import { lost, openFor, state, unlock } from "./data.js";
 import { icon, segmented } from "./pieces.js";
 import { choose, theme } from "./theme.js";
 
-export const TABS = [["overview", "gauge"], ["cells", "grid"], ["settings", "sliders"], ["inverter", "wave"]];
+export const TABS = [["overview", "gauge"], ["cells", "grid"], ["settings", "sliders"], ["inverter", "wave"], ["doctor", "pulse"]];
 export const LANGUAGES = [["en", "English"], ["de", "Deutsch"], ["fr", "Français"]];
 
 const tabs = (page) => TABS.map(([name, picture]) => html`<a href="#${name}" aria-current=${page === name ? "page" : nothing}>${icon(picture)}<span>${t(`tab.${name}`)}</span></a>`);

@@ -10,6 +10,7 @@ const PATHS = {
   sliders: svg`<path d="M4 7h9M17.500 7H20M4 17h3M11.500 17H20"/><circle cx="15" cy="7" r="2.300"/><circle cx="9" cy="17" r="2.300"/>`,
   wave: svg`<rect x="3.500" y="3.500" width="17" height="17" rx="3"/><path d="M7 12c1.600-4 3.400-4 5 0s3.400 4 5 0"/>`,
   warn: svg`<path d="M12 4 2.8 19.5h18.4zM12 10v4.5M12 17.2v.1"/>`,
+  pulse: svg`<path d="M3 12h4l2.500-6 5 12 2.500-6h4"/>`,
   lock: svg`<rect x="5" y="10.5" width="14" height="9.5" rx="2"/><path d="M8 10.5V8a4 4 0 0 1 8 0v2.5"/>`,
   back: svg`<path d="m14.5 5.5-6.5 6.500 6.5 6.500"/>`,
   more: svg`<circle cx="12" cy="12" r="3"/><path d="M12 3v3M12 18v3M3 12h3M18 12h3M5.600 5.600l2.100 2.100M16.300 16.300l2.100 2.100M5.600 18.400l2.100-2.100M16.300 7.700l2.100-2.100"/>`,
@@ -128,6 +129,21 @@ export function cellBars(pack, name) {
     const height = cell.off == null ? 0 : Math.max(2, barHeight(cell.off));
     return html`<i class=${cell.edge} style="--t:${(cell.off ?? 0) > 0 ? 50 - height : 50}%;--h:${height}%"></i>`;
   })}</div>`;
+}
+
+/** A bus's trouble and that of its single batteries: symptom, what is likely, what to try. */
+export function reasons(bus) {
+  const found = [["", bus.reason], ...Object.entries(bus.bms).map(([n, one]) => [`BMS ${n}: `, one.reason])].filter(([, reason]) => reason);
+  return found.map(([who, [symptom, cause, remedy]]) => html`<div class="why"><p class="symptom">${(who + symptom).replace(/^[a-z]/, (one) => one.toUpperCase())}</p>
+    ${cause ? html`<dl class="reason"><div><dt>${t("first.likely")}</dt><dd>${cause}</dd></div><div><dt>${t("first.try")}</dt><dd>${remedy}</dd></div></dl>` : nothing}</div>`);
+}
+
+/** What is connected to this computer; `act` gives what can be done with a port that nobody uses. */
+export function portList(ports, can, act = () => nothing) {
+  if (!ports.length && !can.length) return html`<p class="muted">${t("first.nothing")}</p>`;
+  const use = (one) => (one.used ? html`<span class="badge idle">${t("doc.used", { bus: one.used })}</span>` : nothing);
+  return html`<ul class="ports">${ports.map((one) => html`<li>${icon("plug")}<code>${one.path}</code>${one.device && one.device !== one.path ? html`<small>${one.device}</small>` : nothing} ${use(one)}${one.used ? nothing : act(one)}</li>`)}
+    ${can.map((one) => html`<li>${icon("plug")}<code>${one.name}</code><small>${t(one.up ? "first.can_up" : "first.can_down")}</small> ${use(one)}</li>`)}</ul>`;
 }
 
 export const segmented = (label, options, value, choose) => html`<div class="seg" role="group" aria-label=${label}>${options.map(([key, text]) => html`<button type="button" aria-pressed=${String(key === value)} @click=${() => choose(key)}>${text}</button>`)}</div>`;

@@ -1,7 +1,7 @@
 // No battery heard yet: what was tried bus by bus, what is connected to this computer, and what to put where.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { plural, t } from "../format.js";
-import { icon } from "../pieces.js";
+import { portList, reasons } from "../pieces.js";
 import { strategy } from "./overview.js";
 
 function tried(bus) {
@@ -12,11 +12,8 @@ function tried(bus) {
     bus.frames ? plural("links.frames", bus.frames) : null,
     bus.bad ? plural("links.bad", bus.bad) : null,
   ].filter(Boolean);
-  const [symptom, rest] = (bus.problem || t("first.listening")).split(/: (.*)/s);
-  const [cause, remedy] = (rest ?? "").split(/; (.*)/s);
   return html`<li class="card"><header><h2><i class="dot ${kind}"></i>${bus.name}</h2><small>${strategy(bus)}${bus.target ? html` · <span class="path">${bus.target}</span>` : nothing}</small></header>
-    <p class="symptom">${symptom.replace(/^[a-z]/, (one) => one.toUpperCase())}</p>
-    ${cause ? html`<dl class="reason"><div><dt>${t("first.likely")}</dt><dd>${cause}</dd></div>${remedy ? html`<div><dt>${t("first.try")}</dt><dd>${remedy}</dd></div>` : nothing}</dl>` : nothing}
+    ${bus.problem ? reasons(bus) : html`<p class="symptom">${t("first.listening")}</p>`}
     ${facts.length ? html`<small>${facts.join(" · ")}</small>` : nothing}</li>`;
 }
 
@@ -26,10 +23,7 @@ const canExample = (name) => `buses:\n  - name: can\n    strategy: can_broadcast
 function connected({ ports, can }) {
   const best = ports[0]?.path ?? "/dev/serial/by-id/…";
   return html`<section class="card"><header><h2>${t("first.connected")}</h2></header>
-    ${ports.length || can.length ? html`<ul class="ports">
-      ${ports.map((one) => html`<li>${icon("plug")}<code>${one.path}</code>${one.device && one.device !== one.path ? html`<small>${one.device}</small>` : nothing}</li>`)}
-      ${can.map((one) => html`<li>${icon("plug")}<code>${one.name}</code><small>${t(one.up ? "first.can_up" : "first.can_down")}</small></li>`)}</ul>`
-    : html`<p class="muted">${t("first.nothing")}</p>`}
+    ${portList(ports, can)}
     <h3>${t("first.where")}</h3><p>${t("first.how")}</p>
     <pre tabindex="0">${example(best)}</pre>
     ${can.length ? html`<p>${t("first.how_can")}</p><pre tabindex="0">${canExample(can[0].name)}</pre>` : nothing}</section>`;
