@@ -58,13 +58,17 @@ class Slot:
         for tap in self._taps:
             tap(direction, data)
 
-    @contextmanager
-    def look(self, tap: Tap) -> Iterator[None]:
-        """Let ``tap`` see all bytes; ``CommandError`` where there are none."""
+    def watched(self) -> None:
+        """Nothing where bytes can be looked at; ``CommandError`` says why not."""
         if self._source is None:
             raise CommandError(CLOSED)
         if self._link is None:
             raise CommandError(NO_STREAM)
+
+    @contextmanager
+    def look(self, tap: Tap) -> Iterator[None]:
+        """Let ``tap`` see all bytes; ``CommandError`` where there are none."""
+        self.watched()
         self._taps.append(tap)
         try:
             yield

@@ -18,8 +18,8 @@ from jkbms_addon.acquisition.master import Master
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.cli import target
 from jkbms_addon.cli.run import log_to_stderr
-from jkbms_addon.doctor.masking import Masker
-from jkbms_addon.doctor.recording import Chunk, header, line
+from jkbms_addon.doctor import tape
+from jkbms_addon.doctor.recording import Chunk
 from jkbms_addon.doctor.target import Target
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.link.stream import Link
@@ -70,9 +70,18 @@ class Tape:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: TextIO | None = None
-        self._masker, self._settled = Masker(), list[Chunk]()
+        self._kept = tape.Tape("", "", __version__)
         self._started = 0.0
-        self.received = self.sent = 0
+
+    @property
+    def received(self) -> int:
+        """Bytes that came."""
+        return self._kept.received
+
+    @property
+    def sent(self) -> int:
+        """Bytes that went out."""
+        return self._kept.sent
 
     def start(self, bus: Target, link: Link) -> Self:
         """Begin a new file with what comes from now on; ``OptionsError`` when it cannot be written."""
@@ -80,7 +89,8 @@ class Tape:
             self._file = self._path.open("w", encoding="utf-8")
         except OSError as error:
             raise self._refused(error) from error
-        self._put([header(str(bus), datetime.now(UTC).isoformat(timespec="seconds"), __version__)])
+        self._kept = tape.Tape(str(bus), datetime.now(UTC).isoformat(timespec="seconds"), __version__)
+        self.write()
         self._started = time.monotonic()
         link.taps.append(self.tap)
         return self
@@ -89,7 +99,7 @@ class Tape:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._settled += self._masker.flush()
+        self._kept.take(None)
         self.write()
         if self._file:
             self._file.close()
@@ -97,18 +107,11 @@ class Tape:
     def tap(self, direction: str, data: bytes) -> None:
         """Take in bytes at the moment when they come or go."""
         now = time.monotonic() - self._started
-        if direction == "rx":
-            self.received += len(data)
-            chunk = Chunk(now, "rx", data)
-        else:
-            self.sent += len(data)
-            chunk = Chunk(now, "tx", data)
-        self._settled += self._masker.feed(chunk)
+        self._kept.take(Chunk(now, "rx" if direction == "rx" else "tx", data))
 
     def write(self) -> None:
         """Put into the file what is settled; ``OptionsError`` when it takes no more."""
-        settled, self._settled = self._settled, []
-        self._put(line(chunk) for chunk in settled)
+        self._put(self._kept.lines())
 
     def _put(self, lines: Iterable[str]) -> None:
         if self._file is None:

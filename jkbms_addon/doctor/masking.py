@@ -13,7 +13,7 @@ from jkbms_addon.doctor.recording import Chunk
 from jkbms_addon.errors import FrameError
 from jkbms_addon.wire.pb import frames as jk02
 from jkbms_addon.wire.pb import modbus
-from jkbms_addon.wire.pb.frames import HEADER, SECRETS, Frame, Short
+from jkbms_addon.wire.pb.frames import HEADER, SECRETS, SERIAL, Frame, Short
 from jkbms_addon.wire.pb.modbus import ABOUT, Message
 from jkbms_addon.wire.pb.tables import SIZE
 from jkbms_addon.wire.ttl import frames as legacy
@@ -28,12 +28,15 @@ TEXT = re.compile(rb"[ -~]{4,}")
 PASSWORD_ID = bytes((PASSWORD,))
 FOLLOWING = re.compile(re.escape(PASSWORD_ID) + rb".{1,10}", re.DOTALL)  # the password has ten bytes
 Span = tuple[int, int]
+Spans = tuple[Span, ...]
 
 
 class Masker:
-    """Takes chunks as they come and gives them back masked, in the same order."""
+    """Takes chunks as they come and gives them back masked, in the same order; ``serials`` blanks these, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, serials: bool = False) -> None:
+        self._serials = serials
+        self._spans = (*SECRETS, SERIAL) if serials else SECRETS
         self._queue: deque[Chunk] = deque()
         self._bytes = bytearray()  # received and not given back
         self._start = self._end = 0  # offsets in the stream of its first byte and behind its last
@@ -89,7 +92,7 @@ class Masker:
     def _events(self, frames: Iterable[jk02.Event], tables: Iterable[legacy.Frame]) -> None:
         for event in frames:
             if isinstance(event, Frame):
-                self._message(event.offset, jk02.masked(event).payload)
+                self._message(event.offset, jk02.masked(event, serial=self._serials).payload)
                 self._asked = False
             else:
                 self._short(event)
@@ -102,9 +105,9 @@ class Masker:
             self._junk(event.offset, event.offset - REMAINS)
         data = bytes(self._bytes[start : start + message.size])
         if message.kind == "values":
-            data = _registers(data, 3, self._read)
+            data = _registers(data, 3, self._read, self._spans)
         elif message.kind == "write" and message.register is not None:
-            data = _registers(data, 7, message.register)
+            data = _registers(data, 7, message.register, self._spans)
         self._message(event.offset, data)
         self._question(message)
 
@@ -113,7 +116,7 @@ class Masker:
         register = message.register or 0
         read = message.kind == "read"
         self._asked = (message.kind == "request" and register == ABOUT) or (
-            read and any(a < b for a, b in _overlaps(register, 2 * message.count))
+            read and any(a < b for a, b in _overlaps(self._spans, register, 2 * message.count))
         )
         self._read = register
         self._frames.expected_read = (message.address, 2 * message.count) if read else None
@@ -174,16 +177,16 @@ class Masker:
         return given
 
 
-def _overlaps(register: int, size: int) -> list[Span]:
+def _overlaps(spans: Spans, register: int, size: int) -> list[Span]:
     """Where the secrets stand in the data of so many bytes that begin at a register."""
     first = register - ABOUT_BASE
-    return [(max(0, start - first), min(size, start + length - first)) for start, length in SECRETS]
+    return [(max(0, start - first), min(size, start + length - first)) for start, length in spans]
 
 
-def _registers(message: bytes, head: int, register: int) -> bytes:
+def _registers(message: bytes, head: int, register: int, spans: Spans) -> bytes:
     """A Modbus message whose data begin at byte ``head``, without secrets, its checksum made anew."""
     data = bytearray(message[:-2])
-    for start, stop in _overlaps(register, len(data) - head):
+    for start, stop in _overlaps(spans, register, len(data) - head):
         if start < stop:
             data[head + start : head + stop] = b"x" * (stop - start)
     return modbus.closed(bytes(data))

@@ -1,13 +1,21 @@
-"""What a client may ask of the doctor: the ports of this computer and the newest lines of the log."""
+"""What a client may ask of the doctor: ports, log, and what listens on a bus: bytes live, and a capture to download.
+
+Listening never interrupts: who owns the bus asks on, and only what passes is looked at (``doctor.listening``). PINs and
+passwords are blanked before anything of it is told.
+"""
 
 from asyncio import TaskGroup
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from jkbms_addon.acquisition.slot import Slot
+from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.page import first_run
+from jkbms_addon.page.jobs import Job, Roll
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.page.visitor import Visitor
 from jkbms_addon.worker import Worker
@@ -16,25 +24,35 @@ Message = Mapping[str, Any]
 Answer = dict[str, Any]
 Tell = Callable[[Answer], Awaitable[None]]
 PATIENCE: Final = 10.0  # s for a look at the ports
-DOCTOR: Final = ("ports", "log")  # kinds of questions
+DOCTOR: Final = ("ports", "log", "bytes", "capture", "stop")  # kinds of questions
+BYTES: Final = 300.0  # s after which bytes live end by themselves
+SHORTEST: Final = 5  # s of a capture
+LONGEST: Final = 1800
 SLOW: Final = "the list of serial ports takes too long"
 
 
 @dataclass(slots=True)
 class Doctor:
-    """Answers one client. ``tasks`` end with it, ``thread`` is for what blocks."""
+    """Answers one client. ``tasks`` end with it, ``lasting`` ones with the page; ``thread`` is for what blocks."""
 
     sources: Sources
     visitor: Visitor
     tell: Tell
     tasks: TaskGroup
+    lasting: TaskGroup
     thread: Worker
     _told: int | None = None  # number of the last line of the log that was told; None where none are wanted
 
     def answer(self, message: Message) -> Answer | None:
         """The answer to a question, None where it comes later; ``CommandError`` says why there is none."""
         kind = message.get("t")
-        answers: Mapping[object, Callable[[Message], Answer | None]] = {"ports": self._ports, "log": self._log}
+        answers: Mapping[object, Callable[[Message], Answer | None]] = {
+            "ports": self._ports,
+            "log": self._log,
+            "bytes": self._bytes,
+            "capture": self._capture,
+            "stop": self._stop,
+        }
         if kind not in answers:
             raise CommandError("there is no such request")
         return answers[kind](message)
@@ -56,6 +74,49 @@ class Doctor:
     def _ports(self, message: Message) -> None:
         self.tasks.create_task(self._looked(message.get("id")))
 
+    # --- listening ---------------------------------------------------------------------------------------
+    def _bus(self, message: Message) -> tuple[BusStatus, Slot]:
+        name = message.get("bus")
+        bus = self.sources.buses.get(name) if isinstance(name, str) else None
+        slot = self.sources.slots.get(bus.name) if bus else None
+        if bus is None or slot is None:
+            raise CommandError("there is no such bus")
+        return bus, slot
+
+    def _bytes(self, message: Message) -> Answer:
+        bus, slot = self._bus(message)
+        slot.watched()
+
+        async def work(_: Job) -> None:
+            # only who looks at bytes needs the memory for it
+            from jkbms_addon.page.live import watch  # noqa: PLC0415
+
+            await watch(bus, slot, BYTES, self.tell)
+
+        return _begun(self.sources.jobs.begin(("bytes", bus.name), self.visitor, BYTES, work, self.tasks))
+
+    def _capture(self, message: Message) -> Answer:
+        bus, slot = self._bus(message)
+        seconds = message.get("seconds")
+        if not isinstance(seconds, int) or not SHORTEST <= seconds <= LONGEST:
+            raise CommandError(f"a capture takes {SHORTEST} to {LONGEST} s")
+        slot.watched()
+
+        async def work(job: Job) -> None:
+            from jkbms_addon.page.live import capture  # noqa: PLC0415
+
+            roll = Roll()
+            await capture(bus, slot, seconds, roll, job.said)
+            name = f"{bus.name}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"  # noqa: DTZ005 - as the clock on the wall
+            self.sources.jobs.give(job, roll.download(name))
+
+        return _begun(self.sources.jobs.begin(("capture", bus.name), self.visitor, seconds, work, self.lasting))
+
+    def _stop(self, message: Message) -> Answer:
+        self.sources.jobs.stop(message.get("job"), self.visitor)
+        return {"t": "told"}
+
+    # --- ports -------------------------------------------------------------------------------------------
     async def _looked(self, number: object) -> None:
         try:
             used = self.used()
@@ -69,6 +130,10 @@ class Doctor:
         """Who uses a link: name by target."""
         links = [*self.sources.buses.values(), *(outlet.link for outlet in self.sources.outlets)]
         return {link.target: link.name for link in links if link.target and not link.option_error}
+
+
+def _begun(job: Job) -> Answer:
+    return {"t": "begun", "job": job.number}
 
 
 def real(target: str) -> str:

@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import time
+import zlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -27,8 +28,9 @@ from jkbms_addon import __version__, worker
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.page import first_run, gate, parts, stream
 from jkbms_addon.page.asks import Asks
-from jkbms_addon.page.doctor import DOCTOR, Doctor
+from jkbms_addon.page.doctor import DOCTOR, SLOW, Doctor
 from jkbms_addon.page.files import SAFETY, Files
+from jkbms_addon.page.jobs import Download
 from jkbms_addon.page.place import Place
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.page.visitor import Visitor
@@ -63,6 +65,7 @@ class Page:
         self._answers: deque[float] = deque(maxlen=ANSWERS)
         self._turn = asyncio.Lock()
         self._thread = worker.own()
+        self._tasks: asyncio.TaskGroup | None = None
         told = parts.static(sources.commands.level, __version__, files.version, list(sources.buses))
         self._static = parts.encoded(told)[1:]
 
@@ -70,6 +73,7 @@ class Page:
         """Listen until cancelled; ``LinkError`` where that is not possible."""
         tokens, self._thread = gate.Tokens(place.token), worker.own()
         async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
 
             async def client(connection: ServerConnection) -> None:
                 await asyncio.wait([tasks.create_task(self._client(connection, place, tokens))])
@@ -112,12 +116,10 @@ class Page:
         """What is connected to this computer, for who has no battery yet."""
         while not any(True for _ in self._sources.store):
             if self._clients or self._camera.first is None:
-                self._camera.first = await self._thread.call(
-                    first_run.look, LOOK, "the list of serial ports takes too long"
-                )
+                self._camera.first = await self._thread.call(first_run.look, LOOK, SLOW)
             await asyncio.sleep(LOOK)
 
-    def _answer(self, connection: ServerConnection, request: Request, place: Place) -> Response | None:
+    async def _answer(self, connection: ServerConnection, request: Request, place: Place) -> Response | None:
         """Static files and refusals; None where a websocket may be opened."""
         peer = _peer(connection)
         path = request.path.partition("?")[0]
@@ -130,10 +132,27 @@ class Page:
             if request.headers.get("Upgrade", "").lower() != "websocket":
                 return _refusal(HTTPStatus.UPGRADE_REQUIRED)
             return None if gate.same_site(place, request.headers) else _refusal(HTTPStatus.FORBIDDEN)
+        return await self._file(connection, path, head=request.method == "HEAD")
+
+    async def _file(self, connection: ServerConnection, path: str, *, head: bool) -> Response:
+        if download := self._sources.jobs.file(path):
+            connection.close_timeout = HELLO  # for who fetches slowly
+            return await self._download(download, head=head)
         file = self._files.known.get(path)
         if file is None:
             return _refusal(HTTPStatus.NOT_FOUND)
-        return Response(200, "OK", Headers(file.headers), b"" if request.method == "HEAD" else file.body)
+        return Response(200, "OK", Headers(file.headers), b"" if head else file.body)
+
+    async def _download(self, file: Download, *, head: bool) -> Response:
+        """A file that a job has left; it is unpacked in a thread, as the inverter waits meanwhile."""
+        try:
+            body = b"" if head else await self._thread.call(lambda: zlib.decompress(file.packed), HELLO, SLOW)
+        except LinkError:
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE)
+        kind = "application/zip" if file.name.endswith(".zip") else "application/jsonl"
+        headers = {"Content-Type": kind, "Content-Length": str(file.size), "Cache-Control": "no-store", **SAFETY}
+        named = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+        return Response(200, "OK", Headers({**headers, **named}), body)
 
     async def _client(self, connection: ServerConnection, place: Place, tokens: gate.Tokens) -> None:
         """One client from its first word to its last."""
@@ -190,7 +209,7 @@ class Page:
 
             sources = self._sources
             asks = Asks(sources.store, sources.commands, sources.control, visitor, tell)
-            doctor = Doctor(sources, visitor, tell, tasks, self._thread)
+            doctor = Doctor(sources, visitor, tell, tasks, self._tasks or tasks, self._thread)
             teller = tasks.create_task(self._tell(connection, told, lock, doctor))
             try:
                 await self._listen(connection, lock, asks, doctor, tasks)

@@ -12,6 +12,7 @@ from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.doctor.log import NEWEST, Newest
 from jkbms_addon.inverter.service import Outlet
 from jkbms_addon.page.history import History
+from jkbms_addon.page.jobs import Jobs
 from jkbms_addon.views.findings import Watch
 
 
@@ -28,6 +29,10 @@ class Sources:
     problems: tuple[str, ...] = ()  # of the options
     history: History = field(default_factory=History)
     watch: Watch = field(default_factory=Watch)
+    jobs: Jobs = field(init=False)
     log: Newest = NEWEST
     slots: Mapping[str, Slot] = field(default_factory=dict)  # by name of the bus
     raised: dict[tuple[str, str], float] = field(default_factory=dict)  # pack and alarm -> first seen, s since 1970
+
+    def __post_init__(self) -> None:
+        self.jobs = Jobs(self.store.clock)

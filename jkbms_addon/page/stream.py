@@ -15,7 +15,16 @@ from jkbms_addon.page.settings import Ranges
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.views import charging
 
-WHOLE: Final = ("bank", "inverter", "findings", "alarms", "first", "ranges", "owner")  # told only when they changed
+WHOLE: Final = (
+    "bank",
+    "inverter",
+    "findings",
+    "alarms",
+    "first",
+    "ranges",
+    "owner",
+    "jobs",
+)  # told only when they changed
 SHARES_EVERY: Final = 60.0  # s
 
 
@@ -73,9 +82,9 @@ class Camera:
             if energy := sources.energies.of(pack):
                 texts["energy"] = parts.encoded(parts.pack_energy(energy))
             packs[pack] = PackScene(parts.encoded(parts.rounded(age, 1)), snapshot.online(now), texts)
-        return Scene(wall, self._whole(now, first=not packs), self._buses(now), packs)
+        return Scene(wall, self._whole(now, wall, first=not packs), self._buses(now), packs)
 
-    def _whole(self, now: float, *, first: bool) -> dict[str, str]:
+    def _whole(self, now: float, wall: float, *, first: bool) -> dict[str, str]:
         sources = self._sources
         control = sources.control
         told: dict[str, object] = {
@@ -84,6 +93,7 @@ class Camera:
             "owner": None,
             "findings": parts.findings(sources.watch.findings),
             "alarms": parts.alarms(sources.raised),
+            "jobs": sources.jobs.told(now, wall),
             "first": self.first if first else None,
             "ranges": self._ranges.told([(parts.name(*one.key), one) for one in sources.store], now),
         }

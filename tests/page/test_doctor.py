@@ -1,17 +1,31 @@
 """The doctor at hand: raw messages of the page's websocket, the whole program, simulated BMSs behind a pty."""
 
+import asyncio
+import itertools
+import json
 import logging
+import re
 import threading
+import time
+import urllib.error
+import urllib.request
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jkbms_addon.__main__ import main
 from jkbms_addon.acquisition.diagnosis import REASONS
 from jkbms_addon.doctor.log import Newest
+from jkbms_addon.doctor.recording import read
 from jkbms_addon.page import doctor, first_run
+from jkbms_addon.wire.pb.frames import HEADER
+from jkbms_addon.wire.pb.modbus import ABOUT, LIVE
+from jkbms_addon.wire.pb.tables import SIZE
+from tests.cli.test_capture import PASSWORD, PIN, with_secrets
 from tests.conftest import until
-from tests.page.test_asks import Client, client, house
+from tests.page.test_asks import Client, House, client, house
 
 
 async def tick(page: Client) -> dict[str, Any]:
@@ -80,3 +94,152 @@ async def test_a_computer_that_does_not_answer(tmp_path: Path, monkeypatch: pyte
             assert (await tick(page))["t"] == "tick"
         finally:
             released.set()
+
+
+# --- listening ----------------------------------------------------------------------------------------------
+
+
+def with_about(data: bytes) -> bytes:
+    """What a BMS says, with the PIN and the password of an owner in its device information."""
+    return with_secrets(data[:SIZE]) + data[SIZE:] if data.startswith(HEADER + b"\x03") else data
+
+
+async def about(home: House) -> None:
+    """Somebody asks for device information, in a turn of the owner."""
+    slot = home.app.page.sources.slots["garage"]
+    assert await slot.ask(lambda source: source.read_page(1, ABOUT, 1.0))
+
+
+async def job(page: Client, number: int, *states: str) -> dict[str, Any]:
+    """How a job is doing, as soon as it is so."""
+    async with asyncio.timeout(60):
+        while True:
+            message = await tick(page)
+            for one in message.get("jobs", ()):
+                if one["id"] == number and one["state"] in states:
+                    return dict(one)
+
+
+async def get(port: int, path: str, method: str = "GET") -> tuple[int, Message, bytes]:
+    def fetch() -> tuple[int, Message, bytes]:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/{path}", method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers, error.read()
+
+    return await asyncio.to_thread(fetch)
+
+
+async def test_bytes_live_with_their_meaning_and_without_secrets(tmp_path: Path) -> None:
+    async with house(tmp_path) as home, client(home.port) as page:
+        home.bus.mangle = with_about
+        begun = await page.ask("bytes", bus="garage")
+        await about(home)
+        lines: list[list[Any]] = []
+        async with asyncio.timeout(20):
+            while not {"about", "live"} <= {line[4].get("page") for line in lines if line[3] == "frame"}:
+                lines += (await page.said("bytes"))["lines"]
+        kinds = {(line[1], line[3]) for line in lines}
+        assert kinds == {("tx", "request"), ("rx", "frame"), ("rx", "ack")}
+        live = next(line for line in lines if line[3] == "frame" and line[4]["page"] == "live")
+        assert live[4]["a"] in (1, 2)
+        assert live[4]["v"] > 40
+        assert live[2].startswith("55 AA EB 90 02")
+        assert abs(live[0] - time.time()) < 20
+        text = json.dumps(lines)
+        for secret in (PIN, PASSWORD):
+            assert secret.hex(" ").upper() not in text
+        assert (await page.ask("stop", job=begun["job"]))["t"] == "told"
+        await job(page, begun["job"], "stopped")
+
+
+async def test_bytes_end_with_their_visitor(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        jobs, slot = home.app.page.sources.jobs, home.app.page.sources.slots["garage"]
+        async with client(home.port) as page, client(home.port) as other:
+            await page.ask("bytes", bus="garage")
+            await until(lambda: len(slot._taps) == 1)
+            assert "garage is busy: bytes" in (await other.ask("capture", bus="garage", seconds=30))["reason"]
+            await page.socket.close()
+            await until(lambda: slot._taps == [])
+            assert [one["state"] for one in jobs.told(0, 0)] == ["stopped"]
+            assert (await other.ask("capture", bus="garage", seconds=30))["t"] == "begun"
+
+
+async def test_a_capture_is_fetched_decodes_and_holds_no_secret(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with house(tmp_path) as home, client(home.port) as page:
+        home.bus.mangle = with_about
+        begun = await page.ask("capture", bus="garage", seconds=5)
+        await about(home)
+        done = await job(page, begun["job"], "done")
+        assert done["received"] > 1000
+        assert done["sent"] > 50
+        path, size = done["file"]
+        assert re.fullmatch(r"files/[0-9a-f]{32}/garage-\d{8}-\d{6}\.jsonl", path)
+        status, headers, body = await get(home.port, path)
+        assert (status, len(body)) == (200, size)
+        assert headers["Content-Disposition"] == f'attachment; filename="{path.split("/")[2]}"'
+        assert headers["Cache-Control"] == "no-store"
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert (await get(home.port, path, "HEAD"))[2] == b""
+        assert (await get(home.port, path.replace("files/", "files/0")))[0] == 404
+        assert (await get(home.port, path, "POST"))[0] >= 400
+        file = tmp_path / "fetched.jsonl"
+        file.write_bytes(body)
+        assert main(["decode", str(file)]) == 0
+        readings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert {(one["address"], one["kind"]) for one in readings} >= {(1, "live"), (2, "live"), (1, "about")}
+        recording = read(body.decode(), "x")
+        for secret in (PIN, PASSWORD):
+            assert secret not in b"".join(chunk.data for chunk in recording.chunks)
+            assert secret.hex() not in body.decode()
+        assert recording.header["target"] == home.bus.port
+
+
+async def test_a_capture_goes_on_while_the_phone_sleeps(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        async with client(home.port) as page:
+            begun = await page.ask("capture", bus="garage", seconds=5)
+        async with client(home.port) as again:
+            assert "file" in await job(again, begun["job"], "done")
+
+
+async def test_what_cannot_be_listened_to(tmp_path: Path) -> None:
+    async with house(tmp_path) as home, client(home.port) as page:
+        for kind, more, why in (
+            ("bytes", {"bus": "attic"}, "no such bus"),
+            ("bytes", {}, "no such bus"),
+            ("capture", {"bus": "garage", "seconds": 4}, "takes 5 to 1800 s"),
+            ("capture", {"bus": "garage", "seconds": 1801}, "takes 5 to 1800 s"),
+            ("capture", {"bus": "garage", "seconds": "30"}, "takes 5 to 1800 s"),
+            ("stop", {"job": 1}, "nothing of that"),
+            ("stop", {}, "nothing of that"),
+        ):
+            answer = await page.ask(kind, **more)
+            assert answer["t"] == "no", kind
+            assert why in answer["reason"]
+
+
+async def test_listening_does_not_disturb_the_batteries(tmp_path: Path) -> None:
+    async with house(tmp_path) as home, client(home.port) as page:
+        await page.ask("capture", bus="garage", seconds=10)
+        began = time.monotonic()
+        await asyncio.sleep(9)
+        asked = [at for at, address, register in home.bus.requests if at > began and (address, register) == (1, LIVE)]
+        gaps = [later - at for at, later in itertools.pairwise(asked)]
+        assert len(asked) >= 4
+        assert sum(gaps) / len(gaps) == pytest.approx(2.0, abs=0.1)  # as without it
+        assert home.app.buses["garage"].timeouts == 0
+
+
+async def test_the_end_of_the_program_ends_it(tmp_path: Path) -> None:
+    async with house(tmp_path) as home:
+        jobs = home.app.page.sources.jobs
+        async with client(home.port) as page:
+            await page.ask("capture", bus="garage", seconds=1800)
+            await until(lambda: len(home.app.page.sources.slots["garage"]._taps) == 1)
+    assert [one["state"] for one in jobs.told(0, 0)] == ["stopped"]

@@ -33,6 +33,7 @@ MAX_FILLER: Final = 4  # bytes that some adapters put between a frame and its ac
 
 LAYOUTS: Final = {1: SETTINGS, 2: LIVE, 3: ABOUT}
 SECRETS: Final = ((62, 16), (118, 16))  # of frame 03: PIN and password, masked in captures
+SERIAL: Final = (86, 16)  # serial number, with the vendor's code behind it
 
 
 NO_CELLS: Final = "a frame without cells, whose layout cannot be told"
@@ -364,12 +365,15 @@ class Attribution:
         )
 
 
-def masked(frame: Frame) -> Frame:
-    """The same frame without PIN, password and the code behind the serial number, its checksum made anew."""
+def masked(frame: Frame, *, serial: bool = False) -> Frame:
+    """The same frame without PIN, password and the code behind the serial number, its checksum made anew.
+
+    ``serial`` blanks the serial number, too.
+    """
     if frame.type != 3:
         return frame
     payload = bytearray(frame.payload)
-    for start, size in (*SECRETS, code_span(payload)):
+    for start, size in (*SECRETS, SERIAL if serial else code_span(payload)):
         payload[start : start + size] = b"x" * size
     payload[-1] = checksum(payload)
     return replace(frame, payload=bytes(payload))
