@@ -65,6 +65,13 @@ class Slot:
         if self._link is None:
             raise CommandError(NO_STREAM)
 
+    def asked(self) -> None:
+        """Nothing where something can be asked; ``CommandError`` says why not."""
+        if self._source is None:
+            raise CommandError(CLOSED)
+        if not isinstance(self._source, Asking):
+            raise CommandError(DEAF)
+
     @contextmanager
     def look(self, tap: Tap) -> Iterator[None]:
         """Let ``tap`` see all bytes; ``CommandError`` where there are none."""
@@ -77,10 +84,7 @@ class Slot:
 
     async def ask(self, work: Work[T]) -> T:
         """What ``work`` brings in one of the next turns; ``CommandError`` says why there is none."""
-        if self._source is None:
-            raise CommandError(CLOSED)
-        if not isinstance(self._source, Asking):
-            raise CommandError(DEAF)
+        self.asked()
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((work, answer))
         return await answer

@@ -8,7 +8,6 @@ from asyncio import TaskGroup
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 from jkbms_addon.acquisition.slot import Slot
@@ -16,6 +15,7 @@ from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.page import first_run
 from jkbms_addon.page.jobs import Job, Roll
+from jkbms_addon.page.scans import ABOUT, Scans, real, target
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.page.visitor import Visitor
 from jkbms_addon.worker import Worker
@@ -24,7 +24,7 @@ Message = Mapping[str, Any]
 Answer = dict[str, Any]
 Tell = Callable[[Answer], Awaitable[None]]
 PATIENCE: Final = 10.0  # s for a look at the ports
-DOCTOR: Final = ("ports", "log", "bytes", "capture", "stop")  # kinds of questions
+DOCTOR: Final = ("ports", "log", "bytes", "capture", "scan", "stop")  # kinds of questions
 BYTES: Final = 300.0  # s after which bytes live end by themselves
 SHORTEST: Final = 5  # s of a capture
 LONGEST: Final = 1800
@@ -51,6 +51,7 @@ class Doctor:
             "log": self._log,
             "bytes": self._bytes,
             "capture": self._capture,
+            "scan": self._scan,
             "stop": self._stop,
         }
         if kind not in answers:
@@ -112,6 +113,20 @@ class Doctor:
 
         return _begun(self.sources.jobs.begin(("capture", bus.name), self.visitor, seconds, work, self.lasting))
 
+    # --- asking ------------------------------------------------------------------------------------------
+    def _scan(self, message: Message) -> Answer:
+        scans, jobs = Scans(self.sources, self.visitor, self.thread, self.used), self.sources.jobs
+        if "bus" in message:
+            bus, slot = self._bus(message)
+            scans.permit(bus.name)
+            slot.asked()
+            job = jobs.begin(("scan", bus.name), self.visitor, ABOUT, lambda job: scans.bus(job, bus), self.tasks)
+        else:
+            scans.permit()
+            place = target(message)
+            job = jobs.begin(("scan", str(place)), self.visitor, ABOUT, lambda job: scans.place(job, place), self.tasks)
+        return _begun(job)
+
     def _stop(self, message: Message) -> Answer:
         self.sources.jobs.stop(message.get("job"), self.visitor)
         return {"t": "told"}
@@ -134,11 +149,6 @@ class Doctor:
 
 def _begun(job: Job) -> Answer:
     return {"t": "begun", "job": job.number}
-
-
-def real(target: str) -> str:
-    """A port under its real name, as links in /dev/serial lead to it. It blocks."""
-    return str(Path(target).resolve()) if target.startswith("/") else target.lower()
 
 
 def _with_owners(found: dict[str, Any], used: Mapping[str, str]) -> dict[str, Any]:

@@ -14,17 +14,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from jkbms_addon.__main__ import main
 from jkbms_addon.acquisition.diagnosis import REASONS
+from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.doctor.log import Newest
 from jkbms_addon.doctor.recording import read
+from jkbms_addon.inverter.emission import Emission
+from jkbms_addon.inverter.options import InverterOptions
+from jkbms_addon.inverter.service import Outlet
+from jkbms_addon.link.stream import serial_link
+from jkbms_addon.options.file import parse
 from jkbms_addon.page import doctor, first_run
+from jkbms_addon.page.scans import TOLD
+from jkbms_addon.page.visitor import LOCKED
+from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
+from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.frames import HEADER
 from jkbms_addon.wire.pb.modbus import ABOUT, LIVE
 from jkbms_addon.wire.pb.tables import SIZE
 from tests.cli.test_capture import PASSWORD, PIN, with_secrets
-from tests.conftest import until
+from tests.conftest import free_port, until
 from tests.page.test_asks import Client, House, client, house
 
 
@@ -243,3 +254,135 @@ async def test_the_end_of_the_program_ends_it(tmp_path: Path) -> None:
             await page.ask("capture", bus="garage", seconds=1800)
             await until(lambda: len(home.app.page.sources.slots["garage"]._taps) == 1)
     assert [one["state"] for one in jobs.told(0, 0)] == ["stopped"]
+
+
+# --- asking -------------------------------------------------------------------------------------------------
+
+
+def third(home: House) -> None:
+    """A BMS that nobody has told the program of."""
+    home.bus.batteries[7] = SimulatedBms(7, current=0.0, serial_number="0000000007")
+
+
+async def test_a_bus_in_use_is_scanned_between_its_polls(tmp_path: Path) -> None:
+    async with house(tmp_path, "off") as home, client(home.port) as page:
+        third(home)
+        assert (await page.ask("scan", bus="garage"))["reason"] == LOCKED
+        await page.ask("unlock")  # the level is about settings, and nothing is changed
+        began = time.monotonic()
+        begun = await page.ask("scan", bus="garage")
+        while "phase" not in (one := await job(page, begun["job"], "runs")):
+            pass
+        assert one["phase"].startswith("asking addresses 0 to 15")
+        done = await job(page, begun["job"], "done", "failed")
+        assert [(row[0], row[3]) for row in done["rows"]] == [
+            ("1", "0000000000"),
+            ("2", "0000000002"),
+            ("7", "0000000007"),
+        ]
+        assert done["entry"] == 'addresses: "1-2,7"'
+        assert done["reason"] is None
+        asked = [at for at, address, register in home.bus.requests if at > began and (address, register) == (1, LIVE)]
+        gaps = [later - at for at, later in itertools.pairwise(asked)]
+        assert max(gaps) < 3.5  # the others were asked on
+        assert home.app.buses["garage"].timeouts == 0
+        assert {one.key[1] for one in home.app.store} == {1, 2}
+        assert all(not bms.writes for bms in home.bus.batteries.values())
+
+
+async def test_a_lock_ends_a_scan(tmp_path: Path) -> None:
+    async with house(tmp_path) as home, client(home.port) as page:
+        await page.ask("unlock")
+        begun = await page.ask("scan", bus="garage")
+        await page.ask("lock")
+        failed = await job(page, begun["job"], "failed")
+        assert failed["why"] == LOCKED
+        count = len([one for one in home.bus.requests if one[1] not in (1, 2)])
+        await asyncio.sleep(2)
+        assert len([one for one in home.bus.requests if one[1] not in (1, 2)]) == count
+
+
+async def test_no_scan_where_an_inverter_is_told_something(tmp_path: Path) -> None:
+    async with house(tmp_path) as home, client(home.port) as page:
+        outlets: Any = home.app.page.sources.outlets
+        outlets.append(Outlet(1, InverterOptions("pylontech"), BusStatus("inverter"), Emission(emitting=True)))
+        await until(lambda: len(home.app.inverter.control.state.counted) == 2, 20)
+        await page.ask("unlock")
+        answer = await page.ask("scan", bus="garage")
+        assert answer["reason"] == f"garage: {TOLD}"
+        assert (await page.ask("capture", bus="garage", seconds=5))["t"] == "begun"  # listening is no matter
+        outlets[0].emission.silent("stopped")
+        begun = await page.ask("stop", job=1)
+        assert begun["t"] == "told"
+        begun = await page.ask("scan", bus="garage")
+        assert begun["t"] == "begun"
+        outlets[0].emission.sent()  # and it is ended when the inverter is told something again
+        assert (await job(page, begun["job"], "failed"))["why"] == f"garage: {TOLD}"
+
+
+async def test_a_bus_that_another_master_rules(tmp_path: Path) -> None:
+    async with house(tmp_path) as home, client(home.port) as page:
+        home.bus.master = SimulatedBms(0)
+        await until(lambda: "another master" in home.app.buses["garage"].problem, 20)
+        await page.ask("unlock")
+        count = len(home.bus.requests)
+        begun = await page.ask("scan", bus="garage")
+        done = await job(page, begun["job"], "done")
+        assert done["notes"] == ["nothing was asked: another master is on this bus"]
+        assert len(home.bus.requests) == count
+
+
+@pytest.mark.parametrize("way", ["port", "host"])
+async def test_a_place_that_nobody_uses(tmp_path: Path, way: str) -> None:
+    packs = [SimulatedBms(4), SimulatedBms(5)]
+    async with house(tmp_path) as home, client(home.port) as page:
+        async with (serial_bus if way == "port" else tcp_bus)(packs) as far:
+            place = {"port": far.port} if way == "port" else {"host": "127.0.0.1", "tcp_port": far.port}
+            assert (await page.ask("scan", **place))["reason"] == LOCKED
+            await page.ask("unlock")
+            begun = await page.ask("scan", **place)
+            done = await job(page, begun["job"], "done", "failed")
+            assert [row[0] for row in done["rows"]] == ["4", "5"]
+            (entry,) = yaml.safe_load(done["entry"])["buses"]
+            assert [bus.problem for bus in parse({"buses": [entry]}).buses] == [""]
+            assert all(not bms.writes for bms in packs)
+
+
+async def test_places_that_are_not_scanned(tmp_path: Path) -> None:
+    async with house(tmp_path) as home, client(home.port) as page:
+        await page.ask("unlock")
+        for more, why in (
+            ({}, "needs a serial port"),
+            ({"port": 1}, "needs a serial port"),
+            ({"port": "/etc/passwd"}, "needs a serial port"),
+            ({"port": "/dev/" + "x" * 300}, "needs a serial port"),
+            ({"host": "a b", "tcp_port": 1}, "needs a serial port"),
+            ({"host": "127.0.0.1"}, "TCP port from 1"),
+            ({"host": "127.0.0.1", "tcp_port": 70000}, "TCP port from 1"),
+            ({"bus": "attic"}, "no such bus"),
+            ({"bus": 1}, "no such bus"),
+        ):
+            answer = await page.ask("scan", **more)
+            assert answer["t"] == "no", more
+            assert why in answer["reason"], more
+        for more, why in (
+            ({"port": home.bus.port}, "garage uses it: scan that bus"),
+            ({"port": "/dev/null"}, "is no serial port"),
+            ({"port": "/dev/../dev/zero"}, "is no serial port"),
+            ({"port": "/dev/ttyUSB99"}, "does not exist"),
+            ({"host": "127.0.0.1", "tcp_port": free_port()}, "refused"),
+        ):
+            begun = await page.ask("scan", **more)
+            assert why in (await job(page, begun["job"], "failed"))["why"], more
+
+
+async def test_a_scan_ends_with_its_visitor(tmp_path: Path) -> None:
+    async with house(tmp_path) as home, serial_bus([SimulatedBms(4)]) as far:
+        async with client(home.port) as page:
+            await page.ask("unlock")
+            begun = await page.ask("scan", port=far.port)
+            while "phase" not in await job(page, begun["job"], "runs"):
+                pass
+        await until(lambda: home.app.page.sources.jobs.told(0, 0)[0]["state"] == "stopped")
+        async with serial_link(far.port):  # it is free again
+            pass
