@@ -32,7 +32,8 @@ from jkbms_addon.mqtt.broker import BrokerAddress
 from jkbms_addon.mqtt.client import Broker
 from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Detail, Outbox
-from jkbms_addon.options.file import Options
+from jkbms_addon.options.file import DEFAULT_FILE, Options
+from jkbms_addon.options.words import told
 from jkbms_addon.page.parts import name
 from jkbms_addon.page.service import Owner, Service
 from jkbms_addon.page.sources import Sources
@@ -48,9 +49,13 @@ REMEMBER = 5.0  # seconds between looks at what should survive a restart
 
 
 class App:
-    """Everything that runs, built from options. ``data`` is the folder for what survives a restart."""
+    """Everything that runs, built from options.
 
-    def __init__(self, options: Options, data: Path) -> None:
+    ``data`` is the folder for what survives a restart, ``file`` what the options were read from.
+    """
+
+    def __init__(self, options: Options, data: Path, file: Path | None = None) -> None:
+        self._file = file or data / DEFAULT_FILE.name
         self.options = options
         _tell(options)
         self._ends = False
@@ -112,6 +117,8 @@ class App:
             service.outlets,
             problems=(*self.options.problems, *service.problems),
             slots=self._slots,
+            options_file=self._file,
+            words=lambda: "\n".join(told(self.options)),
         )
 
     async def run(self) -> None:

@@ -67,7 +67,8 @@ def polled(bus: Target, text: str) -> frozenset[int]:
 class Tape:
     """A capture file. ``tap`` sees the bytes, ``write`` puts what is settled into the file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, serials: bool = False) -> None:
+        self._serials = serials
         self._path = path
         self._file: TextIO | None = None
         self._kept = tape.Tape("", "", __version__)
@@ -89,7 +90,9 @@ class Tape:
             self._file = self._path.open("w", encoding="utf-8")
         except OSError as error:
             raise self._refused(error) from error
-        self._kept = tape.Tape(str(bus), datetime.now(UTC).isoformat(timespec="seconds"), __version__)
+        self._kept = tape.Tape(
+            str(bus), datetime.now(UTC).isoformat(timespec="seconds"), __version__, serials=self._serials
+        )
         self.write()
         self._started = time.monotonic()
         link.taps.append(self.tap)

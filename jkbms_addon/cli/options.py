@@ -1,19 +1,10 @@
 """``options``: checks an options file, and says in words what would run."""
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
-from jkbms_addon.acquisition.contract import BusOptions
-from jkbms_addon.battery.sight import label
 from jkbms_addon.options.file import DEFAULT_FILE, Options, read
-
-WRITES = {
-    "off": "nothing is changed on any battery",
-    "switches": "charging, discharging, balancing and the like may be switched",
-    "settings": "switches and settings may be changed, but no protections",
-    "protections": "everything that can be changed may be changed, protections included",
-}
+from jkbms_addon.options.words import told
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,49 +24,3 @@ def troubles(options: Options) -> list[str]:
     """What is wrong, a line each."""
     buses = [f"bus {bus.name}: {bus.problem}" for bus in options.buses if bus.problem]
     return [*options.problems, *buses, *filter(None, (options.bank.problem, options.inverter.problem))]
-
-
-def told(options: Options) -> Iterator[str]:
-    """What would run and what would not, a line each; no secret among it."""
-    yield from options.moved
-    for bus in options.buses:
-        yield f"bus {bus.name}: {_bus(bus)}"
-    if not options.buses:
-        yield "no bus: no battery is read"
-    for one, other in options.batteries.same:
-        yield f"battery {label(one)}: the one of {label(other)}"
-    if not options.mqtt.problem:
-        yield f"MQTT: {_mqtt(options)}"
-    if not options.writes.problem:
-        yield f"writes: {WRITES[options.writes.level]}"
-    if not options.inverter.problem:
-        yield f"inverter: {_inverter(options)}"
-    yield from (f"WRONG {line}" for line in (*options.problems, options.bank.problem, options.inverter.problem) if line)
-
-
-def _bus(bus: BusOptions) -> str:
-    if bus.plugin is None:
-        return f"WRONG {bus.problem}"
-    target = bus.target
-    missing = target.startswith("/") and not Path(target).exists()
-    return f"{bus.strategy} on {target}{', which is not plugged in now' if missing else ''}{_asked(bus)}"
-
-
-def _asked(bus: BusOptions) -> str:
-    addresses, interval = bus.values.get("addresses"), bus.values.get("interval")
-    asked = f", addresses {', '.join(map(str, sorted(addresses)))}" if addresses else ""
-    return asked + (f", every {interval:g} s" if isinstance(interval, (int, float)) and interval else "")
-
-
-def _mqtt(options: Options) -> str:
-    mqtt = options.mqtt
-    where = f"the broker at {mqtt.host}:{mqtt.port}" if mqtt.host else "the broker that Home Assistant names"
-    return f"{where}{', encrypted' if mqtt.tls else ''}, topics below {mqtt.base_topic}"
-
-
-def _inverter(options: Options) -> str:
-    inverter = options.inverter
-    if not inverter.wanted:
-        return "none"
-    what = f"{inverter.protocol} on {inverter.channel} at {inverter.bitrate} bit/s"
-    return what if inverter.emits else f"{what}; nothing is sent before confirmed is true"

@@ -17,12 +17,12 @@ from typing import Final
 
 from jkbms_addon import __version__
 from jkbms_addon.app import App
+from jkbms_addon.doctor import log
 from jkbms_addon.doctor.log import NEWEST
 from jkbms_addon.options.file import DEFAULT_FILE, read
 
 _LOGGER = logging.getLogger(__name__)
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
-LOG = Path("/dev/shm/jkbms.log")  # noqa: S108 - in memory
 LOG_SIZE = 200_000  # bytes
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 FAREWELL: Final = 4.3  # s for all owners together; then the process ends, whatever hangs
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     remember_log()
     NEWEST.keep((options.mqtt.password, options.page.token))
     _LOGGER.info("JK BMS %s: %s", __version__, ", ".join(f"{b.name} ({b.strategy})" for b in options.buses) or "no bus")
-    asyncio.run(until_signal(App(options, args.options.resolve().parent)))
+    asyncio.run(until_signal(App(options, args.options.resolve().parent, args.options)))
     _LOGGER.info("stopped")
     return 0
 
@@ -64,7 +64,7 @@ def log_to_stderr(level: str) -> None:
 def remember_log() -> None:
     """Keep the newest lines in memory, too, for a bug report; without shared memory there are none."""
     with suppress(OSError):
-        kept = RotatingFileHandler(LOG, maxBytes=LOG_SIZE, backupCount=0, encoding="utf-8", errors="replace")
+        kept = RotatingFileHandler(log.FILE, maxBytes=LOG_SIZE, backupCount=0, encoding="utf-8", errors="replace")
         kept.setFormatter(logging.Formatter(FORMAT))
         logging.getLogger().addHandler(kept)
 

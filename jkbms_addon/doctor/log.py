@@ -3,8 +3,10 @@
 import logging
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final, NamedTuple
 
+FILE: Final = Path("/dev/shm/jkbms.log")  # noqa: S108 - in memory; all that is kept, for a bug report
 LINES: Final = 300
 LONGEST: Final = 500  # characters of a line
 SHORTEST: Final = 4  # characters of a secret; anything shorter stands in every other word

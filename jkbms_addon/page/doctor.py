@@ -24,8 +24,9 @@ Message = Mapping[str, Any]
 Answer = dict[str, Any]
 Tell = Callable[[Answer], Awaitable[None]]
 PATIENCE: Final = 10.0  # s for a look at the ports
-DOCTOR: Final = ("ports", "log", "bytes", "capture", "scan", "stop")  # kinds of questions
+DOCTOR: Final = ("ports", "log", "bytes", "capture", "scan", "bundle", "stop")  # kinds of questions
 BYTES: Final = 300.0  # s after which bytes live end by themselves
+BUNDLE: Final = 30  # s for which a bundle captures
 SHORTEST: Final = 5  # s of a capture
 LONGEST: Final = 1800
 SLOW: Final = "the list of serial ports takes too long"
@@ -52,6 +53,7 @@ class Doctor:
             "bytes": self._bytes,
             "capture": self._capture,
             "scan": self._scan,
+            "bundle": self._bundle,
             "stop": self._stop,
         }
         if kind not in answers:
@@ -112,6 +114,21 @@ class Doctor:
             self.sources.jobs.give(job, roll.download(name))
 
         return _begun(self.sources.jobs.begin(("capture", bus.name), self.visitor, seconds, work, self.lasting))
+
+    def _bundle(self, message: Message) -> Answer:
+        """What will be in it; and with ``make`` it is made."""
+        from jkbms_addon.page.report import contents, make  # noqa: PLC0415 - who wants no report need not pay for it
+
+        seconds = message.get("seconds")
+        if seconds not in (0, BUNDLE) or isinstance(seconds, bool):
+            raise CommandError(f"a bundle captures for {BUNDLE} s or not at all")
+        if message.get("make") is not True:
+            return {"t": "bundle", "parts": contents(self.sources, seconds)}
+
+        async def work(job: Job) -> None:
+            self.sources.jobs.give(job, await make(self.sources, seconds, self.thread))
+
+        return _begun(self.sources.jobs.begin(("bundle", ""), self.visitor, seconds, work, self.lasting))
 
     # --- asking ------------------------------------------------------------------------------------------
     def _scan(self, message: Message) -> Answer:

@@ -93,7 +93,7 @@ class Jobs:
         kind, where = job
         running = [one for one in self._jobs.values() if one.state == "runs"]
         if busy := next((one for one in running if one.where == where), None):
-            raise CommandError(f"{where} is busy: {busy.kind} of {busy.visitor.name} is under way")
+            raise CommandError(f"{where or kind} is busy: {busy.kind} of {busy.visitor.name} is under way")
         if any(one.visitor is visitor for one in running):
             raise CommandError("one thing at a time: stop the other one first")
         if len(running) >= RUNNING:

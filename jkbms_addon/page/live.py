@@ -47,10 +47,16 @@ def _line(began: float, word: Word) -> list[Any]:
     return [round(began + word.seconds, 3), word.direction, hexed(word.data), word.kind, said]
 
 
-async def capture(bus: BusStatus, slot: Slot, seconds: float, roll: Roll, said: dict[str, Any]) -> None:
-    """Put what passes on a bus into a roll, for so many s or until it is full; ``said`` tells how much it was."""
+async def capture(
+    bus: BusStatus, slot: Slot, seconds: float, roll: Roll, said: dict[str, Any], *, serials: bool = False
+) -> None:
+    """Put what passes on a bus into a roll, for so many s or until it is full; ``said`` tells how much it was.
+
+    ``serials`` blanks serial numbers, too.
+    """
     tap = Listening(bus.clock)
-    tape = Tape(bus.target, datetime.now(UTC).isoformat(timespec="seconds"), __version__)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    tape = Tape(bus.target, now, __version__, serials=serials)
     with slot.look(tap):
         async for chunk in tap.chunks(seconds):
             tape.take(chunk)

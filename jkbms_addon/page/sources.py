@@ -1,7 +1,8 @@
 """Whom the page looks at. It changes none of them, but by the command queue and as the owner of the inverter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from jkbms_addon.acquisition.slot import Slot
 from jkbms_addon.battery.energy import Energies
@@ -29,6 +30,8 @@ class Sources:
     problems: tuple[str, ...] = ()  # of the options
     history: History = field(default_factory=History)
     watch: Watch = field(default_factory=Watch)
+    options_file: Path = Path("options.json")  # as the user wrote it, for a bug report
+    words: Callable[[], str] = str  # what runs, in words
     jobs: Jobs = field(init=False)
     log: Newest = NEWEST
     slots: Mapping[str, Slot] = field(default_factory=dict)  # by name of the bus

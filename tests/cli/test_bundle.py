@@ -13,7 +13,8 @@ import pytest
 
 from jkbms_addon import heartbeat
 from jkbms_addon.__main__ import main
-from jkbms_addon.cli import bundle, run
+from jkbms_addon.cli import run
+from jkbms_addon.doctor import bundle, log
 from tests.cli.test_decode import STREAM
 
 SECRET = "geheim-4711"
@@ -30,7 +31,7 @@ def bundled(tmp_path: Path, options: object, *more: str) -> dict[str, str]:
 
 def test_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "HEARTBEAT", tmp_path / "heartbeat")
-    monkeypatch.setattr(bundle, "LOG", tmp_path / "log")
+    monkeypatch.setattr(log, "FILE", tmp_path / "log")
     (tmp_path / "heartbeat").write_text('{"buses": {}}')
     (tmp_path / "log").write_text("x" * 300_000 + "the end")
     (tmp_path / "writes.jsonl").write_text('{"key": "charging_switch"}\n')
@@ -38,7 +39,7 @@ def test_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
         tmp_path,
         {
             "buses": [{"name": "can", "strategy": "can_broadcast", "channel": "can0"}],
-            "mqtt": {"host": "broker", "username": SECRET, "password": SECRET},
+            "mqtt": {"host": "host-1", "username": SECRET, "password": SECRET},
             "mqttpass": SECRET,
             "deep": [{"token": SECRET}],
         },
@@ -46,7 +47,7 @@ def test_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
         "1",
     )
     assert SECRET not in "".join(parts.values())
-    assert json.loads(parts["options.json"])["mqtt"] == {"host": "broker", "username": "***", "password": "***"}
+    assert json.loads(parts["options.json"])["mqtt"] == {"host": "host-1", "username": "***", "password": "***"}
     assert json.loads(parts["versions.json"])["python"]
     assert "bus can: can_broadcast on can0" in parts["words.txt"]
     assert parts["health.json"] == '{"buses": {}}'
@@ -95,7 +96,7 @@ def test_it_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_the_log_is_remembered_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "LOG", tmp_path / "log")
+    monkeypatch.setattr(log, "FILE", tmp_path / "log")
     root = logging.getLogger()
     before = list(root.handlers)
     run.remember_log()

@@ -1,6 +1,7 @@
 """The doctor at hand: raw messages of the page's websocket, the whole program, simulated BMSs behind a pty."""
 
 import asyncio
+import io
 import itertools
 import json
 import logging
@@ -9,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import yaml
 from jkbms_addon.__main__ import main
 from jkbms_addon.acquisition.diagnosis import REASONS
 from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.doctor import log
 from jkbms_addon.doctor.log import Newest
 from jkbms_addon.doctor.recording import read
 from jkbms_addon.inverter.emission import Emission
@@ -386,3 +389,49 @@ async def test_a_scan_ends_with_its_visitor(tmp_path: Path) -> None:
         await until(lambda: home.app.page.sources.jobs.told(0, 0)[0]["state"] == "stopped")
         async with serial_link(far.port):  # it is free again
             pass
+
+
+# --- a bug report -------------------------------------------------------------------------------------------
+
+
+async def test_a_bundle_tells_what_is_in_it_and_holds_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "BUNDLE", 5)
+    monkeypatch.setattr(log, "FILE", tmp_path / "log")
+    (tmp_path / "log").write_text("garage: 192.168.1.40:4196 is gone; the serial number 40119491480 is there twice")
+    options = {"mqtt": {"host": "broker.home", "password": "geheim-4711"}, "buses": [{"host": "192.168.1.40"}]}
+    (tmp_path / "options.json").write_text(json.dumps(options))
+    async with house(tmp_path) as home, client(home.port) as page:
+        home.bus.mangle = with_about
+        told = await page.ask("bundle", seconds=5)
+        kinds = [name for name, _ in told["parts"]]
+        assert kinds == ["versions", "options", "words", "health", "log", "kept", "capture"]
+        assert told["parts"][-1][1] == "garage"
+        assert "capture" not in [name for name, _ in (await page.ask("bundle", seconds=0))["parts"]]
+        assert (await page.ask("bundle", seconds=7))["t"] == "no"
+        begun = await page.ask("bundle", seconds=5, make=True)
+        await about(home)
+        path, size = (await job(page, begun["job"], "done"))["file"]
+        status, headers, body = await get(home.port, path)
+        assert (status, len(body), headers["Content-Type"]) == (200, size, "application/zip")
+        with zipfile.ZipFile(io.BytesIO(body)) as file:
+            parts = {name: file.read(name).decode() for name in file.namelist()}
+    assert {name.partition(".")[0].partition("-")[0].partition("/")[0] for name in parts} == set(kinds)
+    whole = "".join(parts.values())
+    for secret in (
+        "geheim-4711",
+        "broker.home",
+        "192.168.1.40",
+        "40119491480",
+        "0000000002",
+        PIN.hex(),
+        PASSWORD.hex(),
+    ):
+        assert secret not in whole, secret
+    for hidden in (b"0000000002", PIN, PASSWORD):
+        assert hidden.hex() not in whole
+    assert "host-2:4196 is gone; the serial number serial-" in parts["log.txt"]
+    recording = read(parts["capture-garage.jsonl"], "x")
+    assert len(recording.received) > 1000
+    assert "bus garage: master on" in parts["words.txt"]

@@ -1,0 +1,141 @@
+"""What a bug report needs, in one file without secrets. It blocks.
+
+Passwords, PINs, tokens and user names are blanked; names of hosts, Bluetooth addresses and serial numbers stand as
+``host-1`` and the like, the same everywhere, so that a reader still sees which one is meant.
+"""
+
+import json
+import platform
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+from jkbms_addon import __version__
+from jkbms_addon.doctor import log
+from jkbms_addon.heartbeat import HEARTBEAT
+
+LIBRARIES = ("aiomqtt", "paho-mqtt", "pydantic", "pyserial", "pyserial-asyncio", "python-can", "voluptuous")
+KEPT = ("incidents.json", "inverter.json", "writes.jsonl")
+SECRET = ("password", "pin", "token", "secret", "username", "mqttuser", "mqttpass")
+LONGEST = 200_000  # bytes of each text; what is newest of it
+HOSTS: Final = ("host", "mac")  # options that name something in this house
+OPEN: Final = ("", "localhost", "127.0.0.1", "core-mosquitto")  # that tell nothing
+SAID: Final = re.compile(r'serial(?:[ _]number)?"?\s*[:=]?\s*"?([A-Za-z0-9]{8,})')  # as it stands in logs and files
+
+
+def what(name: str) -> str:
+    """What a part of the bundle is, in words."""
+    return next(text for start, text in CONTENTS.items() if name.startswith(start))
+
+
+CONTENTS = {
+    "versions": "versions of the app, its libraries and the machine",
+    "options": "the options file",
+    "words": "what would run, in words",
+    "health": "counters of the buses and batteries, as the running app wrote them last",
+    "log": "the newest lines of the log",
+    "kept": "what the app keeps over restarts",
+    "capture": "bytes on a bus",
+}
+
+
+def collected(options: Path, words: str) -> Iterator[tuple[str, str]]:
+    """Name and text of each part but the captures; what cannot be had says why instead."""
+    yield "versions.json", json.dumps(versions(), indent=2)
+    yield "options.json", masked_text(options)
+    yield "words.txt", words
+    yield "health.json", _file(HEARTBEAT)
+    yield "log.txt", _file(log.FILE)
+    for name in KEPT:
+        yield f"kept/{name}", _file(options.resolve().parent / name)
+
+
+def written(parts: Mapping[str, str], options: Path, serials: Iterable[str] = ()) -> bytes:
+    """The parts as one file, without names of this house: those in the options, and serial numbers."""
+    names = [*_hosts(options)]
+    numbers = dict.fromkeys([*serials, *(found for text in parts.values() for found in SAID.findall(text))])
+    aliases = {name: f"host-{n}" for n, name in enumerate(dict.fromkeys(names), 1)}
+    aliases |= {number: f"serial-{n}" for n, number in enumerate(numbers, 1)}
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name, text in parts.items():
+            bundle.writestr(name, _renamed(text, aliases))
+    return file.getvalue()
+
+
+def _renamed(text: str, aliases: Mapping[str, str]) -> str:
+    if not aliases:
+        return text
+    longest = sorted(aliases, key=len, reverse=True)
+    pattern = rf"(?<![\w.-])(?:{'|'.join(map(re.escape, longest))})(?![\w-])"
+    return re.sub(pattern, lambda found: aliases[found[0]], text)
+
+
+def _hosts(options: Path) -> Iterator[str]:
+    try:
+        yield from _named(json.loads(options.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        return
+
+
+def _named(content: Any) -> Iterator[str]:  # noqa: ANN401 - decoded JSON
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if key in HOSTS and isinstance(value, str) and value not in OPEN:
+                yield value
+            else:
+                yield from _named(value)
+    elif isinstance(content, list):
+        for one in content:
+            yield from _named(one)
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that matters."""
+    return {
+        "jkbms": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        **{name: _version(name) for name in LIBRARIES},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def masked_text(path: Path) -> str:
+    """The options file without its secrets; nothing of it where it is no JSON, as then they cannot be told apart."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except (ValueError, RecursionError) as error:
+        return f"is no JSON: {error}"
+    return json.dumps(masked(content), ensure_ascii=False, indent=2)
+
+
+def masked(content: Any) -> Any:  # noqa: ANN401 - decoded JSON
+    """The same with every secret blanked, whatever it is and however deep it stands."""
+    if isinstance(content, dict):
+        return {key: "***" if _secret(key) and value else masked(value) for key, value in content.items()}
+    return [masked(one) for one in content] if isinstance(content, list) else content
+
+
+def _secret(key: str) -> bool:
+    return any(word in key.lower() for word in SECRET)
+
+
+def _file(path: Path) -> str:
+    """The newest of a file."""
+    try:
+        return path.read_bytes()[-LONGEST:].decode("utf-8", "replace")
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"

@@ -1,0 +1,58 @@
+"""The bundle for a bug report, made by the page. Loaded when it is wanted; its parts are those of the command."""
+
+import asyncio
+import zlib
+from datetime import datetime
+from typing import Any, Final
+
+from jkbms_addon.doctor.bundle import CONTENTS, collected, written
+from jkbms_addon.errors import CommandError
+from jkbms_addon.page.jobs import Download, Roll
+from jkbms_addon.page.live import capture
+from jkbms_addon.page.sources import Sources
+from jkbms_addon.worker import Worker
+
+PATIENCE: Final = 20.0  # s for reading and packing
+SLOW: Final = "the bundle cannot be made: the disk does not answer"
+
+
+def contents(sources: Sources, seconds: int) -> list[list[str]]:
+    """What will be in it: kinds of parts with what they are, in words, and which buses are captured."""
+    found = [[name, text] for name, text in CONTENTS.items() if name != "capture"]
+    buses = _open(sources) if seconds else []
+    return [*found, *([["capture", ", ".join(buses)]] if buses else [])]
+
+
+def _open(sources: Sources) -> list[str]:
+    """Buses whose bytes can be looked at now."""
+    found = []
+    for name, slot in sources.slots.items():
+        try:
+            slot.watched()
+        except CommandError:
+            continue
+        found.append(name)
+    return found
+
+
+async def make(sources: Sources, seconds: int, thread: Worker) -> Download:
+    """All parts as one file; the buses are captured side by side for so many s. ``LinkError`` when the disk hangs."""
+    rolls = {name: Roll() for name in _open(sources)} if seconds else {}
+    async with asyncio.TaskGroup() as tasks:
+        for name, roll in rolls.items():
+            said: dict[str, Any] = {}
+            work = capture(sources.buses[name], sources.slots[name], seconds, roll, said, serials=True)
+            tasks.create_task(work)
+    now = sources.store.clock()
+    serials = [str(one.values(now).get("serial_number") or "") for one in sources.store]
+    words, options = sources.words(), sources.options_file
+
+    def packed() -> tuple[int, bytes]:
+        parts = dict(collected(options, words))
+        for name, roll in rolls.items():
+            parts[f"capture-{name}.jsonl"] = zlib.decompress(roll.download(name).packed).decode()
+        file = written(parts, options, [one for one in serials if one.strip("0")])
+        return len(file), zlib.compress(file, 1)
+
+    size, content = await thread.call(packed, PATIENCE, SLOW)
+    return Download(f"jkbms-bundle-{datetime.now().astimezone():%Y%m%d-%H%M%S}.zip", size, content)
