@@ -109,9 +109,11 @@ class Doctor:
             from jkbms_addon.page.live import capture  # noqa: PLC0415
 
             roll = Roll()
-            await capture(bus, slot, seconds, roll, job.said)
             name = f"{bus.name}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"  # noqa: DTZ005 - as the clock on the wall
-            self.sources.jobs.give(job, roll.download(name))
+            try:
+                await capture(bus, slot, seconds, roll, job.said)
+            finally:  # what was stopped early is worth something, too
+                self.sources.jobs.give(job, roll.download(name))
 
         return _begun(self.sources.jobs.begin(("capture", bus.name), self.visitor, seconds, work, self.lasting))
 

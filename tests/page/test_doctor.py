@@ -222,6 +222,17 @@ async def test_a_capture_goes_on_while_the_phone_sleeps(tmp_path: Path) -> None:
             assert "file" in await job(again, begun["job"], "done")
 
 
+async def test_what_was_captured_before_a_stop_is_kept(tmp_path: Path) -> None:
+    async with house(tmp_path) as home, client(home.port) as page:
+        begun = await page.ask("capture", bus="garage", seconds=1800)
+        await until(lambda: len(home.app.page.sources.slots["garage"]._taps) == 1)
+        count = home.app.buses["garage"].frames
+        await until(lambda: home.app.buses["garage"].frames >= count + 3, 10)
+        await page.ask("stop", job=begun["job"])
+        path, _ = (await job(page, begun["job"], "stopped"))["file"]
+        assert len(read((await get(home.port, path))[2].decode(), "x").received) > 300
+
+
 async def test_what_cannot_be_listened_to(tmp_path: Path) -> None:
     async with house(tmp_path) as home, client(home.port) as page:
         for kind, more, why in (

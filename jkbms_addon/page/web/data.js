@@ -13,6 +13,8 @@ export const state = {
   ranges: null, // which settings of a pack may be changed, and within which range
   owner: null, // numbers and switches of the inverter's owner
   openUntil: 0, // until when this page may write, ms of this computer's clock
+  jobs: [], // what the doctor is doing, for everybody
+  bytes: [], // what passed on the bus that is watched
   log: [], // newest lines of the app's log, as long as somebody looks at them
   at: 0, // s since 1970 of the last tick
   heardAt: 0, // of this computer's clock, ms
@@ -53,6 +55,8 @@ function take(message) {
     answered(message);
   } else if (message.t === "log") {
     state.log = [...state.log, ...message.lines].slice(-300);
+  } else if (message.t === "bytes") {
+    state.bytes = [...state.bytes, ...message.lines].slice(-200);
   } else if (message.t === "step") {
     if (writing?.id === message.id) writing.step(message);
   } else if (message.t === "done") {
@@ -96,7 +100,7 @@ export async function lock(open) {
 }
 
 function tick(message) {
-  for (const kind of ["bank", "inverter", "first", "findings", "alarms", "ranges", "owner", "buses", "at"]) {
+  for (const kind of ["bank", "inverter", "first", "findings", "alarms", "ranges", "owner", "jobs", "buses", "at"]) {
     if (kind in message) state[kind] = message[kind];
   }
   // a pack that is not told of any more is gone; what is not told anew of one that is stays

@@ -134,8 +134,12 @@ export function cellBars(pack, name) {
 /** A bus's trouble and that of its single batteries: symptom, what is likely, what to try. */
 export function reasons(bus) {
   const found = [["", bus.reason], ...Object.entries(bus.bms).map(([n, one]) => [`BMS ${n}: `, one.reason])].filter(([, reason]) => reason);
-  return found.map(([who, [symptom, cause, remedy]]) => html`<div class="why"><p class="symptom">${(who + symptom).replace(/^[a-z]/, (one) => one.toUpperCase())}</p>
-    ${cause ? html`<dl class="reason"><div><dt>${t("first.likely")}</dt><dd>${cause}</dd></div><div><dt>${t("first.try")}</dt><dd>${remedy}</dd></div></dl>` : nothing}</div>`);
+  return found.map(([who, reason]) => reasonCard(who, reason));
+}
+
+export function reasonCard(who, [symptom, cause, remedy]) {
+  return html`<div class="why"><p class="symptom">${(who + symptom).replace(/^[a-z]/, (one) => one.toUpperCase())}</p>
+    ${cause ? html`<dl class="reason"><div><dt>${t("first.likely")}</dt><dd>${cause}</dd></div><div><dt>${t("first.try")}</dt><dd>${remedy}</dd></div></dl>` : nothing}</div>`;
 }
 
 /** What is connected to this computer; `act` gives what can be done with a port that nobody uses. */

@@ -1,14 +1,19 @@
-// The doctor: how each bus and each battery on it is doing and what to try, what is connected, and the log.
+// The doctor: how each bus and each battery on it is doing and what to try, what can be done about it, and the log.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { clock, DASH, num, plural, t } from "../format.js";
-import { ask, state } from "../data.js";
-import { portList, reasons, segmented } from "../pieces.js";
+import { clock, DASH, num, plural, span, t } from "../format.js";
+import { ask, openFor, state } from "../data.js";
+import { icon, portList, reasonCard, reasons, segmented } from "../pieces.js";
 import { strategy } from "./overview.js";
+import { lockBar } from "./settings.js";
 
 let met = null; // the greeting of the connection on which the log was asked for
 let ports = null, lookedAt = 0;
 const LOOK = 10000; // ms between looks at what is connected
 let every = false; // whether all lines of the log are shown, or warnings only
+let watched = ""; // bus whose bytes are shown
+let seconds = 30; // of a capture
+let bundle = null; // what will be in the bundle
+let refused = ""; // why something was not begun
 
 /** Ask for what is only told to who looks at it. */
 async function enter(ui) {
@@ -16,6 +21,7 @@ async function enter(ui) {
     met = state.hello;
     lookedAt = 0;
     state.log = [];
+    watched = ""; // it ended with the connection
     ask("log", { on: true });
   }
   if (Date.now() - lookedAt < LOOK) return;
@@ -27,9 +33,100 @@ async function enter(ui) {
 
 /** Nobody looks any more. */
 export function leave() {
-  if (met && met === state.hello) ask("log", { on: false });
+  if (met && met === state.hello) {
+    ask("log", { on: false });
+    const own = state.jobs.find((one) => one.kind === "bytes" && one.where === watched && one.state === "runs");
+    if (own) ask("stop", { job: own.id });
+  }
+  watched = "";
   met = null;
 }
+
+// --- what is under way ----------------------------------------------------------------------------------------
+
+/** Begin something; why not is said at the top. */
+async function begin(ui, kind, more) {
+  const answer = await ask(kind, more);
+  refused = answer.t === "no" ? answer.reason : "";
+  if (kind === "bytes" && !refused) { watched = more.bus; state.bytes = []; }
+  ui.draw();
+}
+
+const button = (words, act, off = false) => html`<button type="button" class="btn" ?disabled=${off} @click=${act}>${words}</button>`;
+const scan = (ui, more) => button(t("doc.scan"), () => begin(ui, "scan", more), !openFor());
+
+function scanned({ rows, entry, notes, reason }) {
+  return html`${notes.map((one) => html`<p class="muted">${one}</p>`)}${reason ? reasonCard("", reason) : nothing}
+    ${rows.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${t("doc.found")}><table class="answers"><thead><tr>${["BMS", ...["model", "firmware", "serial", "cells", "voltage", "after", "mode"].map((one) => t(`doc.${one}`))].map((one) => html`<th scope="col">${one}</th>`)}</tr></thead><tbody>${rows.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${row.map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
+    ${entry ? html`<p>${t("doc.entry")}</p><pre tabindex="0">${entry}</pre>` : nothing}`;
+}
+
+/** One job: how far it is, what came of it. */
+function job(ui, one) {
+  const runs = one.state === "runs", left = one.began + one.seconds - state.at;
+  const words = one.phase || (runs && one.seconds && left > 0 ? t("doc.left", { time: span(left) }) : t(`doc.state.${one.state}`));
+  return html`<li class="job"><p><b>${t(`doc.${one.kind}`)}</b> ${one.where} · <span role="status">${one.why ?? words}</span>${one.full ? html` · ${t("doc.full")}` : nothing}
+    ${runs ? button(t("doc.stop"), () => begin(ui, "stop", { job: one.id })) : nothing}
+    ${one.file ? html`<a class="btn" href=${one.file[0]} download>${t("doc.download", { kb: num(Math.max(1, one.file[1] / 1024)) })}</a>` : nothing}</p>${one.rows ? scanned(one) : nothing}</li>`;
+}
+
+const under = (ui, fits) => {
+  const found = state.jobs.filter(fits).reverse();
+  return found.length ? html`<ul class="jobs">${found.map((one) => job(ui, one))}</ul>` : nothing;
+};
+
+const TIMES = [[30, "30 s"], [300, "5 min"], [1800, "30 min"]];
+
+function acts(ui, { name, connected }) {
+  const busy = state.jobs.some((one) => one.where === name && one.state === "runs");
+  const off = busy || !connected;
+  return html`<p class="acts">${scan(ui, { bus: name })} ${button(t("doc.capture"), () => begin(ui, "capture", { bus: name, seconds }), off)}
+    <select aria-label=${t("doc.how_long", { bus: name })} @change=${(event) => { seconds = Number(event.target.value); ui.draw(); }}>${TIMES.map(([value, words]) => html`<option value=${value} ?selected=${value === seconds}>${words}</option>`)}</select>
+    ${button(t("doc.bytes"), () => begin(ui, "bytes", { bus: name }), off)}</p>${under(ui, (one) => one.where === name)}`;
+}
+
+/** What a message says; the server knows, this finds the words. */
+function meaning(kind, said) {
+  const args = { ...said, a: said.a ?? "?", page: said.page && t(`doc.page.${said.page}`) };
+  const values = [["v", "V", 2], ["i", "A", 1], ["soc", "%", 0]].filter(([key]) => said[key] != null).map(([key, symbol, digits]) => `${num(said[key], digits)} ${symbol}`);
+  return [t(`doc.b.${kind}`, args), ...values].join(" · ");
+}
+
+function bytes() {
+  if (!watched) return nothing;
+  return html`<section class="card"><header><h2>${t("doc.bytes_on", { bus: watched })}</h2></header>
+    <ol class="bytes" tabindex="0" aria-label=${t("doc.bytes_on", { bus: watched })}>${[...state.bytes].reverse().map(([at, way, hex, kind, said]) => html`<li><time>${clock(at, true)}</time> <span class=${way}>${way === "tx" ? "→" : "←"}</span> ${hex} <span class="muted">${meaning(kind, said)}</span></li>`)}</ol></section>`;
+}
+
+function gateway(ui) {
+  const submit = (event) => {
+    event.preventDefault();
+    const { host, port } = event.target.elements;
+    begin(ui, "scan", { host: host.value.trim(), tcp_port: port.valueAsNumber });
+  };
+  return html`<form class="acts" @submit=${submit}><label>${t("doc.gateway")} <input name="host" required maxlength="200" autocomplete="off"></label><label>${t("doc.tcp_port")} <input name="port" type="number" min="1" max="65535" value="8899" required></label><button class="btn" ?disabled=${!openFor()}>${t("doc.scan")}</button></form>`;
+}
+
+function connected(ui) {
+  const buses = state.buses.map((one) => one.name);
+  return html`<section class="card"><header><h2>${t("first.connected")}</h2></header>${ports ? portList(ports.ports, ports.can, (one) => scan(ui, { port: one.path })) : nothing}
+    <h3>${t("doc.elsewhere")}</h3>${gateway(ui)}${under(ui, (one) => one.kind === "scan" && !buses.includes(one.where))}</section>`;
+}
+
+function report(ui) {
+  const look = async () => {
+    const answer = await ask("bundle", { seconds: 30 });
+    bundle = answer.t === "bundle" ? answer.parts : null;
+    refused = answer.t === "no" ? answer.reason : "";
+    ui.draw();
+  };
+  return html`<section class="card"><header><h2>${t("doc.report")}</h2></header><p class="muted">${t("doc.blanked")}</p>
+    ${bundle ? html`<ul class="parts">${bundle.map(([name, more]) => html`<li>${t(`doc.part.${name}`, { buses: more })}</li>`)}</ul>
+      <p class="acts">${button(t("doc.make"), () => begin(ui, "bundle", { seconds: 30, make: true }))} ${button(t("doc.make_short"), () => begin(ui, "bundle", { seconds: 0, make: true }))}</p>`
+    : html`<p class="acts">${button(t("doc.what"), look)}</p>`}${under(ui, (one) => one.kind === "bundle")}</section>`;
+}
+
+// --- how it is -------------------------------------------------------------------------------------------------
 
 const KINDS = { ok: "charge", late: "warn", silent: "bad", corrupt: "bad", frozen: "bad" };
 
@@ -57,7 +154,7 @@ function bus(ui, one) {
     worst && t("doc.worst", { s: num(worst[0]), why: worst[1] }),
   ];
   return html`<section class="card"><header><div><h2>${one.name} <span class="badge ${kind}">${words}</span></h2><small><span class="path">${one.target}</span> · ${strategy(one)}</small></div><b class="score" title=${t("links.score")}>${one.score ?? DASH}</b></header>
-    ${reasons(one)}<p class="muted">${facts.filter(Boolean).join(" · ")}</p>${answers(one)}</section>`;
+    ${reasons(one)}<p class="muted">${facts.filter(Boolean).join(" · ")}</p>${answers(one)}${acts(ui, one)}</section>`;
 }
 
 const LOUD = { ERROR: "bad", FATAL: "bad", WARNING: "warn" };
@@ -71,6 +168,8 @@ function log(ui) {
 
 export function doctor(ui) {
   enter(ui);
-  return html`<h1 class="vh">${t("tab.doctor")}</h1><div class="doctor">${state.buses.map((one) => bus(ui, one))}</div>
-    <div class="doctor"><section class="card"><header><h2>${t("first.connected")}</h2></header>${ports ? portList(ports.ports, ports.can) : nothing}</section>${log(ui)}</div>`;
+  return html`<h1 class="vh">${t("tab.doctor")}</h1><section class="card tools"><p class="muted">${t("doc.intro")}</p>${lockBar()}</section>
+    ${refused ? html`<p class="problem" role="alert">${refused}</p>` : nothing}
+    <div class="doctor">${state.buses.map((one) => bus(ui, one))}</div>${bytes()}
+    <div class="doctor">${connected(ui)}${log(ui)}${report(ui)}</div>`;
 }

@@ -1,0 +1,153 @@
+"""The doctor in Debian's Chromium: the whole program, simulated BMSs behind a pty."""
+
+import io
+import json
+import logging
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from jkbms_addon.doctor.log import NEWEST
+from jkbms_addon.doctor.recording import read
+from jkbms_addon.page import first_run
+from jkbms_addon.simulator.far_end import serial_bus
+from jkbms_addon.simulator.pb import SimulatedBms
+from tests.page.browser import MARKS
+from tests.page.test_asks import TOKEN, House, house
+from tests.page.test_browser import Visit, visit
+
+pytestmark = MARKS
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def home(tmp_path: Path) -> AsyncIterator[House]:
+    NEWEST.keep()
+    try:
+        async with house(tmp_path) as found:
+            yield found
+    finally:
+        logging.getLogger().removeHandler(NEWEST)
+
+
+async def opened(seen: Visit) -> Page:
+    """The doctor, let in by its token."""
+    page = seen.page
+    await page.fill("#token", TOKEN)
+    await page.click("form .btn.primary")
+    await page.wait_for_selector(".answers")
+    return page
+
+
+def address(home: House) -> str:
+    return f"http://127.0.0.1:{home.port}/#doctor"
+
+
+async def test_bytes_live_and_a_capture(browser: Browser, home: House, tmp_path: Path) -> None:
+    async with visit(browser, address(home), locale="en-GB") as seen:
+        page = await opened(seen)
+        await page.get_by_role("button", name="Bytes live").click()
+        await expect(page.locator(".bytes li").first).to_be_visible()
+        await expect(page.locator(".bytes")).to_contain_text("ask BMS 2 for live data", timeout=10_000)
+        await expect(page.locator(".bytes")).to_contain_text("300 bytes: live data of BMS 2 · ")
+        await expect(page.get_by_role("button", name="Bytes live")).to_be_disabled()
+        assert await seen.axe() == []
+        await page.get_by_role("button", name="Stop").click()
+        await expect(page.locator(".job")).to_contain_text("stopped")
+        capture = page.get_by_role("button", name="Capture")
+        await capture.click()
+        await expect(page.locator(".job").first).to_contain_text("s left")
+        await page.wait_for_timeout(2500)
+        await page.get_by_role("button", name="Stop").click()
+        async with page.expect_download() as download:
+            await page.get_by_role("link", name="Download").click()
+        path = tmp_path / "fetched"
+        await (await download.value).save_as(path)
+        assert (await download.value).suggested_filename.startswith("garage-")
+        assert len(read(path.read_text(), "x").received) > 300
+        assert seen.wrong == []
+        assert seen.foreign() == []
+
+
+async def test_leaving_the_doctor_ends_the_bytes(browser: Browser, home: House) -> None:
+    async with visit(browser, address(home)) as seen:
+        page = await opened(seen)
+        await page.get_by_role("button", name="Bytes live").click()
+        await expect(page.locator(".bytes li").first).to_be_visible()
+        await page.goto(address(home).replace("doctor", "overview"))
+        await expect(page.locator(".pack").first).to_be_visible()
+        await page.goto(address(home))
+        await expect(page.locator(".job")).to_contain_text("stopped")
+        assert seen.wrong == []
+
+
+async def test_scan_after_an_unlock(browser: Browser, home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serial_bus([SimulatedBms(4)]) as far:
+        ports = [{"path": home.bus.port, "device": None}, {"path": far.port, "device": None}]
+        monkeypatch.setattr(first_run, "look", lambda: {"ports": ports, "can": []})
+        async with visit(browser, address(home), locale="en-GB") as seen:
+            page = await opened(seen)
+            await expect(page.locator(".ports")).to_contain_text("used by garage")
+            buttons = page.get_by_role("button", name="Scan")
+            await expect(buttons).to_have_count(3)  # the bus, the free port, a gateway
+            for n in range(3):
+                await expect(buttons.nth(n)).to_be_disabled()
+            await page.get_by_role("button", name="Unlock for 10 minutes").click()
+            await page.locator(".ports").get_by_role("button", name="Scan").click()
+            await expect(page.locator(".job")).to_contain_text("listening to", timeout=10_000)
+            await expect(page.locator(".job pre")).to_contain_text("strategy: master", timeout=40_000)
+            await expect(page.locator(".job tbody tr")).to_have_count(1)
+            assert await seen.axe() == []
+            await page.get_by_label("Name or address").fill("127.0.0.1")
+            await page.get_by_label("TCP port").fill("1")
+            await buttons.last.click()
+            await expect(page.locator(".job").first).to_contain_text("refused")
+            assert seen.wrong == []
+
+
+async def test_a_bundle_shows_first_what_is_in_it(browser: Browser, home: House, tmp_path: Path) -> None:
+    (home.folder / "options.json").write_text(json.dumps({"mqtt": {"password": "geheim-4711"}}))
+    async with visit(browser, address(home), locale="en-GB") as seen:
+        page = await opened(seen)
+        await page.get_by_role("button", name="Show what is in it").click()
+        await expect(page.locator(".parts li")).to_have_count(7)
+        await expect(page.locator(".parts")).to_contain_text("bytes on garage")
+        await page.get_by_role("button", name="without captures").click()
+        async with page.expect_download() as download:
+            await page.get_by_role("link", name="Download").click()
+        path = tmp_path / "bundle.zip"
+        await (await download.value).save_as(path)
+        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as file:
+            assert "geheim-4711" not in file.read("options.json").decode()
+        assert seen.wrong == []
+
+
+async def test_the_log_and_a_battery_that_is_silent(browser: Browser, home: House) -> None:
+    async with visit(browser, address(home), locale="en-GB") as seen:
+        page = await opened(seen)
+        logging.getLogger("jkbms_addon.x").warning("odd things happen")
+        await expect(page.locator(".log .warn").first).to_contain_text("odd things happen")
+        home.bus.batteries[2].silent = True
+        await expect(page.locator(".why")).to_contain_text("BMS 2: no answer to any question", timeout=25_000)
+        await expect(page.locator(".answers .badge.bad")).to_have_text("silent")
+        await page.get_by_role("button", name="All", exact=True).click()
+        await expect(page.locator(".log .warn").first).to_contain_text("BMS 2 does not answer any more")
+        assert seen.wrong == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_everybody_can_use_it(browser: Browser, home: House, theme: str) -> None:
+    async with visit(browser, address(home), theme=theme, locale="en-GB") as seen:
+        page = await opened(seen)
+        logging.getLogger("jkbms_addon.x").warning("odd things happen")
+        await page.get_by_role("button", name="Show what is in it").click()
+        await page.get_by_role("button", name="Bytes live").click()
+        await expect(page.locator(".bytes li").nth(3)).to_be_visible()
+        for width in (320, 390, 768, 1280):
+            await page.set_viewport_size({"width": width, "height": 844})
+            assert await seen.overflow() <= 0, width
+            assert await seen.axe() == [], width
+        assert seen.wrong == []
