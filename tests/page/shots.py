@@ -20,6 +20,7 @@ SHOWN = (
     ("pack/garage/3", 1280, "light", 700),
     ("settings", 1280, "light", 1000),
     ("inverter", 1280, "dark", 900),
+    ("doctor", 1280, "light", 1000),
 )
 
 
@@ -46,10 +47,14 @@ async def picture(
         locale=language,
     )
     await page.goto(url)
-    await page.wait_for_selector("jk-plot canvas, .first, table.settings, .limits", timeout=15000)
+    await page.wait_for_selector("jk-plot canvas, .first, table.settings, .limits, .answers", timeout=15000)
     await page.wait_for_timeout(1200)
     if url.endswith("#settings"):
         await change(page)
+    if url.endswith("#doctor"):
+        await page.get_by_role("button", name="Bytes live").first.click()
+        await page.wait_for_selector(".bytes li >> nth=8")
+        await page.wait_for_timeout(6000)
     height = most or await page.evaluate("document.documentElement.scrollHeight")
     await page.set_viewport_size({"width": width, "height": height})
     await page.wait_for_timeout(500)
@@ -73,22 +78,26 @@ async def shoot(folder: Path, *, everything: bool) -> None:
     async with async_playwright() as tool:
         browser = await tool.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         with tempfile.TemporaryDirectory() as data:
-            async with served(stage(Path(data), 9)) as place:
-                url = f"http://127.0.0.1:{place.port}/"
-                for page, width, theme, most in SHOWN:
-                    name = f"page-{page.split('/')[0]}-{width}.png"
-                    await picture(browser, f"{url}#{page}", folder / name, width, theme, most=most)
-                if everything:
-                    for page in ("overview", "cells", "pack/garage/3", "pack/cellar/3"):
-                        for width in WIDTHS:
-                            for theme in ("light", "dark"):
-                                name = f"all-{page.replace('/', '-')}-{width}-{theme}.png"
-                                await picture(browser, f"{url}#{page}", folder / name, width, theme)
-                    for language in ("de-DE", "fr-FR"):
-                        await picture(browser, url, folder / f"all-overview-390-{language}.png", 390, "light", language)
-                        await picture(
-                            browser, url, folder / f"all-overview-1280-{language}.png", 1280, "light", language
-                        )
+            nine = stage(Path(data), 9)
+            with nine.talking():
+                async with served(nine) as place:
+                    url = f"http://127.0.0.1:{place.port}/"
+                    for page, width, theme, most in SHOWN:
+                        name = f"page-{page.split('/')[0]}-{width}.png"
+                        await picture(browser, f"{url}#{page}", folder / name, width, theme, most=most)
+                    if everything:
+                        for page in ("overview", "cells", "pack/garage/3", "pack/cellar/3"):
+                            for width in WIDTHS:
+                                for theme in ("light", "dark"):
+                                    name = f"all-{page.replace('/', '-')}-{width}-{theme}.png"
+                                    await picture(browser, f"{url}#{page}", folder / name, width, theme)
+                        for language in ("de-DE", "fr-FR"):
+                            await picture(
+                                browser, url, folder / f"all-overview-390-{language}.png", 390, "light", language
+                            )
+                            await picture(
+                                browser, url, folder / f"all-overview-1280-{language}.png", 1280, "light", language
+                            )
         for count, cells in ((1, 16), (4, 32), (15, 8), (0, 16)) if everything else ():
             with tempfile.TemporaryDirectory() as data:
                 async with served(stage(Path(data), count, cells)) as place:

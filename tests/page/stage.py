@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,14 @@ from jkbms_addon.battery import energy
 from jkbms_addon.battery.alarms import WORD_NAMES
 from jkbms_addon.battery.quantities import Value
 from jkbms_addon.battery.reading import Reading, derive
+from jkbms_addon.link.stream import Link
 from jkbms_addon.options.file import parse
 from jkbms_addon.page import files, recorder
 from jkbms_addon.page.history import TIERS, Series
 from jkbms_addon.page.place import Place
 from jkbms_addon.page.server import Page
+from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.pb.modbus import LIVE, acknowledgement, page_request
 from tests.conftest import free_port
 
 SETTINGS: Mapping[str, Value] = {
@@ -125,6 +128,13 @@ def batteries(count: int, cells: int = 16) -> list[Battery]:
     return found
 
 
+@dataclass
+class Wire:
+    """Where the bytes of a bus would be."""
+
+    link: Link
+
+
 class Stage:
     """The program, not running, with batteries that are fed by hand. ``inverter`` is told something."""
 
@@ -146,6 +156,7 @@ class Stage:
             raw["inverter"] = {"protocol": "pylontech", "channel": "can9", "confirmed": True}
         self.app = App(parse(raw), folder)
         self.packs, self.folder = packs, folder
+        self.links: dict[str, Link] = {}
         self.sources = self.app.page.sources
         self.recorder = recorder.Recorder(self.sources)
         for bus in self.app.buses.values():
@@ -169,6 +180,7 @@ class Stage:
         for pack in self.packs:
             if not pack.silent:
                 self._tell(pack, "live", pack.live(), 10.0)
+                self._talk(pack)
                 bus = self.app.buses[pack.bus]
                 bus.frames += 1
                 bus.quality.note(now, good=1)
@@ -193,6 +205,22 @@ class Stage:
         self.app.store.clock = lambda: clock() - seconds
         self._tell(pack, "live", pack.live(), 10.0)
         self.app.store.clock = clock
+
+    @contextmanager
+    def talking(self) -> Iterator[None]:
+        """As if there were wires: what is fed was asked for and answered on them."""
+        with ExitStack() as lent:
+            for name, slot in self.sources.slots.items():
+                lent.enter_context(slot.lent(Wire(self.links.setdefault(name, Link(name)))))
+            yield
+            self.links.clear()
+
+    def _talk(self, pack: Battery) -> None:
+        if link := self.links.get(pack.bus):
+            said = SimulatedBms(pack.address).page(LIVE) + acknowledgement(pack.address, LIVE)
+            for tap in link.taps:
+                tap("tx", page_request(pack.address, LIVE))
+                tap("rx", said)
 
     async def run(self) -> None:
         """A round a second."""

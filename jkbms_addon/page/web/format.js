@@ -76,10 +76,10 @@ export function age(seconds) {
   return seconds < 9.95 ? t("span.s", { n: num(seconds, 1) }) : span(seconds);
 }
 
-/** Time of day of s since 1970, with the date where it is not today. */
+/** Time of day of s since 1970, with the date where it is not today; `withSeconds` may be a number of digits behind them. */
 export function clock(at, withSeconds = false) {
   const date = new Date(at * 1000);
-  const options = { hour: "2-digit", minute: "2-digit", ...(withSeconds && { second: "2-digit" }) };
+  const options = { hour: "2-digit", minute: "2-digit", ...(withSeconds && { second: "2-digit" }), ...(withSeconds > 1 && { fractionalSecondDigits: withSeconds }) };
   if (date.toDateString() !== new Date().toDateString()) Object.assign(options, { day: "numeric", month: "short" });
   return new Intl.DateTimeFormat(locale, options).format(date);
 }

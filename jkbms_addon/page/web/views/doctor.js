@@ -95,7 +95,7 @@ function meaning(kind, said) {
 function bytes() {
   if (!watched) return nothing;
   return html`<section class="card"><header><h2>${t("doc.bytes_on", { bus: watched })}</h2></header>
-    <ol class="bytes" tabindex="0" aria-label=${t("doc.bytes_on", { bus: watched })}>${[...state.bytes].reverse().map(([at, way, hex, kind, said]) => html`<li><time>${clock(at, true)}</time> <span class=${way}>${way === "tx" ? "→" : "←"}</span> ${hex} <span class="muted">${meaning(kind, said)}</span></li>`)}</ol></section>`;
+    <ol class="bytes" tabindex="0" aria-label=${t("doc.bytes_on", { bus: watched })}>${[...state.bytes].reverse().map(([at, way, hex, kind, said]) => html`<li><time>${clock(at, 3)}</time> <span class=${way}>${way === "tx" ? "→" : "←"}</span> ${hex} <span class="muted">${meaning(kind, said)}</span></li>`)}</ol></section>`;
 }
 
 function gateway(ui) {
