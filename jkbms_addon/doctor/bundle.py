@@ -63,7 +63,9 @@ def written(parts: Mapping[str, str], options: Path, serials: Iterable[str] = ()
     file = BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name, text in parts.items():
-            bundle.writestr(name, _renamed(text, aliases))
+            # of a capture the head only: digits of its bytes may look like a serial number, which is blanked there
+            head, line, rest = text.partition("\n") if name.startswith("capture") else (text, "", "")
+            bundle.writestr(name, _renamed(head, aliases) + line + rest)
     return file.getvalue()
 
 
