@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import voluptuous as vol
 
@@ -19,11 +19,13 @@ from jkbms_addon.acquisition.intake import Intake
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.commands.deed import Change, Deed
-from jkbms_addon.commands.verify import Page
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.link.stream import Link
 from jkbms_addon.supervise import guarded
 from jkbms_addon.validators import ADDRESSES, explained
+
+if TYPE_CHECKING:
+    from jkbms_addon.commands.verify import Page  # not loaded where nobody asks
 
 GROUP = "jkbms_addon.acquisition"
 API = 1  # of this contract; a plug-in names the one that it was written for
@@ -83,7 +85,7 @@ class Wired(Protocol):
 class Asking(Protocol):
     """A source that can ask once for something that is not on its list."""
 
-    async def read_page(self, address: int, register: int, seconds: float) -> Sequence[Page]:
+    async def read_page(self, address: int, register: int, seconds: float) -> "Sequence[Page]":
         """Ask for a page and wait so many s; ``CommandError`` where nobody may ask, ``LinkError`` as ``poll``."""
 
 

@@ -1,17 +1,17 @@
-"""A sentence about trouble taken apart again into symptom, likely cause and what to try. Pure."""
+"""A sentence about trouble taken apart again into symptom, likely cause and what to try. Pure.
 
-from collections.abc import Iterator
+The tables are loaded when there is trouble: a bus that is only heard on CAN needs neither of them.
+"""
 
-from jkbms_addon.acquisition import diagnosis, ttl_line
-from jkbms_addon.acquisition.diagnosis import Reason
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jkbms_addon.acquisition.diagnosis import Reason
+
+Parts = tuple[str, str, str]
 
 
-def _known() -> Iterator[Reason]:
-    yield from diagnosis.REASONS.values()
-    yield from ttl_line.REASONS.values()
-
-
-def parted(text: str) -> Reason:
+def parted(text: str) -> Parts:
     """Symptom, cause and remedy of what a bus or a battery says; only a symptom where it is not from a table.
 
     What stands around the symptom, such as the name of a link or how many bytes came, stays with it.
@@ -19,5 +19,19 @@ def parted(text: str) -> Reason:
     for reason in _known():
         end = f": {reason.cause}; {reason.remedy}"
         if text.endswith(end):
-            return Reason(text.removesuffix(end), reason.cause, reason.remedy)
-    return Reason(text, "", "")
+            return text.removesuffix(end), reason.cause, reason.remedy
+    return text, "", ""
+
+
+def silence() -> Parts:
+    """Of a battery that is asked and says nothing."""
+    from jkbms_addon.acquisition.diagnosis import REASONS  # noqa: PLC0415 - see above
+
+    reason = REASONS["nothing_polled"]
+    return reason.symptom, reason.cause, reason.remedy
+
+
+def _known() -> "list[Reason]":
+    from jkbms_addon.acquisition import diagnosis, ttl_line  # noqa: PLC0415 - see above
+
+    return [*diagnosis.REASONS.values(), *ttl_line.REASONS.values()]

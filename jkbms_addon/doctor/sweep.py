@@ -9,6 +9,7 @@ from jkbms_addon.acquisition.contract import Asking
 from jkbms_addon.acquisition.slot import Slot
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.snapshot import Snapshot
+from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.doctor.found import Found, ranges
 from jkbms_addon.doctor.scan import Result, Say
 from jkbms_addon.errors import CommandError
@@ -19,9 +20,9 @@ SECONDS = 0.4  # that an answer is waited for; half of it to its first byte
 Permit = Callable[[], None]  # raises what forbids the next question
 
 
-async def sweep(slot: Slot, known: Iterable[Snapshot], permit: Permit, say: Say) -> Result:
+async def sweep(slot: Slot, status: BusStatus, known: Iterable[Snapshot], permit: Permit, say: Say) -> Result:
     """All addresses; ``known`` are the batteries that this bus reads. ``CommandError`` when nobody may ask any more."""
-    found = {one.key[1]: _known(one) for one in known}
+    found = {one.key[1]: _known(one, status) for one in known}
     notes: list[str] = []
     for address in sorted(ADDRESSES):
         so_far = f": found {ranges(found)}" if found else ""
@@ -51,8 +52,9 @@ async def _asked(slot: Slot, address: int, register: int, permit: Permit) -> Seq
     return await slot.ask(work)
 
 
-def _known(snapshot: Snapshot) -> Found:
-    one = Found(snapshot.key[1], "asked")
+def _known(snapshot: Snapshot, status: BusStatus) -> Found:
+    address = snapshot.key[1]
+    one = Found(address, "asked", latency=status.bms(address).latency)
     for kind, part in snapshot.parts.items():
         one.values.update(part.values)
         one.kinds[kind] = 1

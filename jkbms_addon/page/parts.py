@@ -8,8 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from jkbms_addon.acquisition.diagnosis import REASONS
-from jkbms_addon.acquisition.reasons import parted
+from jkbms_addon.acquisition.reasons import Parts, parted, silence
 from jkbms_addon.bank.bank import BankState, weights
 from jkbms_addon.bank.candidate import Extreme, View
 from jkbms_addon.battery.alarms import alarm_of
@@ -36,7 +35,6 @@ UNSHOWN: Final = frozenset(
 )
 OF_CELLS: Final = frozenset(STATISTICS)  # where the cells are told, the page works them out
 LIMITS: Final = ("charge_voltage", "charge_current", "discharge_current", "discharge_voltage")
-SILENCE: Final = str(REASONS["nothing_polled"])  # of a battery that is asked
 KINDS: Final = ("live", "settings", "about")
 MILLI: Final[Mapping[str, int]] = {"cell_voltage": 0, "cell_resistance": 1}  # told in thousandths, with these digits
 
@@ -225,7 +223,7 @@ def bus(status: BusStatus, now: float, present: Callable[[Key], bool]) -> dict[s
         "timeouts": status.timeouts,
         "reconnects": status.reconnects,
         "worst": None if worst is None else [rounded(worst.seconds), worst.reason],
-        "reason": _reason("" if status.problem == single else status.problem),
+        "reason": parted(status.problem) if status.problem and status.problem != single else None,
         "bms": {
             str(address): _link(bms, bms.health(now, present=present((status.name, address))))
             for address, bms in batteries
@@ -235,19 +233,10 @@ def bus(status: BusStatus, now: float, present: Callable[[Key], bool]) -> dict[s
 
 def _link(bms: BmsStatus, health: str) -> dict[str, Any]:
     asked = bms.latency is not None
-    silence = SILENCE if health == "silent" and asked else ""
     ms = None if bms.latency is None else round(1000 * bms.latency)
     told: dict[str, Any] = {"ms": ms, "frames": bms.frames, "health": health}
-    reason = _reason(bms.problem or silence)
+    reason: Parts | None = parted(bms.problem) if bms.problem else silence() if health == "silent" and asked else None
     return {**told, "reason": reason} if reason else told
-
-
-def _reason(text: str) -> list[str] | None:
-    """Symptom, likely cause and what to try; without trouble None."""
-    if not text:
-        return None
-    found = parted(text)
-    return [found.symptom, found.cause, found.remedy]
 
 
 def findings(found: Iterable[Finding]) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ class Scans:
         now = self.sources.store.clock()
         known = [one for one in self.sources.store if one.key[0] == bus.name and one.online(now)]
         slot = self.sources.slots[bus.name]
-        result = await sweep(slot, known, lambda: self.permit(bus.name), self._say(job, bus.name))
+        result = await sweep(slot, bus, known, lambda: self.permit(bus.name), self._say(job, bus.name))
         addresses = [one.address for one in result.found if one.address is not None]
         _told(job, result, f'addresses: "{ranges(addresses)}"' if addresses else "")
 

@@ -57,7 +57,7 @@ const scan = (ui, more) => button(t("doc.scan"), () => begin(ui, "scan", more), 
 
 function scanned({ rows, entry, notes, reason }) {
   return html`${notes.map((one) => html`<p class="muted">${one}</p>`)}${reason ? reasonCard("", reason) : nothing}
-    ${rows.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${t("doc.found")}><table class="answers"><thead><tr>${["BMS", ...["model", "firmware", "serial", "cells", "voltage", "after", "mode"].map((one) => t(`doc.${one}`))].map((one) => html`<th scope="col">${one}</th>`)}</tr></thead><tbody>${rows.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${row.map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
+    ${rows.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${t("doc.found")}><table class="answers"><thead><tr>${["BMS", ...["model", "firmware", "serial", "cells", "voltage", "after", "mode"].map((one) => t(`doc.${one}`))].map((one) => html`<th scope="col">${one}</th>`)}</tr></thead><tbody>${rows.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${[...row.slice(0, -1), t(`doc.how.${row.at(-1)}`)].map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
     ${entry ? html`<p>${t("doc.entry")}</p><pre tabindex="0">${entry}</pre>` : nothing}`;
 }
 
