@@ -17,8 +17,9 @@ from jkbms_addon.page import first_run
 from jkbms_addon.simulator.far_end import serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from tests.page.browser import MARKS
+from tests.page.stage import Stage, batteries
 from tests.page.test_asks import TOKEN, House, house
-from tests.page.test_browser import Visit, visit
+from tests.page.test_browser import Visit, visit, world
 
 pytestmark = MARKS
 
@@ -150,4 +151,21 @@ async def test_everybody_can_use_it(browser: Browser, home: House, theme: str) -
             await page.set_viewport_size({"width": width, "height": 844})
             assert await seen.overflow() <= 0, width
             assert await seen.axe() == [], width
+        assert seen.wrong == []
+
+
+async def test_a_file_comes_through_home_assistant(browser: Browser, tmp_path: Path) -> None:
+    async with (
+        world(tmp_path, Stage(tmp_path, batteries(2))) as found,
+        visit(browser, f"{found.front.url}#doctor", locale="en-GB") as seen,
+    ):
+        page = seen.page
+        await page.get_by_role("button", name="Show what is in it").click()
+        await page.get_by_role("button", name="without captures").click()
+        async with page.expect_download() as download:
+            await page.get_by_role("link", name="Download").click()
+        path = tmp_path / "bundle.zip"
+        await (await download.value).save_as(path)
+        with zipfile.ZipFile(path) as file:
+            assert "versions.json" in file.namelist()
         assert seen.wrong == []
