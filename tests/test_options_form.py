@@ -29,6 +29,7 @@ REFUSABLE = {
     *(f"buses[].{key}" for key in OF_BUS),
     *(f"mqtt.{key}" for key in ("host", "username", "password", "ca_file", "discovery_prefix", "base_topic")),
     "bank.members",
+    "batteries[]",
     "page.token",
     *(f"inverter.{key}" for key in ("channel", "bitrate", "manufacturer", "float_voltage", "cell_extremes")),
     *(f"inverters[].{key}" for key in ("protocol", "channel", "share", "manufacturer", "cell_extremes")),
@@ -159,6 +160,10 @@ WIRES = {
     "buses": [{"name": name, "strategy": "listen", "port": f"/dev/{name}"} for name in ("a", "b")],
     "batteries": ["a/1 = b/1", "a/2 != b/2"],
 }
+NOT_ITS_OWN = {
+    **CONFIG["options"],
+    "buses": [{"name": "x", "strategy": "master", "port": "/dev/ttyUSB7", "set_up_link": True}],
+}
 NOR_THESE = {
     **CONFIG["options"],
     "inverter": {"protocol": "sma", "confirmed": True, "channel": "can7", "cell_extremes": "0x370"},
@@ -184,6 +189,7 @@ def test_both_outcomes_come_for_every_option() -> None:
     @example(NO_SUCH_FRAMES)
     @example(NOR_THESE)
     @example(WIRES)
+    @example(NOT_ITS_OWN)
     @calm
     @given(raw=files())
     def collect(raw: dict[str, Any]) -> None:

@@ -50,7 +50,7 @@ async def test_one_bms_that_answers_for_sixteen_addresses_is_one_battery(caplog:
 
 async def test_two_addresses_with_one_serial_number_clock_and_count_are_one_battery() -> None:
     one = SimulatedBms(1, serial_number="4071300001")
-    other = SimulatedBms(2, serial_number="4071300001")
+    other = SimulatedBms(2, serial_number="4071300001", runtime=one.runtime)
     third = SimulatedBms(3, serial_number="4071300001", capacity=100.0)
     bus = PlayedMaster([one, other, third], range(1, 4))
     await bus.run(30)
