@@ -115,5 +115,6 @@ async def test_the_results_of_old_calls_are_not_kept() -> None:
     sock = await worker.call(socket.socket, 5, "slow")
     fd = sock.fileno()
     assert fd > 0
+    await asyncio.sleep(0.1)  # its thread has just told it, and lets go of it now
     with pytest.warns(ResourceWarning, match="unclosed"):
         del sock
