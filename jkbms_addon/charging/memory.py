@@ -13,7 +13,7 @@ from jkbms_addon.kept import LAST_DAY
 
 WEEK = 7 * 86400.0
 LONGEST = 3  # digits of an address
-Finite = Annotated[float, Field(ge=-LAST_DAY, le=LAST_DAY, allow_inf_nan=False)]  # V, or s since 1970
+Finite = Annotated[float, Field(ge=-LAST_DAY, le=LAST_DAY, allow_inf_nan=False)]  # V, A, Ah, or s since 1970
 
 
 Cell = Annotated[float, Field(ge=1.0, le=5.0)]  # V
@@ -32,10 +32,10 @@ class Asleep(BaseModel):
     at: Finite
     coldest: Annotated[float, Field(ge=-100, le=200)] | None = None
     voltage: Bank
-    current: Annotated[float, Field(ge=-10000, le=10000)]
+    current: Finite
     state_of_charge: Annotated[float, Field(ge=0, le=100)]
     state_of_health: Annotated[float, Field(ge=0, le=100)] | None = None
-    capacity: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    capacity: Finite | None = None
     packs: Annotated[int, Field(ge=0, le=1000)] = 0
     cells: Annotated[int, Field(ge=1, le=400)]
     chemistry: Name
