@@ -16,6 +16,7 @@ from typing import Any, Final
 from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.bank.candidate import Candidate, Key
 from jkbms_addon.battery.chemistry import Name
+from jkbms_addon.charging.asleep import told as told_asleep
 from jkbms_addon.charging.cadence import PERIOD, Cadence
 from jkbms_addon.charging.decide import Controller
 from jkbms_addon.charging.decision import Decision
@@ -23,6 +24,7 @@ from jkbms_addon.charging.kept_owner import KeptOwner
 from jkbms_addon.charging.memory import Memory, remembered
 from jkbms_addon.charging.owner import Owner, chosen, chosen_grid, effective
 from jkbms_addon.charging.setpoints import Setpoints
+from jkbms_addon.charging.silence import WAKE_CURRENT
 from jkbms_addon.errors import CommandError
 from jkbms_addon.kept import JsonFile, Saver
 
@@ -71,7 +73,7 @@ class Control:
         self._fed = self._goodbye_at = -inf
         self._absent: frozenset[str] = frozenset()
         self._present: frozenset[str] = frozenset()
-        self._saved, self._saved_at, self._saved_as = Memory(), -inf, ("", 0.0)
+        self._saved, self._saved_at, self._saved_as = Memory(), -inf, ("", 0.0, False, False)
         self._asked_off = -inf
 
     @property
@@ -201,11 +203,18 @@ class Control:
         if controller is None:
             raise CommandError("nothing is decided here")
         if key == "wake_up":
-            if why := controller.wake(self.clock()):
-                raise CommandError(why)
-            return "waking up: 5 A for ten minutes"
+            return self._wake(controller)
         controller.ask("full" if key == "charge_fully" else "balance")
         return "charging fully" if key == "charge_fully" else "balancing"
+
+    def _wake(self, controller: Controller) -> str:
+        if not self.enabled:
+            raise CommandError(self.kept.why_off)
+        if why := controller.wake(self.clock()):
+            raise CommandError(why)
+        asleep = controller.asleep
+        assert asleep is not None
+        return f"waking up: {WAKE_CURRENT:g} A for ten minutes; {told_asleep(asleep, self._wall())}"
 
     @property
     def chemistry(self) -> Name:
@@ -221,19 +230,22 @@ class Control:
 
     def keep(self, *, now: bool = False) -> None:
         """Write what has to survive, now and then, sooner when it has moved; at once and for good at the end."""
-        if self._memory is None or self._decision is None or self._controller is None:
+        last = self._controller.last if self._controller else None
+        if self._memory is None or self._controller is None or last is None:
             return
         at = self._fed - self._saved_at
-        moved = (
-            self._saved_as[0] != self._decision.phase or abs(self._saved_as[1] - self._decision.charge_voltage) > MOVED
-        )
-        if not (now or at >= SAVE_EVERY or (moved and at >= SAVE_SOONER)):
+        asleep = last.facts.asleep
+        moving = (last.phase, last.charge_voltage, asleep, asleep and not self.state.counted)
+        phase, voltage, was_asleep, was_gone = self._saved_as
+        moved = phase != last.phase or abs(voltage - last.charge_voltage) > MOVED or was_asleep is not asleep
+        gone = moving[3] and not was_gone  # whoever has switched himself off may take the house along
+        if not (now or gone or at >= SAVE_EVERY or (moved and at >= SAVE_SOONER)):
             return
         memory = self._controller.memory()
         if memory != self._saved:
             self._memory.save(memory.model_dump(mode="json"))
         self._saved, self._saved_at = memory, self._fed
-        self._saved_as = (self._decision.phase, self._decision.charge_voltage)
+        self._saved_as = moving
 
     def _tell_absence(self) -> None:
         """One line when a battery leaves the bank, and one when it is back."""

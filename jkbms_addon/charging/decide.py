@@ -14,10 +14,11 @@ from typing import Final, Literal
 
 from jkbms_addon.bank.bank import BankState
 from jkbms_addon.bank.candidate import Key
+from jkbms_addon.charging import asleep
 from jkbms_addon.charging.cell_limits import CellLimits, CellLimitsOf
 from jkbms_addon.charging.current import Currents, Permitted
 from jkbms_addon.charging.decision import Decision, Facts
-from jkbms_addon.charging.memory import WEEK, Memory, finite, keys, name
+from jkbms_addon.charging.memory import WEEK, Asleep, Memory, finite, keys, name
 from jkbms_addon.charging.phases import BALANCED, DAY
 from jkbms_addon.charging.requests import Requests, Wanted
 from jkbms_addon.charging.setpoints import Setpoints
@@ -34,6 +35,7 @@ LONGEST: Final = 10.0  # s that a step may count for; whoever stood still must n
 SEEN_EVERY: Final = 3600.0  # s between two notes that a pack is there
 UNBALANCED_DAYS: Final = 3
 UNBALANCED_WITHIN: Final = 30.0  # days
+RECALL_AFTER: Final = 60.0  # s without a word after a start until a battery remembered empty is told to be asleep
 NEARLY: Final = 0.05  # V above empty at which a battery that falls silent has switched itself off
 
 
@@ -65,7 +67,8 @@ class Controller:
         self._currents = Currents(setpoints, frozenset(keys(memory.empty)))
         self._requests, self._told, self._silence = Requests(), ToldCharge(), Silence()
         self._seen = dict(memory.seen)
-        self._last: Decision | None = None
+        self.last: Decision | None = None  # what was last decided from data
+        self._heard_at = 0.0  # wall
         self._begun: float | None = None
         self._waiting = True
         self._before = -inf
@@ -85,7 +88,14 @@ class Controller:
 
     def wake(self, now: float) -> str:
         """Let an empty battery that sleeps be charged blindly for a while; why not, empty if it may."""
-        return self._silence.wake(self._last, now)
+        return self._silence.wake(self.last or self._recalled(0.0), self._setpoints, now)
+
+    @property
+    def asleep(self) -> Asleep | None:
+        """The battery as it was last heard, in this run or before, if it was empty then."""
+        if self.last is None:
+            return self._memory.asleep
+        return asleep.noted(self.last, self._limits_of.narrowest, self._heard_at)
 
     def events(self) -> list[str]:
         """What happened since this was asked last, in words."""
@@ -119,6 +129,7 @@ class Controller:
             sent=finite(voltage.sent),
             empty=tuple(sorted(map(name, self._currents.emptiness.empty))),
             seen=self._seen,
+            asleep=self.asleep,
         )
 
     # --- step by step ---------------------------------------------------------------------------------------
@@ -129,8 +140,8 @@ class Controller:
         self._before = now
         self._begun = now if self._begun is None else self._begun
         self._notice(bank, wall)
-        decision = self._live(bank, now, wall, seconds) if bank.counted else self._without(now)
-        if decision is None or self._waits(bank, now, wall):
+        decision = self._live(bank, now, wall, seconds) if bank.counted else self._without(now, wall)
+        if decision is None or (self._waits(bank, now, wall) and not self._silence.waking(now)):
             return None
         if enabled:
             self._goodbyes = GOODBYES
@@ -169,8 +180,8 @@ class Controller:
         currents = self._currents.step(situation, one.battery, now, seconds, starting=starting)
         stopped = self._currents.allowed["charge"].amps < NOTHING
         told = voltage.tell(one, narrowest, self._setpoints, now, seconds, stopped=stopped)
-        self._last = self._decided(_Moment(bank, one, limits, now, wall, seconds), told, *currents)
-        return self._last
+        self.last, self._heard_at = self._decided(_Moment(bank, one, limits, now, wall, seconds), told, *currents), wall
+        return self.last
 
     def _decided(self, moment: _Moment, voltage: tuple[float, str], charging: Limit, discharging: Limit) -> Decision:
         least = min(one.cells * max(one.empty, one.least or 0.0) for one in moment.limits.values())
@@ -268,17 +279,33 @@ class Controller:
 
     # --- without data, and at the end -----------------------------------------------------------------------
 
-    def _without(self, now: float) -> Decision | None:
-        if self._last is None:
-            return None
+    def _without(self, now: float, wall: float) -> Decision | None:
+        if self.last is None:
+            return self._before_any_data(now, wall)
         narrowest = self._limits_of.narrowest
         self._currents.stop(now, discharge=False)
         found = self._silence.step(
-            self._last, self._setpoints, narrowest.rested, narrowest.cells * narrowest.floating, now
+            self.last, self._setpoints, narrowest.rested, narrowest.cells * narrowest.floating, now
         )
         if found is None or found.discharge_current < NOTHING:
             self._currents.stop(now, discharge=True)
         return found
+
+    def _before_any_data(self, now: float, wall: float) -> Decision | None:
+        """Silence; but a battery that was empty before the restart may never be heard unless it is woken."""
+        last = self._recalled(wall)
+        if last is None or self._begun is None:
+            return None
+        found = self._silence.step(last, self._setpoints, inf, last.charge_voltage, now)
+        if now - self._begun < RECALL_AFTER and not self._silence.waking(now):
+            return None
+        self._currents.stop(now, discharge=True)
+        return found
+
+    def _recalled(self, wall: float) -> Decision | None:
+        if self._memory.asleep is None:
+            return None
+        return asleep.recalled(self._memory.asleep, self._setpoints, self._voltage.phases.progress, wall)
 
     def _goodbye(self, decision: Decision) -> Decision:
         """No charge; loads off the grid keep their battery."""

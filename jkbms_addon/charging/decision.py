@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from jkbms_addon.bank.bank import BankState
 from jkbms_addon.battery.chemistry import Name
+from jkbms_addon.charging.memory import Asleep
 from jkbms_addon.charging.phases import Phase
 from jkbms_addon.charging.requests import Wanted
 
@@ -31,7 +32,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is allowed, until when, and why; V, A, %. ``bank`` is what it rests on, ``lost`` where that is over."""
+    """What is allowed, until when, and why; V, A, %. ``bank`` is what it rests on, ``lost`` where that is over.
+
+    With an empty bank it rests on ``recalled``, what was heard before the program was started.
+    """
 
     charge_voltage: float
     charge_current: float
@@ -47,6 +51,17 @@ class Decision:
     valid_until: float
     facts: Facts
     lost: bool = False
+    recalled: Asleep | None = None
+
+    @property
+    def heard(self) -> tuple[float, float, float | None]:
+        """Voltage and current of the bank and the coldest sensor as they were last heard; V, A, °C."""
+        if self.recalled:
+            return self.recalled.voltage, self.recalled.current, self.recalled.coldest
+        voltage, current, coldest = self.bank.total_voltage, self.bank.current, self.bank.min_temperature
+        assert voltage is not None
+        assert current is not None
+        return voltage, current, coldest.value if coldest else None
 
     def expired(self, now: float) -> bool:
         """Whether it is too old to be told."""

@@ -7,12 +7,42 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jkbms_addon.bank.candidate import Key
+from jkbms_addon.battery.chemistry import Name
 from jkbms_addon.charging.phases import Phase, Progress
 from jkbms_addon.kept import LAST_DAY
 
 WEEK = 7 * 86400.0
 LONGEST = 3  # digits of an address
-Finite = Annotated[float, Field(ge=-LAST_DAY, le=LAST_DAY, allow_inf_nan=False)]  # V, or s since 1970
+Finite = Annotated[float, Field(ge=-LAST_DAY, le=LAST_DAY, allow_inf_nan=False)]  # V, A, Ah, or s since 1970
+
+
+Cell = Annotated[float, Field(ge=1.0, le=5.0)]  # V
+Bank = Annotated[float, Field(ge=0, le=1000)]  # V
+
+
+class Asleep(BaseModel):
+    """A battery that was empty when it was last heard, at ``at``, as it was then; V, A, %, Ah, °C.
+
+    ``charge``, ``floating`` and ``empty`` are V per cell of ``cells`` in series, after all bounds; ``least`` is the
+    voltage of the battery down to which it was discharged.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=False)
+
+    at: Finite
+    coldest: Annotated[float, Field(ge=-100, le=200)] | None = None
+    voltage: Bank
+    current: Finite
+    state_of_charge: Annotated[float, Field(ge=0, le=100)]
+    state_of_health: Annotated[float, Field(ge=0, le=100)] | None = None
+    capacity: Finite | None = None
+    packs: Annotated[int, Field(ge=0, le=1000)] = 0
+    cells: Annotated[int, Field(ge=1, le=400)]
+    chemistry: Name
+    charge: Cell
+    floating: Cell
+    empty: Cell
+    least: Bank
 
 
 class Memory(BaseModel):
@@ -41,6 +71,7 @@ class Memory(BaseModel):
     sent: Finite | None = None
     empty: tuple[str, ...] = ()
     seen: dict[str, Finite] = {}
+    asleep: Asleep | None = None
 
     def progress(self) -> Progress:
         """The part of the phases."""

@@ -4,7 +4,8 @@ Theory of operation. From the first step without data on charging is 0 and the v
 MPPT goes on blindly. Discharging goes on with the last limit, but at most 0.3 C, if the battery was far enough from
 empty when it was last heard; after ``hold`` s it is 0, too, or nothing at all is told. A battery whose last word was
 "empty" has switched itself off and can never be heard again without charge: then, and only on the owner's word, it gets
-5 A for ten minutes, if it was warm enough.
+5 A for ten minutes, if it was warm enough; also after a restart, where what was heard before is remembered, and also
+where otherwise nothing at all would be told.
 """
 
 from dataclasses import replace
@@ -36,14 +37,20 @@ class Silence:
         """A battery is heard."""
         self._since, self._awake_until = inf, -inf
 
-    def wake(self, last: Decision | None, now: float) -> str:
+    def waking(self, now: float) -> bool:
+        """Whether an empty battery is being woken."""
+        return now < self._awake_until
+
+    def wake(self, last: Decision | None, setpoints: Setpoints, now: float) -> str:
         """Charge blindly for ten minutes; why not, empty where it may."""
         if last is None or self._since == inf:
             return "batteries are heard" if last else "no battery was ever heard"
         if not last.facts.asleep:
             return "the battery was not empty when it was last heard"
-        coldest = last.bank.min_temperature
-        if coldest is None or coldest.value < WAKE_ABOVE:
+        if not setpoints.charging:
+            return "switch Charging is off"
+        _, _, coldest = last.heard
+        if coldest is None or coldest < WAKE_ABOVE:
             return f"its last temperature was {'unknown' if coldest is None else f'below {WAKE_ABOVE:.0f} °C'}"
         self._awake_until = now + WAKE_FOR
         return ""
@@ -52,18 +59,19 @@ class Silence:
         """What is told now, None for nothing; ``rested`` in V of the lowest cell, ``floating`` in V of the bank."""
         self._since = min(self._since, now)
         silent = now - self._since
-        if setpoints.stop_after is not None and silent >= setpoints.stop_after:
+        waking = self.waking(now) and setpoints.charging
+        if setpoints.stop_after is not None and silent >= setpoints.stop_after and not waking:
             return None
         amps = 0.0
         if silent < setpoints.hold and setpoints.discharging and not last.facts.asleep:
             amps = min(last.discharge_current, self._bearable(last, rested))
-        waking = now < self._awake_until
+        charged = min(WAKE_CURRENT, setpoints.max_charge_current or inf) if waking else 0.0
         voltage = min(last.charge_voltage, floating)
         held = f"held: {WHY}" if amps else f"stopped: {WHY}"
         return replace(
             last,
             charge_voltage=voltage,
-            charge_current=WAKE_CURRENT if waking else 0.0,
+            charge_current=charged,
             charge_enabled=waking,
             discharge_current=amps,
             discharge_enabled=amps > 0,
@@ -74,9 +82,7 @@ class Silence:
             reasons={
                 **last.reasons,
                 "charge_voltage": f"charge up to {voltage:.1f} V: {WHY}",
-                "charge_current": f"charge limited to {WAKE_CURRENT:g} A: waking up"
-                if waking
-                else f"charge stopped: {WHY}",
+                "charge_current": f"charge limited to {charged:g} A: waking up" if waking else f"charge stopped: {WHY}",
                 "discharge_current": f"discharge {held}",
             },
         )

@@ -152,16 +152,15 @@ def said(
     bank, facts = decision.bank, decision.facts
     low, high, cold, warm = bank.min_cell, bank.max_cell, bank.min_temperature, bank.max_temperature
     protections, alarms = _troubles(decision)
-    voltage, current = bank.total_voltage, bank.current
-    assert voltage is not None
-    assert current is not None
+    voltage, current, _ = decision.heard
+    health, capacity, packs, cells = _lasting(decision)
     return Targets(
         charge_voltage=decision.charge_voltage,
         charge_current=decision.charge_current,
         discharge_current=decision.discharge_current,
         discharge_voltage=decision.discharge_voltage,
         state_of_charge=decision.state_of_charge,
-        state_of_health=bank.state_of_health,
+        state_of_health=health,
         voltage=voltage,
         current=current,
         temperature=bank.temperature,
@@ -171,7 +170,7 @@ def said(
         full_charge_request=decision.wanted.full,
         protections=protections,
         alarms=alarms,
-        modules=bank.packs_online,
+        modules=packs,
         module_addresses=tuple(sorted({view.key[1] for view in bank.counted})),
         manufacturer=manufacturer,
         min_cell_voltage=_value(low),
@@ -183,7 +182,7 @@ def said(
         min_temperature_at=cold.label if cold else None,
         max_temperature_at=warm.label if warm else None,
         charging_cycles=_most_cycles(bank),
-        full_charge_capacity=bank.full_charge_capacity,
+        full_charge_capacity=capacity,
         capacity_remaining=bank.capacity_remaining,
         charged_energy=energy.charged if energy else None,
         discharged_energy=energy.discharged if energy else None,
@@ -191,7 +190,7 @@ def said(
         modules_blocking_discharge=bank.packs_online - facts.may_discharge,
         modules_offline=max(0, bank.expected - bank.packs_online),
         faulty_module=next((view.key[1] for view in bank.heard if _faulty(view)), 0),
-        cell_count=min((view.cells for view in bank.counted), default=0),
+        cell_count=cells,
         max_temperature_number=warm.code if warm else None,
         min_temperature_number=cold.code if cold else None,
         max_cell_number=high.code if high else None,
@@ -201,6 +200,15 @@ def said(
         phase=decision.phase,
         reasons=decision.reasons,
     )
+
+
+def _lasting(decision: Decision) -> tuple[float | None, float | None, int, int]:
+    """What hardly ever changes: health in %, capacity in Ah, number of packs, and of cells in series (0: unknown)."""
+    bank, before = decision.bank, decision.recalled
+    if before:
+        return before.state_of_health, before.capacity, before.packs, before.cells
+    cells = min((view.cells for view in bank.counted), default=0)
+    return bank.state_of_health, bank.full_charge_capacity, bank.packs_online, cells
 
 
 def _value(extreme: Extreme | None) -> float | None:

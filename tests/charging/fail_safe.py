@@ -81,6 +81,15 @@ def _asleep() -> bool:
     return _limits(asleep) == (0, 0) and bool(asleep.facts.findings) and not refused and _limits(bench.step()) == (5, 0)
 
 
+def _asleep_before() -> bool:
+    before = Bench()
+    before.run(candidate(told=with_cell(4, 2.85, current=0.0)), seconds=30)
+    bench = Bench(memory=before.controller.memory())
+    told = [bench.step() for _ in range(61)]
+    refused = bench.controller.wake(bench.now)
+    return told[:60] == [None] * 60 and _limits(told[60]) == (0, 0) and not refused and _limits(bench.step()) == (5, 0)
+
+
 def _cold() -> bool:
     bench = running(packs=2)
     told = [candidate(n, values(alarms=("charge_under_temperature_protection",))) for n in (1, 2)]
@@ -196,6 +205,11 @@ ROWS = (
         "no battery heard, and empty when last heard: they have switched themselves off",
         "0 both ways, and a finding; *Wake up* charges with 5 A for 10 minutes if it was at least 5 °C",
         _asleep,
+    ),
+    Row(
+        "the app starts, no battery is heard, and they were empty when last heard",
+        "nothing for a minute, then the same; *Wake up* at once",
+        _asleep_before,
     ),
     Row("frost: every BMS has stopped charging", "charging 0, discharging unchanged, an alarm", _cold),
     Row("one battery is full and has stopped charging", "charging without it, discharging unchanged", _full),

@@ -223,8 +223,10 @@ class Noted:
 
     def __init__(self, bench: "Bench") -> None:
         self.bench, self.at = bench, list[float]()
+        self.content: object = None
 
-    def save(self, _content: object) -> None:
+    def save(self, content: object) -> None:
+        self.content = content
         self.at.append(round(self.bench.now - 50))
 
 
@@ -241,6 +243,49 @@ def test_how_often_it_is_written(tmp_path: Path) -> None:
         bench.packs = [candidate(1, values(state_of_charge=60 + second / 100))]
         bench.step()
     assert noted.at == [1, 61, 71, 81, 141]
+
+
+def test_who_falls_asleep_is_written_at_once_and_can_be_woken_after_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the battery the house may go dark, and this machine with it."""
+    caplog.set_level(logging.INFO)
+    file = JsonFile(tmp_path / "charging.json")
+    bench = Bench(memory=file)
+    noted = Noted(bench)
+    bench.control._memory = noted  # type: ignore[assignment]
+    for second in range(1, 40):
+        cell, heard = (3.3, True) if second < 14 else (2.93, second < 17)
+        bench.packs = [candidate(1, values(cell=cell, current=0.0))] if heard else []
+        bench.step()
+    assert noted.at == [1, 14, 17]
+    assert isinstance(noted.content, dict)
+    file.save(noted.content)
+    again = Bench(memory=file)
+    again.packs = []
+    again.now += 2 * 86400
+    for _ in range(70):
+        again.step()
+    assert (again.shown().charge_current, again.shown().facts.asleep) == (0, True)
+    again.control.command("enable", "OFF")
+    again.control.command("wake_up", "PRESS")
+    assert caplog.messages[-1] == "inverter: wake_up is refused: switched off"
+    again.control.command("enable", "ON")
+    again.control.command("wake_up", "PRESS")
+    assert caplog.messages[-1] == "inverter: waking up: 5 A for ten minutes; last heard 2.0 days ago at 25 °C"
+    again.step()
+    assert again.shown().charge_current == 5
+
+
+def test_who_falls_asleep_is_written_although_it_is_switched_off(tmp_path: Path) -> None:
+    file = JsonFile(tmp_path / "charging.json")
+    bench = Bench(memory=file)
+    bench.control.command("enable", "OFF")
+    for second in range(20):
+        bench.packs = [candidate(1, values(cell=2.93, current=0.0))] if second < 10 else []
+        bench.step()
+    bench.written()
+    assert file.load()["asleep"]["coldest"] == 25
 
 
 def test_after_a_restart_the_first_set_waits_for_everybody(tmp_path: Path) -> None:

@@ -133,6 +133,19 @@ class TestAsleep:
         assert bench.controller.wake(bench.now) == why
         assert got(bench.step()).charge_current == 0
 
+    def test_waking_up_within_the_owners_limits_and_beyond_stop_after(self) -> None:
+        bench = silent(self.EMPTY, setpoints=Setpoints(stop_after=60, max_charge_current=2), before=30)
+        for _ in range(60):
+            bench.step()
+        assert bench.step() is None
+        bench.controller.allow(Setpoints(stop_after=60, max_charge_current=2, charging=False))
+        assert bench.controller.wake(bench.now) == "switch Charging is off"
+        bench.controller.allow(Setpoints(stop_after=60, max_charge_current=2))
+        assert bench.controller.wake(bench.now) == ""
+        assert got(bench.step()).charge_current == 2
+        bench.controller.allow(Setpoints(stop_after=60, charging=False))
+        assert bench.step() is None
+
     def test_refused_while_somebody_is_heard_or_never_was(self) -> None:
         assert running().controller.wake(1.0) == "batteries are heard"
         assert Bench().controller.wake(1.0) == "no battery was ever heard"

@@ -143,6 +143,35 @@ def test_all_empty_ends_the_discharge_and_the_sun_brings_it_back(name: str, kind
     within_bounds(loop)
 
 
+@EVERY
+def test_an_empty_battery_that_sleeps_is_woken_after_a_restart(name: str, kind: Kind) -> None:
+    """With the values that were heard last, and nothing where nobody knows one."""
+    one = pack(1, 100, 0.012)
+    one.counted = 7.0
+    loop = Loop(Plant([one], Hearing(kind, dialect=name)), allowed(name))
+    loop.run(60, lambda _at: -1.0)
+    one.heard = False
+    loop.run(5, lambda _at: 0.0)
+    before = loop.plant.inverter
+    assert isinstance(before, Hearing)
+    told = {key: before.last[key] for key in ("state_of_charge", "voltage")}
+    loop.restart(3)
+    loop.plant.inverter = fresh = Hearing(kind, dialect=name)
+    loop.run(90, lambda _at: 0.0)
+    assert fresh.told[1:3] == (0, 0)
+    assert loop.controller.wake(loop.now) == ""
+    charged = loop.seen.charged
+    loop.run(300, lambda _at: 20.0)
+    assert fresh.told[1:3] == (5, 0)
+    assert loop.seen.charged - charged > 0.3
+    assert {key: fresh.last[key] for key in told} == told
+    assert fresh.last.get("temperature") in (None, 25)  # what no battery told
+    assert fresh.last.get("state_of_health") in (None, 100)
+    loop.run(400, lambda _at: 20.0)
+    assert fresh.told[1:3] == (0, 0)
+    assert not fresh.dropped
+
+
 @pytest.mark.parametrize(("name", "kind", "seed"), [(*one, n) for n, one in enumerate(SPOKEN)])
 def test_random_installations_near_the_top(name: str, kind: Kind, seed: int) -> None:
     drawn = a_plant(2000 + seed, 0.94, kind=kind)

@@ -42,6 +42,7 @@ def test_one_lost_battery_is_no_critical_error_of_a_sol_ark() -> None:
     lost: dict[str, Any] = {"alarms": ("internal_comm_fail", "under_voltage"), "modules_offline": 1}
     assert told("sol_ark", **SERVING, **lost)["alarms"] == {"under_voltage"}
     assert told("sol_ark", **lost)["alarms"] == {"under_voltage", "system"}
+    assert told("sol_ark", charge_enabled=True, **lost)["alarms"] == {"under_voltage"}  # it is being woken
 
 
 @pytest.mark.parametrize("name", ["sol_ark", "luxpower"])

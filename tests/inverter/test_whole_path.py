@@ -137,6 +137,44 @@ async def test_switch_and_button_over_mqtt(broker: Mosquitto, tmp_path: Path, ca
             assert len(far.transmitted) == seen
 
 
+async def test_an_empty_battery_that_sleeps_is_woken_after_a_restart(broker: Mosquitto, tmp_path: Path) -> None:
+    """By its owner's press, over MQTT: 5 A in the frames, and what was heard last."""
+    async with AsyncExitStack() as stack:
+        near = await stack.enter_async_context(slcan_adapter(250000))
+        far = await stack.enter_async_context(slcan_adapter(500000))
+        home = await stack.enter_async_context(aiomqtt.Client("127.0.0.1", broker.port))
+        heard = await stack.enter_async_context(listening(broker.port))
+        buses = [{"name": "can", "strategy": "can_broadcast", "channel": near.port}]
+        empty = can_bms(1, current=0.0, soc=4.0, offsets={4: -0.4})
+        async with AsyncExitStack() as living, app(tmp_path, broker.port, buses, channel=far.port) as one:
+            await living.enter_async_context(broadcasting([empty], near.put))
+            await until(lambda: one.inverter.control.state.packs_online == 1, 30)
+            empty.silent = True
+            await until(lambda: one.inverter.control.state.packs_online == 0, 15)
+            await until(lambda: one.inverter.control.decision(one.inverter.control.clock()), 5)
+            last = one.inverter.control.state
+            assert last.total_voltage is None
+            kept = tmp_path / "charging.json"
+            await until(lambda: kept.exists() and json.loads(kept.read_text())["asleep"])
+        told = {frame.can_id: frame.data for _, frame in far.transmitted}
+        begun = len(far.transmitted)
+        async with app(tmp_path, broker.port, buses, channel=far.port) as one:
+            await until(lambda: json.loads(heard.last(STATE) or "{}").get("emitting") == "OFF", 20)
+            assert len(far.transmitted) == begun  # nobody charges blindly unasked
+            await home.publish("jkbms/inverter/wake_up/set", "PRESS")
+            await until(lambda: limits(far.transmitted)[-1] == (5, 0), 20)
+            await until(lambda: json.loads(heard.last(STATE) or "{}").get("charge_current") == 5, 20)
+            shown = json.loads(heard.last(STATE) or "")
+            assert "press Wake up" in shown["findings"]
+            assert (shown["charge_current_reason"], shown["temperature"]) == ("charge limited to 5 A: waking up", None)
+            await until(lambda: far.transmitted[-1][1].can_id == 0x359, 5)
+        again = {frame.can_id: frame.data for _, frame in far.transmitted[begun:]}
+        assert again[0x355] == told[0x355]
+        assert again[0x355][0] == 4  # %
+        assert again[0x356][:4] == told[0x356][:4]  # voltage and current
+        assert int.from_bytes(again[0x351][:2], "little") == 536  # that of float, never more
+
+
 @pytest.mark.parametrize("changes", [{"confirmed": False}, {"protocol": "none"}])
 async def test_unconfirmed_nothing_is_sent_and_the_limits_are_shown(
     broker: Mosquitto, tmp_path: Path, changes: dict[str, Any]

@@ -18,9 +18,9 @@ CRITICAL: Final = ("internal_comm_fail", "system_error")
 
 
 def _adapted(values: Values) -> Values:
-    """One lost battery of several is no critical error of the system while the others serve the house."""
+    """A lost battery is no critical error while others serve the house, or while one that sleeps is being woken."""
     values = renamed_requests(values)
-    if not values["discharge_enabled"]:
+    if not (values["discharge_enabled"] or values["charge_enabled"]):
         return values
     return {**values, "alarms": tuple(name for name in values["alarms"] if name not in CRITICAL)}
 
