@@ -17,7 +17,7 @@ from jkbms_addon.battery.energy import Energies
 from jkbms_addon.battery.identity_file import KeptIdentity
 from jkbms_addon.battery.incidents import Incidents
 from jkbms_addon.battery.quantities import Scalar
-from jkbms_addon.battery.snapshot import Key
+from jkbms_addon.battery.snapshot import Key, label
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.audit import Audit
@@ -34,7 +34,6 @@ from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Detail, Outbox
 from jkbms_addon.options.file import DEFAULT_FILE, Options
 from jkbms_addon.options.words import told
-from jkbms_addon.page.parts import name
 from jkbms_addon.page.service import Owner, Service
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.supervise import Supervisor
@@ -103,7 +102,7 @@ class App:
 
     def _beside(self, key: Key) -> Mapping[str, Scalar]:
         """What is known of a battery beside its readings."""
-        return views_energy.values(self.page.sources.energies.of(name(*key)))
+        return views_energy.values(self.page.sources.energies.of(label(key)))
 
     def _seen(self, data: Path) -> Sources:
         """What the page looks at."""

@@ -18,11 +18,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
-from math import isfinite
 from typing import Any, Final, Literal
 
 from jkbms_addon import worker
 from jkbms_addon.battery.quantities import Values
+from jkbms_addon.battery.reading import number
 from jkbms_addon.kept import LAST, LAST_DAY, PATIENCE, JsonFile
 
 _LOGGER = logging.getLogger(__name__)
@@ -90,11 +90,11 @@ class Energy:
 
 def moment(values: Values, at: float) -> Moment | None:
     """The moment that these values tell; None without voltage and current."""
-    voltage, current = _number(values, "total_voltage"), _number(values, "current")
+    voltage, current = number(values, "total_voltage"), number(values, "current")
     if voltage is None or current is None:
         return None
-    capacity = _number(values, "full_charge_capacity") or _number(values, "total_battery_capacity") or None
-    soc, remaining = _number(values, "state_of_charge"), _number(values, "capacity_remaining")
+    capacity = number(values, "full_charge_capacity") or number(values, "total_battery_capacity") or None
+    soc, remaining = number(values, "state_of_charge"), number(values, "capacity_remaining")
     if remaining is None and None not in (soc, capacity):
         remaining = (capacity or 0.0) * (soc or 0.0) / 100
     return Moment(at, voltage * current, current, soc, remaining, capacity, _nominal(values, voltage))
@@ -104,15 +104,8 @@ def _nominal(values: Values, voltage: float) -> float:
     """Nominal voltage by kind and number of cells; the present one where that is not known."""
     listed, kind = values.get("cell_voltage"), values.get("battery_type")
     cells = sum(cell is not None for cell in listed) if isinstance(listed, tuple) else 0
-    cells = cells or int(_number(values, "cell_count") or 0)
+    cells = cells or int(number(values, "cell_count") or 0)
     return cells * NOMINAL[str(kind)] if cells and kind in NOMINAL else voltage
-
-
-def _number(values: Values, key: str) -> float | None:
-    value = values.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if isfinite(value) else None
 
 
 def combined(moments: Iterable[Moment], at: float) -> Moment | None:

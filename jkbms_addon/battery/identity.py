@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Final
 
-from jkbms_addon.battery.sight import Sight, alike, contradiction, label, running_alike
-from jkbms_addon.battery.snapshot import Key
+from jkbms_addon.battery.sight import Sight, alike, contradiction, running_alike
+from jkbms_addon.battery.snapshot import Key, label
 
 _LOGGER = logging.getLogger(__name__)
 NEAR: Final = 60.0  # s within which no third unit may run

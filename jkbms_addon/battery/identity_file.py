@@ -7,8 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from jkbms_addon.battery.identity import CLOCK, SERIAL, Identity, Link, conflicting
-from jkbms_addon.battery.sight import label
-from jkbms_addon.battery.snapshot import Key
+from jkbms_addon.battery.snapshot import Key, key_of, label
 from jkbms_addon.kept import Contents, JsonFile, Saver
 
 NAME: Final = "identity.json"
@@ -46,15 +45,15 @@ class KeptIdentity:
         """With the owner's word; ``earlier`` are batteries that had a device before there was such a file."""
         found = self._file.load_as(_Content) or _Content(version=1)
         reasons = {word: reason for reason, word in WORDS.items()}
-        links = {frozenset(map(_wire, one.wires)): reasons[one.by] for one in found.joined}
+        links = {frozenset(map(key_of, one.wires)): reasons[one.by] for one in found.joined}
         together = [*same, *((min(link), max(link)) for link in links if link not in never)]
         identity = Identity(
             same,
             never,
-            order=list(dict.fromkeys([*map(_wire, found.order), *earlier])),
+            order=list(dict.fromkeys([*map(key_of, found.order), *earlier])),
             links={} if conflicting(together, never) else links,
             buses=tuple(buses),
-            serials={_wire(wire): serial for wire, serial in found.serials.items()},
+            serials={key_of(wire): serial for wire, serial in found.serials.items()},
         )
         identity.keep(identity.buses)
         self._saved = _content(identity)
@@ -66,11 +65,6 @@ class KeptIdentity:
         if content != self._saved:
             self._saved = content
             self._saver.save(content)
-
-
-def _wire(text: str) -> Key:
-    bus, _, address = text.rpartition("/")
-    return bus, int(address)
 
 
 def _content(identity: Identity) -> dict[str, Any]:

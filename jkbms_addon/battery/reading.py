@@ -1,7 +1,7 @@
 """What one message told about one battery, and what follows from it."""
 
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, isfinite
 
 from jkbms_addon.battery.alarms import alarm_key, alarm_text, raised_problem
 from jkbms_addon.battery.quantities import Scalar, Value, Values
@@ -29,6 +29,14 @@ class Reading:
     format: str = ""
     raw: bytes = b""
     withheld: str = ""
+
+
+def number(values: Values, key: str) -> float | None:
+    """A value that is a finite number; None otherwise."""
+    value = values.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if isfinite(value) else None
 
 
 def derive(values: dict[str, Value]) -> None:

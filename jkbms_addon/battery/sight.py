@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from jkbms_addon.battery.quantities import Value
+from jkbms_addon.battery.reading import number
 from jkbms_addon.battery.snapshot import Key, Snapshot
 
 CLOSE: Final = 3.0  # s by which two looks at one running time may differ
@@ -14,11 +15,6 @@ TOGETHER: Final = 3.0  # s between two readings whose cells may be compared
 CELL: Final = 0.02  # V by which a cell may differ meanwhile
 CHARGE: Final = 0.6  # Ah by which the cycle capacity may differ meanwhile; CAN tells it in 0.1 Ah
 DEFAULTS: Final = re.compile(r"(.)\1*|0?1234567890*|0?123456789012.*")
-
-
-def label(wire: Key) -> str:
-    """A wire as it is written in options, log and page."""
-    return f"{wire[0]}/{wire[1]}"
 
 
 def serial_of(values: Mapping[str, Value]) -> str:
@@ -63,18 +59,13 @@ def sight(snapshot: Snapshot, now: float) -> Sight | None:
     return Sight(
         snapshot.key,
         live.at,
-        _number(values, "total_runtime"),
+        number(values, "total_runtime"),
         snapshot.format == "ttl",
-        _number(values, "total_charging_cycle_capacity"),
+        number(values, "total_charging_cycle_capacity"),
         cells,
         serial_of(about.values) if about else "",
         about.at if about else 0.0,
     )
-
-
-def _number(values: Mapping[str, Value], key: str) -> float | None:
-    value = values.get(key)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def contradiction(one: Sight, other: Sight) -> str:

@@ -10,6 +10,19 @@ from jkbms_addon.battery.quantities import Pack, Value, specs, typed
 from jkbms_addon.battery.reading import Reading
 
 Key = tuple[str, int]  # bus, address
+
+
+def label(key: Key) -> str:
+    """A battery or a wire as it is written: ``bus/address``."""
+    return f"{key[0]}/{key[1]}"
+
+
+def key_of(text: str) -> Key:
+    """The other way round; ``ValueError`` where that is none."""
+    bus, _, address = text.rpartition("/")
+    return bus, int(address)
+
+
 # seconds for which each kind of message holds while nothing newer comes, where its source does not say it
 EXPIRY: Final[Mapping[str, float]] = {"live": 30.0, "settings": 180.0, "about": 86400.0}
 

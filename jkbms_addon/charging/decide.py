@@ -14,11 +14,12 @@ from typing import Final, Literal
 
 from jkbms_addon.bank.bank import BankState
 from jkbms_addon.bank.candidate import Key
+from jkbms_addon.battery.snapshot import label
 from jkbms_addon.charging import asleep
 from jkbms_addon.charging.cell_limits import CellLimits, CellLimitsOf
 from jkbms_addon.charging.current import Currents, Permitted
 from jkbms_addon.charging.decision import Decision, Facts
-from jkbms_addon.charging.memory import WEEK, Asleep, Memory, finite, keys, name
+from jkbms_addon.charging.memory import WEEK, Asleep, Memory, finite, keys
 from jkbms_addon.charging.phases import BALANCED, DAY
 from jkbms_addon.charging.requests import Requests, Wanted
 from jkbms_addon.charging.setpoints import Setpoints
@@ -127,7 +128,7 @@ class Controller:
             float_trim=round(voltage.float_trim.value, 3),
             brake=finite(voltage.brake.value),
             sent=finite(voltage.sent),
-            empty=tuple(sorted(map(name, self._currents.emptiness.empty))),
+            empty=tuple(sorted(map(label, self._currents.emptiness.empty))),
             seen=self._seen,
             asleep=self.asleep,
         )
@@ -154,8 +155,8 @@ class Controller:
 
     def _notice(self, bank: BankState, wall: float) -> None:
         for view in bank.counted:
-            if not 0 <= wall - self._seen.get(name(view.key), -inf) < SEEN_EVERY:
-                self._seen[name(view.key)] = wall
+            if not 0 <= wall - self._seen.get(label(view.key), -inf) < SEEN_EVERY:
+                self._seen[label(view.key)] = wall
                 for old in [one for one, at in self._seen.items() if wall - at > WEEK]:
                     del self._seen[old]
 

@@ -105,11 +105,6 @@ def finite(value: float) -> float | None:
     return None if value == inf else round(value, 3)
 
 
-def name(key: Key) -> str:
-    """A pack as it is named in the file."""
-    return f"{key[0]}/{key[1]}"
-
-
 def keys(names: Iterable[str]) -> Iterable[Key]:
     """Packs by their names in the file; what is none is left out."""
     for text in names:

@@ -21,7 +21,7 @@ from queue import Full, Queue
 from typing import Any, Final
 
 from jkbms_addon.battery.quantities import Value
-from jkbms_addon.battery.snapshot import Key
+from jkbms_addon.battery.snapshot import Key, key_of
 from jkbms_addon.commands.command import LONGEST, SOURCE, Command, Outcome, shortened, value_of
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.worker import Worker
@@ -210,8 +210,8 @@ def _intent(record: Record) -> Intent | None:
 
 
 def _place(text: object) -> Key:
-    bus, _, address = str(text).rpartition("/")
-    return shortened(bus), int(address)
+    bus, address = key_of(str(text))
+    return shortened(bus), address
 
 
 def read(folder: Path) -> list[Record]:

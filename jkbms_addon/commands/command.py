@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jkbms_addon.battery.quantities import Pack, Scalar, Value, specs
-from jkbms_addon.battery.snapshot import Key
+from jkbms_addon.battery.snapshot import Key, label
 from jkbms_addon.errors import CommandError
 
 LONGEST: Final = 64  # characters of a payload; more is refused, never cut
@@ -72,7 +72,7 @@ class Command:
     @property
     def wire(self) -> Key:
         """Bus and address over which it goes."""
-        return self.via or (self.bus, self.address)
+        return self.via or self.battery_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ class Outcome:
         command = self.command
         return {
             "time": round(self.at, 3),
-            "bms": f"{command.bus}/{command.address}",
-            **({"wire": f"{command.via[0]}/{command.via[1]}"} if command.via else {}),
+            "bms": label(command.battery_key),
+            **({"wire": label(command.via)} if command.via else {}),
             "key": shortened(command.key, LONGEST),
             "from": self.before,
             "to": spelt(command.value),

@@ -17,8 +17,7 @@ from typing import Final, Protocol
 
 from jkbms_addon.battery.quantities import Value
 from jkbms_addon.battery.reading import Reading
-from jkbms_addon.battery.sight import label
-from jkbms_addon.battery.snapshot import Key
+from jkbms_addon.battery.snapshot import Key, label
 from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.audit import Intent
 from jkbms_addon.commands.command import (

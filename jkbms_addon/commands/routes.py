@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from jkbms_addon.battery.sight import label
-from jkbms_addon.battery.snapshot import Key
+from jkbms_addon.battery.snapshot import Key, label
 from jkbms_addon.battery.store import Store
 
 

@@ -12,8 +12,7 @@ from operator import is_
 from typing import Any, Final
 
 from jkbms_addon.battery.quantities import Scalar
-from jkbms_addon.battery.sight import label
-from jkbms_addon.battery.snapshot import Key, Part, Snapshot
+from jkbms_addon.battery.snapshot import Key, Part, Snapshot, label
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.battery.store import Store
 from jkbms_addon.commands.queue import CommandQueue

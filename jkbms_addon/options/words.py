@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jkbms_addon.acquisition.contract import BusOptions
-from jkbms_addon.battery.sight import label
+from jkbms_addon.battery.snapshot import label
 from jkbms_addon.options.file import Options
 
 WRITES = {

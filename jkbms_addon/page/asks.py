@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from jkbms_addon.battery.quantities import Scalar, Value, specs
-from jkbms_addon.battery.snapshot import Key
+from jkbms_addon.battery.snapshot import Key, label
 from jkbms_addon.battery.store import Store
 from jkbms_addon.charging.control import BUTTONS, SWITCHES, Control
 from jkbms_addon.charging.owner import NUMBERS
@@ -24,7 +24,6 @@ from jkbms_addon.commands.plan import Step, settings_of
 from jkbms_addon.commands.proposal import Proposal, Proposer, Wishes, copied, other_cells
 from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.errors import CommandError, OptionsError
-from jkbms_addon.page import parts
 from jkbms_addon.page.visitor import LOCKED, Visitor
 
 Message = Mapping[str, Any]
@@ -47,7 +46,7 @@ class Plan:
 
     def shown(self, key: Key, name: str) -> Value:
         """What the page had shown of a setting, None where it did not say."""
-        of_pack = self.seen.get(parts.name(*key))
+        of_pack = self.seen.get(label(key))
         value = of_pack.get(name) if isinstance(of_pack, dict) else None
         return value if isinstance(value, (bool, int, float)) else None
 
@@ -103,24 +102,24 @@ class Asks:
 
     def _told(self, proposal: Proposal) -> Answer:
         steps = [self._step_told(key, step) for key, step in proposal.steps]
-        refused = [{"pack": parts.name(*key), "key": name, "reason": why} for key, name, why in proposal.refused]
-        left = [{"pack": parts.name(*key), "key": name} for key, name in proposal.left_out]
-        typed = [parts.name(*key) for key in sorted(_to_be_typed(proposal))]
+        refused = [{"pack": label(key), "key": name, "reason": why} for key, name, why in proposal.refused]
+        left = [{"pack": label(key), "key": name} for key, name in proposal.left_out]
+        typed = [label(key) for key in sorted(_to_be_typed(proposal))]
         return {"t": "plan", "steps": steps, "refused": refused, "left_out": left, "typed": typed}
 
     def _step_told(self, key: Key, step: Step) -> Answer:
         """One change, and the wire where it is another one than the battery's name says."""
-        told = {"pack": parts.name(*key), "key": step.key, "before": step.before, "to": step.wanted}
+        told = {"pack": label(key), "key": step.key, "before": step.before, "to": step.wanted}
         wire = self.commands.routes.wire(key, step.key)
-        return told if wire == key else {**told, "wire": parts.name(*wire)}
+        return told if wire == key else {**told, "wire": label(wire)}
 
     def _copy(self, message: Message) -> Answer:
         source, targets = _key(message.get("from")), [_key(one) for one in _list(message.get("to"))]
         proposer = self._proposer()
         if source not in proposer.values:
-            raise CommandError(f"{parts.name(*source)} is silent")
+            raise CommandError(f"{label(source)} is silent")
         if source in targets:
-            raise CommandError(f"{parts.name(*source)} cannot be copied to itself")
+            raise CommandError(f"{label(source)} cannot be copied to itself")
         values = proposer.values[source]
         wishes = copied(values, self.commands.routes.settings(source), targets)
         return self._told(self._fitting(proposer, wishes, values.get("battery_type"), message))
@@ -140,7 +139,7 @@ class Asks:
         """For packs with such cells only."""
         for key in wishes:
             if why := other_cells(cells, proposer.values.get(key, {})):
-                raise CommandError(f"{parts.name(*key)} {why}")
+                raise CommandError(f"{label(key)} {why}")
         return proposer.proposal(wishes, [one for one in _list(message.get("include")) if isinstance(one, str)])
 
     def _backup(self, message: Message) -> Answer:
@@ -149,7 +148,7 @@ class Asks:
         values = snapshot.values(self.store.clock()) if snapshot else {}
         settings = settings_of(values, specs())
         if not settings:
-            raise CommandError(f"the settings of {parts.name(*key)} are not known")
+            raise CommandError(f"the settings of {label(key)} are not known")
         now = datetime.now().astimezone()
         text = backup.written(backup.Backup(settings, backup.identity(values)), now)
         return {"t": "file", "name": f"jkbms-{key[0]}-{key[1]}-{now:%Y%m%d-%H%M}.json", "text": text}
@@ -185,17 +184,17 @@ class Asks:
     def _confirmed(self, proposal: Proposal, typed: object) -> None:
         if proposal.refused:
             key, _, why = proposal.refused[0]
-            raise CommandError(f"{parts.name(*key)}: {why}")
+            raise CommandError(f"{label(key)}: {why}")
         if not proposal.steps:
             raise CommandError("nothing differs")
-        missing = [name for key in sorted(_to_be_typed(proposal)) if (name := parts.name(*key)) not in _list(typed)]
+        missing = [name for key in sorted(_to_be_typed(proposal)) if (name := label(key)) not in _list(typed)]
         if missing:
             raise CommandError(f"protections of several packs are changed: type the name of {missing[0]}")
 
     async def _steps(self, plan: Plan) -> None:
         stopped, steps = False, plan.proposal.steps
         for n, (key, step) in enumerate(steps):
-            told = {"t": "step", "id": plan.number, "n": n, "of": len(steps), "pack": parts.name(*key)}
+            told = {"t": "step", "id": plan.number, "n": n, "of": len(steps), "pack": label(key)}
             if stopped:
                 done: Answer = {"result": "refused", "reason": STOPPED, "before": step.before, "after": None}
             else:

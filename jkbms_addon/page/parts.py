@@ -15,7 +15,7 @@ from jkbms_addon.battery.alarms import alarm_of
 from jkbms_addon.battery.energy import Energy
 from jkbms_addon.battery.quantities import Value, specs
 from jkbms_addon.battery.reading import STATISTICS
-from jkbms_addon.battery.snapshot import Key, Part, Snapshot
+from jkbms_addon.battery.snapshot import Key, Part, Snapshot, label
 from jkbms_addon.battery.status import BmsStatus, BusStatus
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
@@ -51,11 +51,6 @@ def rounded(value: float | None, digits: int = 0) -> float | int | None:
     return round(value, digits) if digits else round(value)
 
 
-def name(bus: str, address: int) -> str:
-    """A pack's name."""
-    return f"{bus}/{address}"
-
-
 def values(kind: str, part: Part) -> str:
     """The values of one kind of message, as JSON; of settings a list in the order of the table, whose keys are long."""
     if kind == "settings":
@@ -84,7 +79,7 @@ def static(level: str, app: str, web: str, order: Sequence[str]) -> dict[str, An
 
 def bank(state: BankState, energy: Energy | None) -> dict[str, Any]:
     """All counted batteries as one."""
-    keys = {view.label: name(*view.key) for view in state.counted}
+    keys = {view.label: label(view.key) for view in state.counted}
     total = sum(weight for _, weight in weights(state.counted))
     cold, warm = state.min_temperature, state.max_temperature
     return {
@@ -107,9 +102,9 @@ def bank(state: BankState, energy: Energy | None) -> dict[str, Any]:
         "counted": len(state.counted),
         "known": len(state.counted) + len(state.excluded),
         "expected": state.expected,
-        "out": [{"pack": name(*one.key), "why": one.reason} for one in state.excluded],
+        "out": [{"pack": label(one.key), "why": one.reason} for one in state.excluded],
         "share": {keys[label]: rounded(share, 1) for label, share in state.sharing.items()},
-        "fair": {name(*view.key): rounded(100 * part / total, 1) for view, part in weights(state.counted) if total},
+        "fair": {label(view.key): rounded(100 * part / total, 1) for view, part in weights(state.counted) if total},
         "cycles": _cycles(state.counted),
         **_energy(energy),
     }
@@ -144,7 +139,7 @@ def _place(extreme: Extreme | None, views: Iterable[View]) -> dict[str, Any] | N
     if extreme is None:
         return None
     where = next((view.key for view in views if extreme in (view.low, view.high)), None)
-    return {"mv": _milli(extreme.value), "at": name(*where) if where else None, "n": extreme.number or None}
+    return {"mv": _milli(extreme.value), "at": label(where) if where else None, "n": extreme.number or None}
 
 
 def _cycles(views: Sequence[View]) -> int | None:

@@ -12,11 +12,11 @@ from jkbms_addon import worker
 from jkbms_addon.bank.bank import weights
 from jkbms_addon.battery import energy
 from jkbms_addon.battery.quantities import Value
-from jkbms_addon.battery.snapshot import Snapshot
+from jkbms_addon.battery.reading import number
+from jkbms_addon.battery.snapshot import Snapshot, label
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.kept import LAST, PATIENCE
 from jkbms_addon.page import history_file
-from jkbms_addon.page.parts import name
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.views.findings import BusSeen, PackSeen, Seen
 
@@ -37,12 +37,6 @@ COLUMNS: Final[Mapping[str, str]] = {
     "mosfet": "mosfet_temperature",
 }
 SENSORS: Final = ("temperature_sensor_1", "temperature_sensor_2", "temperature_sensor_4", "temperature_sensor_5")
-
-
-def number(values: Mapping[str, Value], key: str) -> float | None:
-    """A value that is a number; None otherwise."""
-    value = values.get(key)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def cells(values: Mapping[str, Value]) -> tuple[float | None, ...]:
@@ -85,7 +79,7 @@ class Recorder:
         self._looks += 1
 
     def _pack(self, snapshot: Snapshot, now: float, wall: float) -> None:
-        values, key, history = snapshot.values(now), name(*snapshot.key), self._sources.history
+        values, key, history = snapshot.values(now), label(snapshot.key), self._sources.history
         listed = cells(values)
         told = {column: number(values, source) for column, source in COLUMNS.items()}
         numbered = {f"cell_{n}": cell for n, cell in enumerate(listed, 1)}
@@ -124,7 +118,7 @@ class Recorder:
 
     def _alarms(self, snapshot: Snapshot, now: float, wall: float) -> None:
         """An alarm stays until its battery says that it is gone, also while that is silent."""
-        raised, key = self._sources.raised, name(*snapshot.key)
+        raised, key = self._sources.raised, label(snapshot.key)
         live = snapshot.parts.get("live")
         listed = live.values.get("alarms") if live else None
         current = {str(one) for one in listed} if isinstance(listed, tuple) else set()
@@ -145,7 +139,7 @@ class Recorder:
         return Seen(packs, buses, sources.store.twins(), [*wrong, *sources.problems], charging)
 
     def _seen(self, snapshot: Snapshot, now: float, wall: float) -> PackSeen:
-        sources, key = self._sources, name(*snapshot.key)
+        sources, key = self._sources, label(snapshot.key)
         values, state = snapshot.values(now), self._sources.control.state
         view = next((one for one in state.counted if one.key == snapshot.key), None)
         capacities = {one.key: weight for one, weight in weights(state.counted)}

@@ -25,6 +25,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from jkbms_addon import __version__, worker
+from jkbms_addon.battery.snapshot import label
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.page import first_run, gate, parts, stream
 from jkbms_addon.page.asks import Asks
@@ -274,7 +275,7 @@ class Page:
             return {"t": "no", "reason": str(error)}
 
     def _history(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        packs = [parts.name(*snapshot.key) for snapshot in self._sources.store]
+        packs = [label(snapshot.key) for snapshot in self._sources.store]
         answer = stream.history(self._sources.history, message, packs, self._wall())
         return {"t": "no", "reason": answer} if isinstance(answer, str) else {"t": "history", **answer}
 

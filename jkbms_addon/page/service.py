@@ -8,9 +8,9 @@ from jkbms_addon import worker
 from jkbms_addon.battery import energy
 from jkbms_addon.battery.energy import Moment, combined, moment
 from jkbms_addon.battery.quantities import Values
+from jkbms_addon.battery.snapshot import label
 from jkbms_addon.kept import PATIENCE
 from jkbms_addon.page import files, recorder
-from jkbms_addon.page.parts import name
 from jkbms_addon.page.place import TIMEOUT, PageOptions, Place, ask, supervised
 from jkbms_addon.page.sources import Sources
 
@@ -41,7 +41,7 @@ class Service:
         identity = self.sources.store.identity
         # what may be another name of one that is counted is not counted
         heard = [one for one in self.sources.store if one.online(now) and not identity.suspect(one.key, now)]
-        return [(name(*one.key), one.values(now), one.parts["live"].at) for one in heard]
+        return [(label(one.key), one.values(now), one.parts["live"].at) for one in heard]
 
     def _bank(self) -> Moment | None:
         now = self.sources.store.clock()

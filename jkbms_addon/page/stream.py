@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from jkbms_addon.battery.snapshot import Part
+from jkbms_addon.battery.snapshot import Part, label
 from jkbms_addon.page import parts
 from jkbms_addon.page.history import History
 from jkbms_addon.page.settings import Ranges
@@ -76,7 +76,7 @@ class Camera:
         sources = self._sources
         packs = {}
         for snapshot in sources.store:
-            pack, age = parts.name(*snapshot.key), snapshot.age(now)
+            pack, age = label(snapshot.key), snapshot.age(now)
             texts = {kind: self._cache.text(pack, kind, part) for kind, part in parts.silent_parts(snapshot).items()}
             texts["cells"] = self._places(pack, now, wall)
             if energy := sources.energies.of(pack):
@@ -95,7 +95,7 @@ class Camera:
             "alarms": parts.alarms(sources.raised),
             "jobs": sources.jobs.told(now, wall),
             "first": self.first if first else None,
-            "ranges": self._ranges.told([(parts.name(*one.key), one) for one in sources.store], now),
+            "ranges": self._ranges.told([(label(one.key), one) for one in sources.store], now),
         }
         if sources.outlets:
             decision = control.decision(now)
