@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +25,7 @@ from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.inverter.service import InverterService, Outlet
 from jkbms_addon.kept import JsonFile
 from jkbms_addon.link import stream as link
+from jkbms_addon.link.place import real
 from jkbms_addon.mqtt import client
 from jkbms_addon.mqtt.announced import Published
 from jkbms_addon.mqtt.broker import BrokerAddress
@@ -273,7 +273,7 @@ def _asks(bus: BusOptions) -> bool:
 def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, BusStatus]) -> bool:
     """Whether an earlier bus has the same port; then this one is a problem, as two owners would disturb each other."""
     for other in buses[: buses.index(bus)]:
-        if bus.target and other.plugin and _place(status[other.name].target) == _place(status[bus.name].target):
+        if bus.target and other.plugin and real(status[other.name].target) == real(status[bus.name].target):
             option = next((key for key in ("port", "host", "channel", "mac") if key in bus.values), "strategy")
             problem = f"{option}: uses the same port as bus {other.name}: {status[bus.name].target}"
             _LOGGER.error("bus %s: %s", bus.name, problem)
@@ -281,8 +281,3 @@ def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, B
             status[bus.name].says(problem)
             return True
     return False
-
-
-def _place(target: str) -> str:
-    """A port under its real name, as links in /dev/serial lead to it."""
-    return os.path.realpath(target) if target.startswith("/") else target

@@ -14,12 +14,16 @@ import aiomqtt
 import pytest
 
 from jkbms_addon.app import App
-from jkbms_addon.battery import identity
+from jkbms_addon.battery import identity, identity_file
 from jkbms_addon.commands.audit import read as attempts
 from jkbms_addon.options.file import parse
+from jkbms_addon.page.scans import Scans
+from jkbms_addon.page.visitor import Visitor
 from jkbms_addon.simulator.can import Adapter, CanBms, broadcasting, slcan_adapter
 from jkbms_addon.simulator.far_end import SerialBus, serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.pb.modbus import LIVE, SETTINGS
+from jkbms_addon.worker import Worker
 from tests.conftest import Mosquitto, until
 from tests.inverter.senders import LIMITS, current
 from tests.mqtt.test_client import Listener, listening
@@ -161,16 +165,12 @@ async def test_three_packs_on_two_buses_are_three_devices_and_never_count_twice(
         # told once: after a restart nothing has to be found out again
         caplog.clear()
         await one.stops()
-        assert (tmp_path / identity_file()).exists()
+        assert (tmp_path / identity_file.NAME).exists()
         await one.starts()
         await one.one_battery_each()
         assert "are one battery" not in caplog.text
         assert "is removed" not in caplog.text
         assert "by somebody else" not in caplog.text
-
-
-def identity_file() -> str:
-    return "identity.json"
 
 
 FAULTS = ("frozen", "garbage", "pulled", "silent")
@@ -233,14 +233,14 @@ async def test_the_master_is_switched_over_the_second_wire_and_read_back_on_both
         components = json.loads(one.heard.last(config) or "")["components"]
         assert components["discharging_switch"]["command_topic"] == "jkbms/bank/0/discharging_switch/set"
         await until(lambda: one.app.store.identity.doubt(("ctrl", 0)) == "")
-        writes = len(one.shared.far.requests)
+        asked = len(one.shared.far.requests)
         await one.hand.publish("jkbms/bank/0/discharging_switch/set", "OFF", qos=1)
         await until(lambda: len(one.outcomes()) == 1, 10)
         (outcome,) = one.outcomes()
         assert (outcome["outcome"], outcome["bms"], outcome["wire"]) == ("applied", "bank/0", "ctrl/0")
         assert one.units[0].settings["discharging_switch"] == 0
         assert len(one.units[0].writes) == 1
-        assert one.shared.far.requests[writes:] == []  # not a byte on the master's bus
+        assert one.shared.far.requests[asked:] == []  # not a byte on the master's bus
 
         def told(wire: tuple[str, int]) -> Any:
             snapshot = one.app.store.wire(wire)
@@ -270,8 +270,8 @@ async def test_another_battery_behind_the_second_wire_is_never_written(broker: M
         await until(lambda: one.app.store.identity.doubt(("ctrl", 1)) == "")
         far = one.control.far
         far.batteries[1], far.batteries[2] = far.batteries[2], far.batteries[1]
-        for _ in range(30):
-            await one.hand.publish("jkbms/bank/1/max_charge_current/set", str(20 + _), qos=1)
+        for amperes in range(20, 50):
+            await one.hand.publish("jkbms/bank/1/max_charge_current/set", str(amperes), qos=1)
             await asyncio.sleep(0.1)
         await until(lambda: len(one.outcomes("bank/1")) == 30, 20)
         assert {o["outcome"] for o in one.outcomes("bank/1")} == {"refused"}
@@ -347,3 +347,22 @@ async def test_can_and_rs485_of_one_pack_by_hand(broker: Mosquitto, tmp_path: Pa
         values = battery().values(app.store.clock())
         assert values["total_voltage"] > 40
         assert values["max_charge_current"] is not None  # settings hold their time
+
+
+async def test_a_scan_of_a_bus_knows_its_wires_under_whatever_name_they_are_shown(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    none = {"protocol": "none", "confirmed": False}
+    joined = ["bank/0 = ctrl/0", "bank/1 = ctrl/1"]
+    async with house(broker, tmp_path, batteries=joined, inverter=none) as one:
+        await until(lambda: sum("about" in wire.parts for wire in one.app.store.on("ctrl")) == 3, 20)
+        visitor, jobs = Visitor("somebody", time.monotonic), one.app.page.sources.jobs
+        visitor.unlock()
+        scans = Scans(one.app.page.sources, visitor, Worker("test"), dict)
+        asked = len(one.control.far.requests)
+        async with asyncio.TaskGroup() as tasks:
+            job = jobs.begin(("scan", "ctrl"), visitor, 60, lambda job: scans.bus(job, one.app.buses["ctrl"]), tasks)
+        assert job.state == "done"
+        assert job.said["entry"] == 'addresses: "0-2"'
+        fresh = {register for _, address, register in one.control.far.requests[asked:] if address < 3}
+        assert fresh <= {LIVE, SETTINGS}  # who they are is known

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Final
 
-from jkbms_addon.battery.sight import Sight, alike, contradiction, running_alike
+from jkbms_addon.battery.sight import Sight, alike, contradiction, near, running_alike
 from jkbms_addon.battery.snapshot import Key, label
 
 _LOGGER = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ class Identity:
     links: dict[Link, str] = field(default_factory=dict)
     serials: dict[Key, str] = field(default_factory=dict)
     buses: Sequence[str] = ()
+    _asked: frozenset[Link] = frozenset()  # the pairs of the owner
     _old: int = 0  # how many of ``order`` an earlier run knew
     _remembered: dict[Key, str] = field(default_factory=dict)  # serial numbers of the earlier run
     _sights: dict[Key, Sight] = field(default_factory=dict)
@@ -88,12 +89,12 @@ class Identity:
     _wires: dict[Key, tuple[Key, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._asked = frozenset(map(frozenset, self.hand))
         self._remembered, self._old = dict(self.serials), len(self.order)
         for wire in self._by_hand:
             self._known(wire)
-        for link in [link for link in self.links if link in self.never or self.links[link] == HAND]:
-            del self.links[link]
-        self.links.update({frozenset(pair): HAND for pair in self.hand})
+        earlier = {link: why for link, why in self.links.items() if link not in self.never and why != HAND}
+        self.links = earlier | dict.fromkeys(self._asked, HAND)
         self._rebuild()
 
     @property
@@ -175,7 +176,7 @@ class Identity:
                 self._clones(seen, before.at)
         for other in list(self._sights.values()):
             if other.wire[0] != wire[0] and seen.at - other.at <= RECENT:
-                self._compare(frozenset((wire, other.wire)), seen, other)
+                self._look(frozenset((wire, other.wire)), seen, other)
 
     def _known(self, wire: Key) -> None:
         if wire not in self.order:
@@ -208,12 +209,12 @@ class Identity:
     def _tells(self, link: Link, serial: str) -> bool:
         return any(self.serials.get(wire) == serial for wire in link)
 
-    def _compare(self, link: Link, seen: Sight, other: Sight) -> None:
+    def _look(self, link: Link, seen: Sight, other: Sight) -> None:
+        """Compare two wires as long as something speaks for one battery."""
         joined = self.battery(seen.wire) == self.battery(other.wire)
         by_serial = bool(seen.serial) and seen.serial == other.serial and seen.serial not in self._cloned
-        by_clock = running_alike(seen, other)
-        asked = any(frozenset(pair) == link for pair in self.hand)
-        if link in self.never or not (joined or by_serial or by_clock or asked):
+        asked = link in self._asked
+        if link in self.never or not (joined or by_serial or asked or running_alike(seen, other)):
             self._pairs.pop(link, None)
             return
         pair = self._pairs.setdefault(link, _Pair(seen.at))
@@ -265,9 +266,9 @@ class Identity:
         inside = {one for wire in link for one in self.wires(self.battery(wire))}
         pair = [self._sights[wire] for wire in link]
         for wire, seen in self._sights.items():
-            near = any(seen.began and one.began and abs(seen.began - one.began) <= NEAR for one in pair)
+            close = any(near(seen, one, NEAR) for one in pair)
             moved = any(wire[0] == one.wire[0] and self._moved(seen, one) for one in pair)
-            if wire not in inside and near and not moved:
+            if wire not in inside and close and not moved:
                 return label(wire)
         return ""
 
@@ -295,25 +296,25 @@ class Identity:
         for wire in (first, second):
             seen = self._sights.get(wire)
             if wire not in link and (seen is None or now - seen.at > RECENT):
-                gone = [one for one in self.links if wire in one]
-                for one in gone:
-                    del self.links[one]
-                self._rebuild()
+                self._drop([one for one in self.links if wire in one])
                 return True
         return False
 
     def _dissolve(self, link: Link, why: str) -> None:
-        battery = self.battery(min(link))
-        for inside in self._inside(battery):
-            del self.links[inside]
-            if inside in self._pairs:
-                self._pairs[inside].again()
-        self._rebuild()
+        links = self._inside(self.battery(min(link)))
+        for pair in [self._pairs[one] for one in links if one in self._pairs]:
+            pair.again()
+        self._drop(links)
         one, other = sorted(map(label, link))
         _LOGGER.warning("%s and %s are not one battery: %s; each is shown by itself", one, other, why)
 
     def _inside(self, battery: Key) -> list[Link]:
         return [link for link in self.links if self.battery(min(link)) == battery]
+
+    def _drop(self, links: Iterable[Link]) -> None:
+        for link in links:
+            del self.links[link]
+        self._rebuild()
 
     def _rebuild(self) -> None:
         groups: dict[Key, frozenset[Key]] = {}
@@ -329,10 +330,7 @@ class Identity:
     def keep(self, served: Iterable[str]) -> None:
         """Forget wires of buses that are no more, as long as no battery goes by them."""
         buses = set(served)
-        gone = [link for link in self.links if not any(bus in buses for bus, _ in link)]
-        for link in gone:
-            del self.links[link]
-        self._rebuild()
+        self._drop([link for link in self.links if not any(bus in buses for bus, _ in link)])
         self.order = [wire for wire in self.order if wire[0] in buses or wire in self._battery]
 
 

@@ -26,21 +26,19 @@ def serial_of(values: Mapping[str, Value]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one wire said of its battery when it was heard last; s of the store's clock, Ah, V. Unknown is None."""
+    """What one wire said of its battery when it was heard last; s of the store's clock, Ah, V. Unknown is None.
+
+    ``began`` is when its running time was zero; None where that is not told, or 0, which says nothing.
+    """
 
     wire: Key
     at: float
-    runtime: float | None = None  # s
-    coarse: bool = False  # whether that counts minutes
+    began: float | None = None
+    coarse: bool = False  # whether its running time counts minutes
     cycled: float | None = None
     cells: tuple[float | None, ...] = ()
     serial: str = ""
     serial_at: float = 0.0  # when that was told
-
-    @property
-    def began(self) -> float | None:
-        """When the running time was zero, s of the store's clock; None where it is not told, or says nothing."""
-        return None if not self.runtime else self.at - self.runtime
 
     @property
     def count(self) -> int:
@@ -54,12 +52,13 @@ def sight(snapshot: Snapshot, now: float) -> Sight | None:
     if live is None or snapshot.withheld:
         return None
     about, values = snapshot.part("about", now), live.values
+    runtime = number(values, "total_runtime")
     listed = values.get("cell_voltage")
     cells = tuple(one if isinstance(one, float) else None for one in listed) if isinstance(listed, tuple) else ()
     return Sight(
         snapshot.key,
         live.at,
-        number(values, "total_runtime"),
+        live.at - runtime if runtime else None,
         snapshot.format == "ttl",
         number(values, "total_charging_cycle_capacity"),
         cells,
@@ -76,10 +75,21 @@ def contradiction(one: Sight, other: Sight) -> str:
         return f"{one.count} and {other.count} cells"
     if one.cycled is not None and other.cycled is not None and abs(one.cycled - other.cycled) > CHARGE:
         return f"cycle capacities {one.cycled:.1f} and {other.cycled:.1f} Ah"
-    slack = COARSE if one.coarse or other.coarse else CLOSE
-    if one.began is not None and other.began is not None and abs(one.began - other.began) > slack:
-        return f"running times {abs(one.began - other.began):.0f} s apart"
+    apart = _apart(one, other)
+    if apart is not None and apart > (COARSE if one.coarse or other.coarse else CLOSE):
+        return f"running times {apart:.0f} s apart"
     return ""
+
+
+def _apart(one: Sight, other: Sight) -> float | None:
+    """By how much the running times differ, s."""
+    return None if one.began is None or other.began is None else abs(one.began - other.began)
+
+
+def near(one: Sight, other: Sight, seconds: float) -> bool:
+    """Whether the running times are told, and differ by no more."""
+    apart = _apart(one, other)
+    return apart is not None and apart <= seconds
 
 
 def alike(one: Sight, other: Sight) -> bool | None:
@@ -92,5 +102,5 @@ def alike(one: Sight, other: Sight) -> bool | None:
 
 def running_alike(one: Sight, other: Sight) -> bool:
     """Whether running time and cycle capacity are told to the second, and equal."""
-    told = one.began is not None and other.began is not None and not one.coarse and not other.coarse
-    return told and bool(one.cycled) and bool(other.cycled) and not contradiction(one, other)
+    fine = not one.coarse and not other.coarse and bool(one.cycled) and bool(other.cycled)
+    return near(one, other, CLOSE) and fine and not contradiction(one, other)

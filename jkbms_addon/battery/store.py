@@ -56,6 +56,10 @@ class Store:
         found = map(self._snapshots.get, self.identity.wires(self.identity.battery(battery)))
         return [snapshot for snapshot in found if snapshot]
 
+    def on(self, bus: str) -> list[Snapshot]:
+        """What the wires of one bus tell."""
+        return [snapshot for key, snapshot in self._snapshots.items() if key[0] == bus]
+
     # --- batteries ------------------------------------------------------------------------------------------
     def get(self, key: Key) -> Snapshot | None:
         """Snapshot of one battery, by its name or one of its wires."""

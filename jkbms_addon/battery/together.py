@@ -8,6 +8,7 @@ at all, another wire adds as long as it is present. A wire that is silent or doe
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from operator import is_
 from types import MappingProxyType
 from typing import Final
 
@@ -27,11 +28,12 @@ class Together:
     _until: float = -inf
     _fresh: Mapping[Key, float] = field(default_factory=dict)  # since when each wire has been fresh
     _part: Part | None = None  # the live part that counted last
+    _filled: dict[str, tuple[tuple[Part, ...], Part]] = field(default_factory=dict)  # by kind: of what, and made of it
 
     def snapshot(self, wires: Sequence[Snapshot], now: float) -> Snapshot:
         """The battery as its wires tell it now; at least one of them."""
         of = tuple(wires)
-        same = len(of) == len(self._of) and all(one is other for one, other in zip(of, self._of, strict=True))
+        same = len(of) == len(self._of) and all(map(is_, of, self._of))
         if self._made is None or not same or now >= self._until:
             self._made, self._of = self._join(of, now), of
         return self._made
@@ -42,7 +44,8 @@ class Together:
         counting = [one for one in wires if not one.withheld] if heard else wires
         sources = self._sources(heard, counting, now)
         parts = {
-            kind: _filled(kind, source, heard if kind == "live" else counting, now) for kind, source in sources.items()
+            kind: self._part_of(kind, source, heard if kind == "live" else counting, now)
+            for kind, source in sources.items()
         }
         live, before = sources.get("live", wires[0]), self._made
         told = live.parts.get("live")
@@ -63,6 +66,15 @@ class Together:
             "" if heard else next((one.withheld for one in wires if one.withheld), ""),
             MappingProxyType({kind: source.key for kind, source in sources.items()}),
         )
+
+    def _part_of(self, kind: str, source: Snapshot, wires: Iterable[Snapshot], now: float) -> Part:
+        """The part of one wire, filled up by others; the same object as long as nothing in it is new."""
+        others = [part for other in wires if other is not source and (part := other.part(kind, now))]
+        of = (source.parts[kind], *others)
+        before = self._filled.get(kind)
+        if before is None or len(before[0]) != len(of) or not all(map(is_, before[0], of)):
+            before = self._filled[kind] = of, _filled(*of)
+        return before[1]
 
     def _note(self, heard: Iterable[Snapshot], now: float) -> None:
         fresh = {one.key for one in heard if now - one.parts["live"].at <= STAYS}
@@ -91,13 +103,11 @@ def _told(wire: Snapshot) -> int:
     return sum(value is not None for value in wire.parts["live"].values.values())
 
 
-def _filled(kind: str, source: Snapshot, wires: Iterable[Snapshot], now: float) -> Part:
-    """The part of one wire with what only others tell; it ends when the first of what it holds does."""
-    part = source.parts[kind]
+def _filled(part: Part, *others: Part) -> Part:
+    """A part with what only others tell; it ends when the first of what it holds does."""
     more, ends = {}, part.expires
-    for other in wires:
-        extra = other.part(kind, now) if other is not source else None
-        if extra and (lacking := extra.values.keys() - part.values.keys()):
-            more.update({key: extra.values[key] for key in lacking})
-            ends = min(ends, extra.expires)
+    for other in others:
+        if lacking := other.values.keys() - part.values.keys():
+            more.update({key: other.values[key] for key in lacking})
+            ends = min(ends, other.expires)
     return Part({**more, **part.values}, part.at, ends) if more else part

@@ -134,17 +134,20 @@ class CommandQueue:
             return
         try:
             # without permission nobody is told what a value should look like
-            self.permit(Waiting(asked, lock or self._open))
-            command = replace(asked, value=value_of(key, payload))
+            waiting = Waiting(asked, lock or self._open)
+            self.permit(waiting)
+            waiting = replace(waiting, command=replace(asked, value=value_of(key, payload)))
         except CommandError as error:
             self.done(Outcome(asked, "refused", str(error)))
         else:
-            self.take(command, lock=lock)
+            self._queue(waiting)
 
     def take(self, command: Command, *, lock: Lock | None = None, locked: str = LOCKED) -> None:
         """Queue a command, or refuse it at once; ``lock`` instead of the switch *Writing*, and what to say of it."""
-        command = self._routed(command)
-        waiting = Waiting(command, lock or self._open, locked)
+        self._queue(Waiting(self._routed(command), lock or self._open, locked))
+
+    def _queue(self, waiting: Waiting) -> None:
+        command = waiting.command
         try:
             self.permit(waiting)
             values = self.known(command)

@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from jkbms_addon.link.place import real
 from jkbms_addon.link.stream import Link, serial_link, tcp_link
 
 BY_ID = Path("/dev/serial/by-id")
@@ -39,5 +40,4 @@ def lasting(port: str, folder: Path = BY_ID) -> str:
     """The name of a serial port that stays when adapters are plugged in another order, if it has one."""
     if not folder.is_dir():
         return port
-    real = Path(port).resolve()
-    return next((str(link) for link in sorted(folder.iterdir()) if link.resolve() == real), port)
+    return next((str(link) for link in sorted(folder.iterdir()) if real(str(link)) == real(port)), port)

@@ -13,9 +13,10 @@ from typing import Any, Final
 from jkbms_addon.acquisition.slot import Slot
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.errors import CommandError, LinkError
+from jkbms_addon.link.place import real
 from jkbms_addon.page import first_run
 from jkbms_addon.page.jobs import Job, Roll
-from jkbms_addon.page.scans import ABOUT, Scans, real, target
+from jkbms_addon.page.scans import ABOUT, Scans, target
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.page.visitor import Visitor
 from jkbms_addon.worker import Worker

@@ -9,11 +9,11 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.errors import CommandError
+from jkbms_addon.link.place import real
 from jkbms_addon.page.jobs import Job
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.page.visitor import LOCKED, Visitor
@@ -60,7 +60,7 @@ class Scans:
         from jkbms_addon.doctor.sweep import sweep  # noqa: PLC0415
 
         now = self.sources.store.clock()
-        known = [one for one in self.sources.store if one.key[0] == bus.name and one.online(now)]
+        known = [one for one in self.sources.store.on(bus.name) if one.online(now)]
         slot = self.sources.slots[bus.name]
         result = await sweep(slot, bus, known, lambda: self.permit(bus.name), self._say(job, bus.name))
         addresses = [one.address for one in result.found if one.address is not None]
@@ -92,7 +92,7 @@ class Scans:
     def _free(self, target: "Target") -> None:
         """Nothing where nobody uses it, and it is a port. It blocks."""
         place = real(str(target))
-        owner = next((name for link, name in self.used().items() if real(link) == place), None)
+        owner = next((name for link, name in self.used().items() if real(link).lower() == place.lower()), None)
         if owner:
             raise CommandError(f"{owner} uses it: scan that bus")
         if not target.tcp and not SERIAL.fullmatch(place):
@@ -111,11 +111,6 @@ def target(message: Mapping[str, Any]) -> "Target":
     if not isinstance(number, int) or not 1 <= number <= 65535:
         raise CommandError("a gateway needs a TCP port from 1 to 65535")
     return Target(host, number)
-
-
-def real(target: str) -> str:
-    """A port under its real name, as links in /dev/serial lead to it. It blocks."""
-    return str(Path(target).resolve()) if target.startswith("/") else target.lower()
 
 
 def _told(job: Job, result: "Result", entry: str) -> None:

@@ -114,6 +114,7 @@ def test_a_battery_with_two_wires_is_one_by_either_name() -> None:
     assert bank.get(("b", 7)) is bank.get(("a", 1))
     assert [wire.key for wire in bank.wires(("b", 7))] == [("a", 1), ("b", 7)]
     assert (bank.present(("a", 1)), bank.present(("b", 7)), bank.present(("b", 1))) == (True, True, False)
+    assert [[wire.key for wire in bank.on(bus)] for bus in "abc"] == [[("a", 1)], [("b", 7)], []]
     alone = bank.wire(("b", 7))
     assert alone
     assert alone.values(clock.now) == {"state_of_charge": 60}

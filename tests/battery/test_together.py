@@ -1,6 +1,6 @@
 """What several wires tell of one battery, as one snapshot."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jkbms_addon.battery.identity import Identity
@@ -16,7 +16,6 @@ class Two:
     """One battery with two wires."""
 
     now: float = 100.0
-    seen: list[Snapshot] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.store = Store(lambda: self.now, Identity(hand=((A, B),)))
@@ -151,3 +150,18 @@ def test_a_battery_that_goes_by_a_name_of_another_wire_is_the_same_otherwise() -
     assert alone
     assert told.key == A
     assert replace(told, bus=B[0], address=B[1], sources={}, count=1) == replace(alone, sources={}, count=1)
+
+
+def test_what_is_filled_up_is_made_once_as_long_as_nothing_in_it_is_new() -> None:
+    """Ranges and announcements are worked out anew with every new part."""
+    two = Two()
+    two.hear(A)
+    two.hear(B)
+    two.hear(A, "settings", 180.0, cell_count=16)
+    first = two.hear(B, "settings", 180.0, max_charge_current=50.0).parts["settings"]
+    assert first.values == {"cell_count": 16, "max_charge_current": 50.0}
+    two.now += 1
+    assert two.hear(A).parts["settings"] is first
+    again = two.hear(A, "settings", 180.0, cell_count=15).parts["settings"]
+    assert again is not first
+    assert again.values == {"cell_count": 15, "max_charge_current": 50.0}

@@ -36,11 +36,7 @@ async def home(tmp_path: Path) -> AsyncIterator[House]:
 
 async def opened(seen: Visit) -> Page:
     """The doctor, let in by its token."""
-    page = seen.page
-    await page.fill("#token", TOKEN)
-    await page.click("form .btn.primary")
-    await page.wait_for_selector(".answers")
-    return page
+    return await seen.let_in(TOKEN, ".answers")
 
 
 def address(home: House) -> str:

@@ -25,11 +25,7 @@ async def home(tmp_path: Path) -> AsyncIterator[House]:
 
 async def opened(seen: Visit) -> Page:
     """The page of settings, let in by its token."""
-    page = seen.page
-    await page.fill("#token", TOKEN)
-    await page.click("form .btn.primary")
-    await page.wait_for_selector("table.settings")
-    return page
+    return await seen.let_in(TOKEN, "table.settings")
 
 
 async def unlocked(seen: Visit) -> Page:
