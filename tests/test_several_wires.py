@@ -153,6 +153,7 @@ async def test_three_packs_on_two_buses_are_three_devices_and_never_count_twice(
         await until(lambda: len(one.discharge(began)) > 2)
         assert most <= 3
         assert caplog.text.count("are one battery (equal running times)") == 3
+        assert "counts again" not in caplog.text  # under the name that is no more
         assert "by somebody else" not in caplog.text
         assert one.app.inverter.control.state.expected == 3
         accounts = {key: one.counts.discharged for key, one in one.app.page.sources.energies.accounts.items()}

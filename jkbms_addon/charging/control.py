@@ -250,14 +250,14 @@ class Control:
     def _tell_absence(self) -> None:
         """One line when a battery leaves the bank, and one when it is back."""
         absent = frozenset(one.name for one in self.state.excluded)
+        present = frozenset(view.name for view in self.state.counted)
         for one in self.state.excluded:
             if one.name not in self._absent:
                 level = logging.WARNING if one.name in self._present else logging.INFO
                 _LOGGER.log(level, "bank: %s does not count: %s", one.name, one.reason)
-        for name in sorted(self._absent - absent):
+        for name in sorted(self._absent & present):  # some are gone, as they are known by another name now
             _LOGGER.info("bank: %s counts again", name)
-        self._absent = absent
-        self._present = frozenset(view.name for view in self.state.counted)
+        self._absent, self._present = absent, present
 
 
 def _remembered(file: JsonFile | None) -> Memory:
