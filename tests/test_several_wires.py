@@ -174,12 +174,26 @@ async def test_three_packs_on_two_buses_are_three_devices_and_never_count_twice(
         assert "by somebody else" not in caplog.text
 
 
-FAULTS = ("frozen", "garbage", "pulled", "silent")
+FAULTS = ("frozen", "garbage", "pulled", "silent", "cut", "frozen values")
+
+
+@dataclass
+class Repeated:
+    """A gateway that says again and again what it heard first."""
+
+    first: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+
+    def __call__(self, said: bytes) -> bytes:
+        return self.first.setdefault((said[4], said[300:302]), said) if len(said) > 300 else said
 
 
 async def strikes(plug: Plug[SerialBus], fault: str) -> None:
     if fault == "pulled":
         await plug.pull()
+    elif fault == "cut":
+        plug.far.mangle = lambda data: data[:287] + data[300:]  # as cheap adapters lose bytes
+    elif fault == "frozen values":
+        plug.far.mangle = Repeated()
     elif fault == "garbage":
         plug.far.mangle = lambda data: random.randbytes(len(data))
     else:
@@ -217,10 +231,37 @@ async def test_the_other_bus_takes_over_in_both_directions_without_a_gap(
     with capsys.disabled():
         print(f"\n{fault}: the other bus took over after {', '.join(f'{s:.1f}' for s in took)} s")
     assert max(took) < 5
+    assert one.shown == PACKS
     assert one.offline(began) == []
     assert len(amperes) > 20
     assert min(amperes) > 0
     assert all(state["total_voltage"] for state in told)
+
+
+async def test_a_cable_that_wobbles_and_one_that_comes_late_are_no_gap(broker: Mosquitto, tmp_path: Path) -> None:
+    """Absent when the program starts, then there, then gone and back every second."""
+    async with house(broker, tmp_path, batteries=BY_HAND) as one:
+        for late, other in ((one.shared, "ctrl"), (one.control, "bank")):
+            await one.stops()
+            await late.pull()
+            await one.starts()
+            await one.one_battery_each()
+            assert one.sources == {other}
+            await until(lambda: any(amps > 0 for amps in one.discharge(0.0)[-1:]), 30)
+            began = time.monotonic()
+            await late.plug()
+            await until(lambda: all(len(one.app.store.wires(key)) == 2 for key in PACKS), 20)
+            for _ in range(4):
+                await late.pull()
+                await asyncio.sleep(1)
+                await late.plug()
+                await asyncio.sleep(1)
+            assert one.online == 3
+            amperes = one.discharge(began)
+            assert len(amperes) > 8
+            assert min(amperes) > 0
+            assert one.offline(began) == []
+            assert one.shown == PACKS
 
 
 async def test_the_master_is_switched_over_the_second_wire_and_read_back_on_both(

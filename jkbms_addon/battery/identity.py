@@ -9,8 +9,9 @@ or running times that are equal to the second. It is *joined*
   ``CLOSE`` at five readings over a minute, with cycle capacity, cell count and cell voltages, and when no third unit
   is within ``NEAR`` of it.
 Nothing is joined on a guess: zeros and serial numbers that makers leave standing prove nothing, a serial number that
-two units tell proves nothing any more, and what cannot be told apart is said (``notes``). What contradicts a joined
-pair three times in a row dissolves the battery into its wires; from the first time on it is in *doubt*, and nobody may
+two units tell proves nothing any more, and what cannot be told apart is said (``notes``). A wire whose running time
+stands still (a gateway that repeats itself) speaks neither for nor against anything. What contradicts a joined pair
+three times in a row dissolves the battery into its wires; from the first time on it is in *doubt*, and nobody may
 write. What is joined is remembered over restarts, and proved anew before the first write.
 
 Of a battery's wires the one that was known first gives it its name.
@@ -120,10 +121,12 @@ class Identity:
         battery = self.battery(wire)
         if len(self.wires(battery)) == 1 and wire == battery:
             return ""
-        links = self._inside(battery)
+        links, seen = self._inside(battery), self._sights.get(wire)
         if any(link in self._pairs and self._pairs[link].strikes for link in links):
             return "its wires contradict each other"
-        seen, known = self._sights.get(wire), {self._remembered.get(one, "") for one in self.wires(battery)} - {""}
+        if seen and seen.stands:
+            return "its running time stands still on this wire"
+        known = {self._remembered.get(one, "") for one in self.wires(battery)} - {""}
         proved = any(wire in link and link in self._pairs and self._pairs[link].proved for link in links)
         by_hand = any(wire in link and self.links[link] == HAND for link in links)
         by_serial = seen is not None and seen.serial in known and seen.serial not in self._cloned
@@ -175,7 +178,8 @@ class Identity:
             if before and before.serial == seen.serial:
                 self._clones(seen, before.at)
         for other in list(self._sights.values()):
-            if other.wire[0] != wire[0] and seen.at - other.at <= RECENT:
+            compared = not (seen.stands or other.stands) and seen.at - other.at <= RECENT
+            if other.wire[0] != wire[0] and compared:
                 self._look(frozenset((wire, other.wire)), seen, other)
 
     def _known(self, wire: Key) -> None:

@@ -39,6 +39,7 @@ class Sight:
     cells: tuple[float | None, ...] = ()
     serial: str = ""
     serial_at: float = 0.0  # when that was told
+    stands: bool = False  # whether its running time does, so that it proves nothing
 
     @property
     def count(self) -> int:
@@ -64,6 +65,7 @@ def sight(snapshot: Snapshot, now: float) -> Sight | None:
         cells,
         serial_of(about.values) if about else "",
         about.at if about else 0.0,
+        snapshot.stands,
     )
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from jkbms_addon.battery.quantities import Pack, Value, specs, typed
-from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.reading import Reading, number
 
 Key = tuple[str, int]  # bus, address
 
@@ -25,6 +25,9 @@ def key_of(text: str) -> Key:
 
 # seconds for which each kind of message holds while nothing newer comes, where its source does not say it
 EXPIRY: Final[Mapping[str, float]] = {"live": 30.0, "settings": 180.0, "about": 86400.0}
+
+
+STANDS: Final = 2.0  # s; the running time of a sound unit moves every second
 
 
 def lasting(reading: Reading) -> float:
@@ -54,11 +57,18 @@ class Snapshot:
     count: int = 0  # live readings so far
     withheld: str = ""  # why it does not count although it is heard; empty when it does
     sources: Mapping[str, Key] = field(default_factory=lambda: MappingProxyType({}))  # where several wires tell it
+    moved: float = 0.0  # when its running time was another one than before; s of the store's clock
 
     @property
     def source(self) -> Key:
         """The wire that tells its live data."""
         return self.sources.get("live", self.key)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it told the same running time for longer than that can be; a clock of minutes never does."""
+        live = self.parts.get("live")
+        return live is not None and self.format != "ttl" and live.at - self.moved > STANDS
 
     @property
     def key(self) -> Key:
@@ -122,4 +132,9 @@ class Snapshot:
             parts=MappingProxyType({**self.parts, reading.kind: part}),
             count=self.count + live,
             withheld="" if live else self.withheld,
+            moved=now if live and self._moves(reading) else self.moved,
         )
+
+    def _moves(self, reading: Reading) -> bool:
+        runtime, before = number(reading.values, "total_runtime"), self.parts.get("live")
+        return runtime is None or before is None or runtime != before.values.get("total_runtime")

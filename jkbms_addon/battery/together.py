@@ -2,7 +2,8 @@
 
 Settings and identity are those that were heard last. Live data stays with the wire that tells it as long as that is
 fresh, so that values do not leap between two wires, and comes from the freshest one otherwise; what that does not tell
-at all, another wire adds as long as it is present. A wire that is silent or does not count adds nothing.
+at all, another wire adds as long as it is present. A wire that is silent or does not count adds nothing, and neither
+does one whose running time stands still while that of another moves.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +40,8 @@ class Together:
         return self._made
 
     def _join(self, wires: tuple[Snapshot, ...], now: float) -> Snapshot:
-        heard = [one for one in wires if one.online(now)]
+        present = [one for one in wires if one.online(now)]
+        heard = [one for one in present if not one.stands] or present
         self._note(heard, now)
         counting = [one for one in wires if not one.withheld] if heard else wires
         sources = self._sources(heard, counting, now)
@@ -65,6 +67,7 @@ class Together:
             count,
             "" if heard else next((one.withheld for one in wires if one.withheld), ""),
             MappingProxyType({kind: source.key for kind, source in sources.items()}),
+            live.moved,
         )
 
     def _part_of(self, kind: str, source: Snapshot, wires: Iterable[Snapshot], now: float) -> Part:

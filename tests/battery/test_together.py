@@ -59,6 +59,38 @@ def test_another_wire_takes_over_within_five_seconds_without_a_gap() -> None:
     assert two.battery.absence(two.now).startswith("silent for 6")
 
 
+def test_a_wire_that_repeats_itself_is_left_and_neither_proves_nor_disproves_anything() -> None:
+    """A gateway that answers from its memory: the same running time, while the other wire's moves."""
+    two = Two()
+    for second in range(4):
+        two.now += 1
+        two.hear(A, current=1.0, total_runtime=5000 + second)
+        two.hear(B, current=1.0, total_runtime=5000 + second)
+    assert two.battery.source == A
+    for second in range(4, 60):
+        two.now += 1
+        two.hear(A, current=1.0, total_runtime=5003)
+        two.hear(B, current=2.0, total_runtime=5000 + second)
+        assert second < 7 or two.battery.source == B
+        assert two.battery.online(two.now)
+    assert two.battery.values(two.now)["current"] == 2.0
+    assert two.store.identity.battery(B) == A
+    assert two.store.identity.doubt(A) == "its running time stands still on this wire"
+    assert two.store.identity.doubt(B) == ""
+    two.now += 1
+    two.hear(A, current=2.0, total_runtime=5060)
+    assert two.store.identity.doubt(A) == ""
+
+
+def test_where_every_wire_repeats_itself_the_battery_stays_until_it_is_judged_frozen() -> None:
+    two = Two()
+    for _ in range(20):
+        two.now += 1
+        two.hear(A, current=1.0, total_runtime=5003)
+        two.hear(B, current=1.0, total_runtime=5003)
+        assert two.battery.online(two.now)
+
+
 def test_a_wire_that_tells_more_gets_it_back_when_it_is_steady() -> None:
     two, took = Two(), 0.0
     two.hear(B, current=2.0)

@@ -103,10 +103,22 @@ class HomeAssistant:
         return {d["identifiers"][0][1]: d for d in found if d["identifiers"] and d["identifiers"][0][0] == "mqtt"}
 
     async def enable_everything(self) -> None:
-        """As a user would enable what is disabled by default; Home Assistant takes half a minute to reload then."""
-        hidden = [e["entity_id"] for e in (await self.entities()).values() if e["disabled_by"]]
+        """As a user would enable what is disabled by default.
+
+        Home Assistant loads its MQTT integration anew half a minute later, and what is asked of it meanwhile is lost:
+        it has done so when every state is younger than before.
+        """
+        found = await self.entities()
+        hidden = [e["entity_id"] for e in found.values() if e["disabled_by"]]
         change = {"type": "config/entity_registry/update", "disabled_by": None}
         await self.ask_all({**change, "entity_id": entity_id} for entity_id in hidden)
+        before = await self.states()
+        ours = {e["entity_id"] for e in found.values()} & before.keys() - set(hidden)
+        async with asyncio.timeout(120):
+            now = before
+            while any(one not in now or now[one]["last_changed"] == before[one]["last_changed"] for one in ours):
+                await asyncio.sleep(1)
+                now = await self.states()
 
     def complaints(self) -> list[str]:
         """Warnings and errors of its MQTT integration and of its templates, each told once."""
