@@ -6,6 +6,7 @@ Theory of operation
 - What does not come back within ``ECHO`` seconds was dropped by the broker, which may do that without a word.
 - Whoever fights for a topic is answered ``QUICKLY`` a few times, then once in ``SLOWLY`` seconds, so that two
   programs never flood a broker.
+- A message is remembered by its hash: those that announce devices have a hundred kilobytes each.
 """
 
 from collections import deque
@@ -22,8 +23,8 @@ Verdict = Literal["", "cleared", "overwritten", "not taken"]
 
 @dataclass(slots=True)
 class _Topic:
-    stands: str | None = None
-    coming: deque[str] = field(default_factory=lambda: deque(maxlen=LOST))
+    stands: int | None = None
+    coming: deque[int] = field(default_factory=lambda: deque(maxlen=LOST))
     since: float = 0.0  # when the latest was said
     answered: int = 0
     next: float = 0.0  # when it may be said again
@@ -50,7 +51,7 @@ class Watch:
     def said(self, topic: str, payload: str, now: float) -> None:
         """Something of ours was published."""
         one = self._topics.setdefault(topic, _Topic())
-        one.coming.append(payload)
+        one.coming.append(hash(payload))
         one.since = now
 
     def heard(self, topic: str, payload: str, now: float, *, stored: bool) -> Verdict:
@@ -58,12 +59,13 @@ class Watch:
         one = self._topics.get(topic)
         if one is None or (not one.coming and one.stands is None):
             return ""  # nothing was said there on this connection
-        if payload in one.coming:
-            while one.coming.popleft() != payload:
+        mark = hash(payload)
+        if mark in one.coming:
+            while one.coming.popleft() != mark:
                 pass
-            one.stands = payload
+            one.stands = mark
             return ""
-        if payload == one.stands or (one.coming and not stored):
+        if mark == one.stands or (one.coming and not stored):
             return ""  # a copy; or something that ours, which is on its way, will cover
         if stored:
             one.coming.clear()

@@ -51,7 +51,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "jk-bms-card": {"title": "Battery 1", "prefix": PREFIX, "cellCount": 16},
     "jkbms-card": {"prefix": PREFIX, "cell_count": 16, "sec3_decimals": 3},
 }
-PART = (0, 56, 560, 1100)  # of the window, below the head of the page
+PART = (390, 56, 500, 640)  # of the window, below the head of the page
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ async def one_battery(level: str) -> AsyncIterator[Shown]:
         await program.start()
         try:
             async with asyncio.timeout(60):
-                while f"sensor.{PREFIX}_total_voltage" not in await ha.states():  # noqa: ASYNC110 - another program
+                while "jkbms_rack_1_hardware_version" not in await ha.entities():  # noqa: ASYNC110 - told last
                     await asyncio.sleep(0.5)
             await ha.enable_everything()
             yield Shown(ha, program)
