@@ -165,9 +165,9 @@ class Pack(BaseModel):
     # --- telemetry -----------------------------------------------------------------------------------
     total_voltage: Annotated[Number, measured("Total voltage", V, "voltage", 2)] = None
     current: Annotated[Number, measured("Current", A, "current", 2)] = None
-    power: Annotated[Number, measured("Power", W, "power", 1)] = None
-    charging_power: Annotated[Number, measured("Charging power", W, "power", 1)] = None
-    discharging_power: Annotated[Number, measured("Discharging power", W, "power", 1)] = None
+    power: Annotated[Number, measured("Power", W, "power", 0)] = None
+    charging_power: Annotated[Number, measured("Charging power", W, "power", 0)] = None
+    discharging_power: Annotated[Number, measured("Discharging power", W, "power", 0)] = None
     state_of_charge: Annotated[Number, measured("State of charge", "%", "battery", 0)] = None
     state_of_health: Annotated[
         Number, measured("State of health", "%", None, 0, diagnostic=True, icon="mdi:battery-heart-variant")

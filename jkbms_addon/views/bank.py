@@ -160,7 +160,7 @@ def values(state: BankState) -> dict[str, Scalar]:
         "packs_expected": state.expected,
         "packs_blocking_charge": state.blocking("charge"),
         "packs_blocking_discharge": state.blocking("discharge"),
-        "packs_excluded": "; ".join(one.text for one in state.excluded)[:255],
+        "packs_excluded": "; ".join(one.text for one in state.excluded)[:255] or "none",
         "problem": bool(state.excluded) or state.faulty or state.packs_online < state.expected,
         **{f"{SHARING}{label.replace('/', '_')}": round(share, 1) for label, share in state.sharing.items()},
     }

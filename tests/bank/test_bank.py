@@ -73,7 +73,7 @@ def test_published_values() -> None:
     assert found["state_of_charge"] == 72.5
     assert (found["max_cell_voltage"], found["max_cell_voltage_at"]) == (3.32, "2-1")
     assert (found["sharing_1"], found["sharing_2"]) == (25, 75)
-    assert found["packs_excluded"] == ""
+    assert found["packs_excluded"] == "none"
 
 
 @pytest.mark.parametrize(

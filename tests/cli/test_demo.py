@@ -79,7 +79,7 @@ async def test_three_batteries_that_belong_together_and_one_that_is_worth_a_look
     packs = [told[f"jkbms/demo/{n}/state"] for n in (1, 2, 3)]
     assert [pack["problem"] for pack in packs] == ["OFF"] * 3
     assert told["jkbms/bank/state"]["packs_online"] == 3
-    assert told["jkbms/bank/state"]["packs_excluded"] == ""
+    assert told["jkbms/bank/state"]["packs_excluded"] == "none"
 
 
 async def test_a_stop_while_its_broker_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

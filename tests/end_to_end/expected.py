@@ -218,7 +218,7 @@ def of_bank(packs: list[Battery]) -> dict[str, Entity]:
         "packs_expected": len(packs),
         "packs_blocking_charge": 0,
         "packs_blocking_discharge": 0,
-        "packs_excluded": "",
+        "packs_excluded": "none",
         "problem": False,
     }
     for key, (value, address, number) in {

@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import pi, sin
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,11 @@ PICTURES = (
     ("battery", "jkbms_rack_1", (0, 0, 860, 1366)),
     ("settings", "jkbms_rack_1", (428, 1502, 432, 1478)),
     ("battery_bank", "jkbms_bank", (0, 0, 860, 1324)),
+)
+# a part of a page that Home Assistant makes of what ours say: its path, with {bank} for the id of the bank's device
+MADE = (
+    ("energy-dashboard", "energy/electricity", (0, 0, 1280, 900)),
+    ("activity", "logbook?device_id={bank}", (0, 0, 860, 500)),
 )
 LOADING = 12.0  # s that the pages take at most, on a slow machine
 FLAGS = (
@@ -125,6 +132,26 @@ async def photographed(tab: Tab, url: str, part: tuple[int, int, int, int], file
     print(f"{file}: {file.stat().st_size // 1024} kB")
 
 
+async def a_day_of_energy(ha: HomeAssistant) -> None:
+    """The battery of the energy dashboard, filled in as by its dialog, and a day of sun as long-term statistics."""
+    ids = {unique: one["entity_id"] for unique, one in (await ha.entities()).items()}
+    energy_in, energy_out = ids["jkbms_bank_energy_charged"], ids["jkbms_bank_energy_discharged"]
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    for entity_id, begins, ends, most in ((energy_in, 8, 17, 2.4), (energy_out, 17, 31, 1.1)):
+        total, day = 0.0, []
+        for hour in range(now.hour):
+            inside = begins <= hour < ends or begins <= hour + 24 < ends
+            total += most * (0.35 + 0.65 * sin(pi * ((hour - begins) % 24 + 0.5) / (ends - begins))) if inside else 0.0
+            start = (now.replace(hour=hour)).isoformat()
+            day.append({"start": start, "state": round(total, 3), "sum": round(total, 3)})
+        about = {"has_sum": True, "mean_type": 0, "name": None, "source": "recorder", "statistic_id": entity_id}
+        metadata = {**about, "unit_of_measurement": "kWh", "unit_class": "energy"}
+        await ha.ask("recorder/import_statistics", metadata=metadata, stats=day)
+    battery = {"type": "battery", "stat_energy_from": energy_out, "stat_energy_to": energy_in}
+    await ha.ask("energy/save_prefs", energy_sources=[battery])
+    await asyncio.sleep(5)
+
+
 async def take(folder: Path) -> None:
     """Two batteries on one bus and an inverter, as an installation has them."""
     state = Path(tempfile.mkdtemp())
@@ -160,6 +187,10 @@ async def take(folder: Path) -> None:
             devices = await ha.devices()
             for name, device, part in PICTURES:
                 url = f"{ha.url}/config/devices/device/{devices[device]['id']}"
+                await photographed(tab, url, part, folder / f"{name}.png")
+            await a_day_of_energy(ha)
+            for name, path, part in MADE:
+                url = f"{ha.url}/{path.format(bank=devices['jkbms_bank']['id'])}"
                 await photographed(tab, url, part, folder / f"{name}.png")
         finally:
             await program.stop()
