@@ -50,8 +50,23 @@ def test_every_word_that_is_asked_for_is_there() -> None:
     assert len(used()) > 80
 
 
+def finding_keys() -> set[str]:
+    return set(re.findall(r'Finding\(\s*"(\w+)"', Path(findings.__file__).read_text(encoding="utf-8")))
+
+
+def test_every_finding_says_where_to_act() -> None:
+    """It has a pack of its own, whose page it opens, or a place that the page knows."""
+    text = (WEB / "views" / "findings.js").read_text()
+    places = dict(re.findall(r'(\w+): "([a-z/]+)"', text[text.index("PLACES = {") :].partition("}")[0]))
+    of_packs = set(re.findall(r'Finding\("(\w+)", "\w+", text, pack\.key', Path(findings.__file__).read_text()))
+    assert of_packs > {"weak", "full"}
+    assert finding_keys() - of_packs - {"silent"} <= places.keys()
+    tabs = set(re.findall(r'"tab\.(\w+)"', (WEB / "i18n" / "en.json").read_text()))
+    assert {place.partition("/")[0] for place in places.values()} <= tabs
+
+
 def test_every_finding_has_words() -> None:
-    keys = set(re.findall(r'Finding\(\s*"(\w+)"', Path(findings.__file__).read_text(encoding="utf-8")))
+    keys = finding_keys()
     assert len(keys) >= 13
     for key in keys:
         assert [word for word in LANGUAGES["en"] if word.startswith(f"find.{key}.")], key

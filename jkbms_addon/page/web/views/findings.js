@@ -6,7 +6,10 @@ import { icon, packKeys, packName, tally } from "../pieces.js";
 
 const MOST = 5;
 /** Where to go for a finding without a pack of its own. */
-const PLACES = { score: "overview/links", bus: "overview/links", warm: "overview", apart: "overview", soc: "overview" };
+const PLACES = {
+  score: "doctor", bus: "doctor", option: "doctor", twin: "doctor", charging: "inverter", password: "settings",
+  warm: "overview", apart: "overview", soc: "overview", settings: "settings",
+};
 const ACTS = { weak: "cells" };
 
 export const specName = (key) => tOr(`spec.${key}`, state.hello.specs[key]?.n ?? key);
