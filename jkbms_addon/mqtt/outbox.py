@@ -37,7 +37,7 @@ from jkbms_addon.views.entities import Device, Identity, Shown, specs_of
 from jkbms_addon.views.findings import Finding
 from jkbms_addon.views.health import Summary, bridge, overview
 from jkbms_addon.views.languages import Language
-from jkbms_addon.views.quiet import Calm
+from jkbms_addon.views.quiet import SUMS, Calm
 
 _LOGGER = logging.getLogger(__name__)
 HEALTH_EVERY = 10.0  # seconds; sooner when a bus or a battery changes its state
@@ -204,7 +204,7 @@ class Outbox:
         messages = self.register.announce(device, None, other.keeps) if changed else []
         values = other.values(now)
         if self._detail.calm:
-            calm = self._calms.setdefault(other.word, Calm(specs_of(device)))
+            calm = self._calms.setdefault(other.word, Calm(specs_of(device), SUMS))
             values = calm.told(values, now)
         text = encoded(values)
         if changed:

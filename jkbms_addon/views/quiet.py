@@ -10,7 +10,7 @@ Theory of operation
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
 
@@ -92,16 +92,23 @@ class _Limits(dict[str, tuple[float, ...] | None]):
         return SHARE_OF_PACK if key.startswith(SHARING) else None
 
 
-LIMITS: Final = _Limits(
-    {key: (rule.floor, rule.share, rule.every, rule.least, rule.leap) for key, rule in BANDS.items() if rule.floor}
-)
+def _limits(bands: Mapping[str, Band]) -> _Limits:
+    return _Limits({key: (b.floor, b.share, b.every, b.least, b.leap) for key, b in bands.items() if b.floor})
+
+
+LIMITS: Final = _limits(BANDS)
+# of a bank, whose packs tell the same change of the load one after the other
+SUMS: Final = _limits({**BANDS, "current": replace(CURRENT, least=2.0), "power": replace(POWER, least=2.0)})
 
 
 class Calm:
-    """What was told of one device; ``specs`` tell the digits of a display. Times are s of one clock."""
+    """What was told of one device; ``specs`` tell the digits of a display. Times are s of one clock.
 
-    def __init__(self, specs: Mapping[str, Spec]) -> None:
-        self._specs = specs
+    ``limits`` are ``SUMS`` where the values are those of several batteries.
+    """
+
+    def __init__(self, specs: Mapping[str, Spec], limits: Mapping[str, tuple[float, ...] | None] = LIMITS) -> None:
+        self._specs, self._limits = specs, limits
         self._told: dict[str, Scalar] = {}
         self._at: dict[str, float] = {}
         self._waits: dict[str, tuple[Scalar, float]] = {}  # what might be told, and since when that is true
@@ -114,7 +121,7 @@ class Calm:
 
     def told(self, values: Mapping[str, Scalar], now: float) -> Mapping[str, Scalar]:  # noqa: C901 - one loop for every value of every reading
         """What to tell of these values now: of each key the value that was told last, or the new one."""
-        told, waits, at = self._told, self._waits, self._at
+        told, waits, at, bands = self._told, self._waits, self._at, self._limits
         for key, value in values.items():
             before = told.get(key)
             if value == before:
@@ -124,7 +131,7 @@ class Calm:
                     waits.pop(key, None)
                 continue
             if before is not None and value is not None:
-                limits = LIMITS[key]
+                limits = bands[key]
                 if limits is None:
                     if not self._worth(key, value, before, values, now):
                         continue

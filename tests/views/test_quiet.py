@@ -9,7 +9,7 @@ import pytest
 
 from jkbms_addon.battery.reading import derive
 from jkbms_addon.views.battery import split, table
-from jkbms_addon.views.quiet import BANDS, Calm
+from jkbms_addon.views.quiet import BANDS, SUMS, Calm
 
 STEP = 2.0  # s between two readings, as by default
 ENABLED = {key for key, spec in table().items() if spec.enabled}
@@ -85,6 +85,14 @@ def test_what_matters_is_told_at_once(key: str, before: Any, after: Any) -> None
     calm = Calm(table())
     assert calm.told({key: before} if before is not None else {}, 0.0).get(key) == before
     assert calm.told({key: after} if after is not None else {}, 45.0).get(key) == after
+
+
+def test_a_bank_waits_for_its_other_packs_unless_it_leaps() -> None:
+    """They tell the same change of the load one after the other, within two seconds."""
+    calm = Calm({}, SUMS)
+    steps = ((0.0, 100.0, 100.0), (0.5, 110.0, 100.0), (1.0, 120.0, 100.0), (2.0, 130.0, 130.0), (2.5, 140.0, 130.0))
+    for now, power, told in (*steps, (2.6, 900.0, 900.0), (3.0, 800.0, 900.0), (4.7, 800.0, 800.0)):
+        assert calm.told({"power": 10 * power}, now)["power"] == 10 * told
 
 
 def test_a_dead_band_grows_with_the_value() -> None:
