@@ -18,7 +18,6 @@ import pytest
 
 from jkbms_addon.app import App
 from jkbms_addon.mqtt.client import leftover
-from jkbms_addon.mqtt.session import Session
 from jkbms_addon.options.file import parse
 from jkbms_addon.simulator.far_end import SerialBus, serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
@@ -266,20 +265,6 @@ async def test_a_stop_that_the_library_swallows_is_heeded(
             await running
         await until(lambda: heard.last("jkbms/bridge/state") == "offline")
     assert swallowed
-
-
-@pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
-    """How many connections have been begun."""
-    begun: list[object] = []
-    enter = Session.__aenter__
-
-    async def counted(session: Session) -> Session:
-        begun.append(session)
-        return await enter(session)
-
-    monkeypatch.setattr(Session, "__aenter__", counted)
-    return lambda: len(begun)
 
 
 async def test_a_broker_that_thaws_and_dies_leaves_no_complaint_of_the_event_loop(

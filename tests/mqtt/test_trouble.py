@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tests.mqtt.test_client import STATE, listening, working
 ONLINE = "jkbms/bridge/state"
 CONFIG = "homeassistant/device/jkbms_a_1/config"
 BRIDGE = "homeassistant/device/jkbms_bridge/config"
+INSTANCE = "jkbms/bridge/instance/set"
 
 
 @asynccontextmanager
@@ -109,7 +110,9 @@ async def test_what_a_flood_costs_is_counted_and_told(
     assert running.outbox.sent > 0
 
 
-async def test_an_empty_payload_is_no_command(broker: Mosquitto, tmp_path: Path) -> None:
+async def test_an_empty_payload_is_no_command(
+    broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with listening(broker.port) as heard, app(broker.port, tmp_path, **INVERTER) as running:
         await until(lambda: heard.last(ONLINE) == "online")
         running.inverter.control.command("enable", "ON")
@@ -118,7 +121,8 @@ async def test_an_empty_payload_is_no_command(broker: Mosquitto, tmp_path: Path)
         running.inverter.control.command("enable", "ON")
         await say(broker.port, ("jkbms/inverter/stop/set", ""), retain=True)
         await say(broker.port, ("jkbms/bridge/writing/set", ""), ("jkbms/nonsense/writing/set", "1"))
-        await asyncio.sleep(0.5)
+        await say(broker.port, ("jkbms/bridge/writing/set", "nonsense"))  # what came before it has been heard then
+        await until(lambda: "writing stays locked" in caplog.text)
         assert running.inverter.control.enabled
 
 
@@ -131,7 +135,8 @@ async def test_what_is_ours_is_said_again_when_somebody_overwrites_it(
         async with working(far, {"port": broker.port}, tmp_path):
             await until(lambda: "serial_number" in (heard.last(CONFIG) or ""))
             whole, bridge = heard.last(CONFIG), heard.last(BRIDGE)
-            await asyncio.sleep(1)
+            count = heard.count(STATE)
+            await until(lambda: heard.count(STATE) > count + 1)  # what was announced has come back
             await say(broker.port, (ONLINE, "offline"), (CONFIG, ""), (BRIDGE, '{"other": 1}'), retain=True)
             await until(lambda: heard.last(ONLINE) == "online")
             await until(lambda: (heard.last(CONFIG), heard.last(BRIDGE)) == (whole, bridge))
@@ -142,14 +147,16 @@ async def test_what_is_ours_is_said_again_when_somebody_overwrites_it(
     ]
 
 
-async def test_whoever_fights_for_a_topic_makes_no_flood(broker: Mosquitto, tmp_path: Path) -> None:
+async def test_whoever_fights_for_a_topic_makes_no_flood(
+    broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with listening(broker.port) as heard, app(broker.port, tmp_path):
         await until(lambda: heard.last(BRIDGE))
         count = heard.count(ONLINE)
         for _ in range(40):
             await say(broker.port, (ONLINE, "offline"), retain=True)
-            await asyncio.sleep(0.02)
-        await asyncio.sleep(0.5)
+        await say(broker.port, ("jkbms/bridge/writing/set", "nonsense"))
+        await until(lambda: "writing stays locked" in caplog.text)
         assert heard.count(ONLINE) - count - 40 <= watch.QUICKLY
 
 
@@ -165,13 +172,13 @@ async def test_the_client_id_is_the_same_in_every_run(broker: Mosquitto, tmp_pat
 async def test_an_old_will_does_not_mark_a_living_app_offline(broker: Mosquitto, tmp_path: Path) -> None:
     async with listening(broker.port) as heard, app(broker.port, tmp_path):
         await until(lambda: heard.last(ONLINE) == "online")
-        _, old = await asyncio.open_connection("127.0.0.1", broker.port)
+        reader, old = await asyncio.open_connection("127.0.0.1", broker.port)
         said = [b"MQTT", b"old", ONLINE.encode(), b"offline"]
         name, *rest = (len(text).to_bytes(2, "big") + text for text in said)
         content = name + b"\x04\x2e\x00\x3c" + b"".join(rest)  # a will that is retained
         old.write(bytes([0x10, len(content)]) + content)
         await old.drain()
-        await asyncio.sleep(0.3)
+        await reader.readexactly(4)  # it is greeted
         old.transport.abort()  # dies without a word
         await until(lambda: heard.last(ONLINE) == "offline")
         await until(lambda: heard.last(ONLINE) == "online")
@@ -209,13 +216,12 @@ async def test_a_broker_that_takes_no_large_messages_is_told_and_the_rest_works(
 
 
 async def test_works_is_said_only_when_something_was_acknowledged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, tried: Callable[[], int]
 ) -> None:
     """A broker that takes connections and ends each of them with the first message."""
     caplog.set_level(logging.INFO)
     async with closing() as port, app(port, tmp_path):
-        await until(lambda: len(lines(caplog, "trying again")) >= 1)
-        await asyncio.sleep(4)
+        await until(lambda: tried() >= 4, 12)
     assert lines(caplog, "works again") == []
     assert len(lines(caplog, "trying again")) <= 3
 
@@ -255,8 +261,8 @@ async def test_the_second_app_with_the_same_topics_stays_silent_and_says_why(
         await until(lambda: heard.last(ONLINE) == "online")
         async with app(broker.port, tmp_path / "two") as second:
             await until(lambda: lines(caplog, "was there first"))
-            count = heard.count(BRIDGE)
-            await asyncio.sleep(2)
+            count, asked = heard.count(BRIDGE), heard.count(INSTANCE)
+            await until(lambda: heard.count(INSTANCE) > asked + 3)  # it has asked again and again
             assert heard.count(BRIDGE) == count
             assert second.outbox.sent == float("-inf")
             assert len(lines(caplog, "was there first")) == 1
