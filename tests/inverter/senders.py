@@ -20,6 +20,7 @@ from jkbms_addon.simulator.can import Adapter, slcan_adapter
 from jkbms_addon.supervise import Supervisor
 from jkbms_addon.wire.can import Frame
 from tests.bank.packs import candidate
+from tests.conftest import until
 
 FIRST, LIMITS, LAST = 0x359, 0x351, 0x35E
 Sent = Sequence[tuple[float, Frame]]
@@ -74,6 +75,12 @@ class Plant:
             if task:
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+async def decided(one: Plant, times: int) -> None:
+    """Let it decide so often: once a second, while the sender has its turn."""
+    count = one.control.count
+    await until(lambda: one.control.count >= count + times, 3.0 * times + 5)
 
 
 @asynccontextmanager

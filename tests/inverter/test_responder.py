@@ -22,7 +22,7 @@ from tests.bank.packs import candidate
 from tests.conftest import until
 from tests.inverter import receiver_rs485 as master
 from tests.inverter.receiver_rs485 import opened
-from tests.inverter.senders import Plant, plant
+from tests.inverter.senders import Plant, decided, plant
 
 
 @dataclass
@@ -64,8 +64,7 @@ def line() -> Iterator[Line]:
 async def answering(**changes: Any) -> AsyncIterator[tuple[Plant, Line]]:
     with line() as far:
         async with plant(far.port, protocol="pylontech_rs485", **changes) as one:
-            await until(lambda: one.control.count > 0)
-            await asyncio.sleep(0.1)
+            await decided(one, 1)  # and the port is open
             yield one, far
 
 
@@ -89,13 +88,13 @@ async def test_an_inverter_asks_and_is_answered_from_the_latest_decision() -> No
 async def test_nothing_is_said_unasked_and_nothing_without_a_decision() -> None:
     with line() as far:
         async with plant(far.port, [], protocol="pylontech_rs485", baudrate=9600) as one:
-            await asyncio.sleep(1.3)
+            await decided(one, 1)
             far.ask(0x92, b"\x02")
             assert await far.answer(1.0) == b""
             await until(lambda: "no battery" in one.emission.why or "waiting" in one.emission.why)
             one.packs = [candidate(1)]
             await until(lambda: one.control.decision(time.monotonic()))
-            await asyncio.sleep(1)
+            await decided(one, 1)
             assert far.heard == b""
             far.ask(0x92, b"\x02")
             assert await far.answer() != b""
@@ -132,7 +131,6 @@ async def test_the_rate_is_found_by_listening(monkeypatch: pytest.MonkeyPatch) -
         for _ in range(10):  # a pty hears at any rate: as long as it asks, the rate stays
             far.ask(0x63)
             assert await far.answer() != b""
-            await asyncio.sleep(0.1)
         rates = len(opened_at)
         far.ask(0x63)
         assert await far.answer() != b""

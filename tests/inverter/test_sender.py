@@ -20,7 +20,7 @@ from jkbms_addon.simulator.can import slcan_adapter
 from jkbms_addon.wire.can import Frame
 from tests.bank.packs import candidate
 from tests.conftest import until
-from tests.inverter.senders import FIRST, LAST, LIMITS, gaps, limits, plant, sender, starts
+from tests.inverter.senders import FIRST, LAST, LIMITS, decided, gaps, limits, plant, sender, starts
 
 IDS = [0x359, 0x351, 0x355, 0x356, 0x35C, 0x35E]
 
@@ -53,11 +53,11 @@ async def test_charging_begins_at_zero_and_rises_discharging_is_there_at_once() 
 
 async def test_nothing_before_the_first_complete_data() -> None:
     async with sender([candidate(1, {"total_voltage": 52.0, "current": 0.0})]) as (one, adapter):
-        await asyncio.sleep(2.2)
+        await until(lambda: "unknown" in one.emission.why)
+        await decided(one, 2)
         assert adapter.transmitted == []
-        assert "unknown" in one.emission.why
         one.packs = []
-        await asyncio.sleep(1)
+        await decided(one, 1)
         one.packs = [candidate(1)]
         await until(lambda: adapter.transmitted)
         await until(lambda: one.emission.emitting)
@@ -70,9 +70,8 @@ async def test_a_loop_that_decides_no_more_is_followed_by_silence() -> None:
         assert one.deciding is not None
         one.deciding.cancel()
         hung = time.monotonic()
-        await asyncio.sleep(5.5)
+        await until(lambda: not one.emission.emitting)
         assert adapter.transmitted[-1][0] - hung <= 3.1
-        assert not one.emission.emitting
         assert "no decision" in one.emission.why
         quiet = len(adapter.transmitted)
         one.deciding = asyncio.create_task(one.control.run())
@@ -97,7 +96,7 @@ async def test_silent_packs_take_the_permissions_back() -> None:
     async with sender(hold_without_data=0) as (one, adapter):
         await until(lambda: one.emission.sets >= 2)
         one.packs = [candidate(1, fresh=False, age=6.0), candidate(2, fresh=False, age=6.0)]
-        await asyncio.sleep(1.3)
+        await decided(one, 2)
         seen = len(limits(adapter.transmitted))
         await until(lambda: len(limits(adapter.transmitted)) > seen)
         assert limits(adapter.transmitted)[-1] == (0, 0)
@@ -112,14 +111,13 @@ async def test_after_stop_after_there_is_silence() -> None:
         await until(lambda: not one.emission.emitting, 6)
         assert "no battery is heard" in one.emission.why
         seen = len(adapter.transmitted)
-        await asyncio.sleep(1.5)
+        await decided(one, 2)
         assert len(adapter.transmitted) == seen
 
 
 async def test_switched_off_means_three_sets_of_zeros_and_silence() -> None:
     async with sender() as (one, adapter):
-        await until(lambda: one.emission.sets >= 2)
-        await asyncio.sleep(0.4)
+        await until(lambda: one.emission.sets >= 2 and adapter.transmitted[-1][1].can_id == LAST)
         seen = len(limits(adapter.transmitted))
         one.control.command("enable", "OFF")
         await until(lambda: not one.emission.emitting, 6)
@@ -135,13 +133,12 @@ async def test_switched_off_means_three_sets_of_zeros_and_silence() -> None:
 async def test_a_clean_stop_takes_leave_with_zeros_within_five_seconds(grid_tied: bool) -> None:
     async with slcan_adapter(500000) as adapter:
         async with plant(adapter.port, grid_tied=grid_tied) as one:
-            await until(lambda: one.emission.sets >= 2)
-            await asyncio.sleep(0.3)
+            await until(lambda: one.emission.sets >= 2 and adapter.transmitted[-1][1].can_id == LAST)
             seen = len(limits(adapter.transmitted))
             asked = time.monotonic()
             await one.stop()
             took = time.monotonic() - asked
-        await asyncio.sleep(0.1)
+        await until(lambda: adapter.commands[-1] == "C")
         last = limits(adapter.transmitted)[seen:]
         assert [charge for charge, _ in last] == [0, 0, 0]
         assert all((discharge == 0) is grid_tied for _, discharge in last)
@@ -173,7 +170,7 @@ async def test_a_bus_that_is_gone_is_opened_again_and_nothing_old_is_sent(
             link.unlink()
         await until(lambda: not one.link.connected)
         assert not one.emission.emitting
-        await asyncio.sleep(2)
+        await decided(one, 2)
         async with slcan_adapter(500000) as second:
             link.symlink_to(second.port)
             plugged = time.monotonic()
@@ -298,7 +295,7 @@ async def test_no_value_is_told_twice_within_a_fifth_of_a_second() -> None:
             seen = len(adapter.transmitted)
             await until(lambda: len(adapter.transmitted) > seen)
             await one.stop()
-        await asyncio.sleep(0.1)
+        await until(lambda: adapter.commands[-1] == "C")
         sent = list(adapter.transmitted)
     for can_id in DIALECTS["sma"].ids:
         times = [at for at, frame in sent if frame.can_id == can_id]

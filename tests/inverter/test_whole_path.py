@@ -20,7 +20,7 @@ from jkbms_addon.simulator.far_end import serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from tests.conftest import Mosquitto, until
 from tests.inverter import receiver_rs485 as master
-from tests.inverter.senders import LIMITS, gaps, limits, starts
+from tests.inverter.senders import LAST, LIMITS, gaps, limits, starts
 from tests.inverter.test_responder import line
 from tests.mqtt.test_client import listening
 
@@ -70,9 +70,10 @@ async def test_the_cadence_does_not_break_when_the_broker_is_killed(
         await until(lambda: json.loads(heard.last(STATE) or "")["emitting"] == "ON")
         begun = len(far.transmitted)
         await broker.kill()
-        await asyncio.sleep(6)
+        await until(lambda: len(starts(far.transmitted)) >= 8 + len(starts(far.transmitted[:begun])), 25)
         await broker.start()
-        await asyncio.sleep(3)
+        told = heard.count(BANK)
+        await until(lambda: heard.count(BANK) > told + 1, 20)
         periods = gaps(far.transmitted[begun:])
         assert json.loads(heard.last(BANK) or "")["packs_online"] == 4
         last = [frame for _, frame in far.transmitted if frame.can_id == 0x359][-1]
@@ -133,7 +134,8 @@ async def test_switch_and_button_over_mqtt(broker: Mosquitto, tmp_path: Path, ca
         seen = len(far.transmitted)
         async with app(tmp_path, broker.port, buses, channel=far.port) as one:
             await until(lambda: one.inverter.control.state.packs_online == 4, 30)
-            await asyncio.sleep(1.5)
+            count = one.inverter.control.count
+            await until(lambda: one.inverter.control.count >= count + 2)
             assert len(far.transmitted) == seen
 
 
@@ -185,7 +187,8 @@ async def test_unconfirmed_nothing_is_sent_and_the_limits_are_shown(
         heard = await stack.enter_async_context(listening(broker.port))
         one = await stack.enter_async_context(app(tmp_path, broker.port, buses, channel=far.port, **changes))
         await until(lambda: one.inverter.control.state.packs_online == 4, 30)
-        await asyncio.sleep(2)
+        count = one.inverter.control.count
+        await until(lambda: one.inverter.control.count >= count + 2 and heard.last(BANK))
         assert far.transmitted == []
         assert far.commands == []  # not even opened
         assert heard.last(BANK)
@@ -222,7 +225,7 @@ async def test_the_process_takes_leave_of_the_inverter_and_ends_within_five_seco
             sys.executable, "-m", "jkbms_addon", "run", "--options", str(path), stderr=asyncio.subprocess.PIPE
         )
         await until(lambda: limits(far.transmitted) and limits(far.transmitted)[-1][0] > 0, 30)
-        await asyncio.sleep(0.3)
+        await until(lambda: far.transmitted[-1][1].can_id == LAST)
         seen, asked = len(limits(far.transmitted)), time.monotonic()
         process.terminate()
         _, log = await process.communicate()
@@ -268,7 +271,7 @@ async def test_two_inverters_hear_the_same_bank_and_their_parts_of_the_limits(
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await asyncio.sleep(0.2)
+        await until(lambda: first.commands[-1] == second.commands[-1] == "C")
         for adapter, mark in zip((first, second), marks, strict=True):
             last = [charge for charge, _ in limits(adapter.transmitted)[mark:]]
             assert last[-3:] == [0, 0, 0]
