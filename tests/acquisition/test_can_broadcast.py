@@ -191,12 +191,12 @@ async def test_a_wrong_bit_rate_is_silence_that_is_named() -> None:
 
 async def test_another_protocol_on_the_bus_is_named() -> None:
     async with slcan_adapter() as far, running(far.port) as bus:
-        for _ in range(100):
+
+        def strange() -> bool:
             far.put(Frame(0x351, False, bytes(8)))
-            await asyncio.sleep(0.1)
-            if bus.status.problem == FOREIGN:
-                break
-        assert bus.status.problem == FOREIGN
+            return bus.status.problem == FOREIGN
+
+        await until(strange, 10)
         assert bus.status.frames > 0
 
 
