@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from jkbms_addon.battery.status import BusStatus
+
 # a shell starts its background jobs with SIGINT ignored, and so would be every program that a test interrupts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 CAPTURES = Path(__file__).parent / "captures"
@@ -60,6 +62,12 @@ async def until(condition: Callable[[], Any], seconds: float = 8.0) -> float:
         assert time.monotonic() - start < seconds, "did not happen in time"
         await asyncio.sleep(0.01)
     return time.monotonic() - start
+
+
+async def heard(status: BusStatus, frames: int = 4) -> None:
+    """Let a bus go on for so many frames more."""
+    before = status.frames
+    await until(lambda: status.frames >= before + frames, 20)
 
 
 def free_port() -> int:

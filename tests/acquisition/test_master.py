@@ -21,7 +21,7 @@ from jkbms_addon.simulator.far_end import SerialBus, serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.modbus import LIVE
 from tests.acquisition.owner import Owner, at_work
-from tests.conftest import until
+from tests.conftest import heard, until
 
 
 class Running(Owner):
@@ -160,10 +160,9 @@ async def test_an_answer_of_another_unit_is_not_taken_for_ours(monkeypatch: pyte
             await answer(self, 1 if address == 2 else address, register)
 
         monkeypatch.setattr(SerialBus, "_answer", wrong)
-        before = len(bus.live(2))
-        await asyncio.sleep(2)
+        before, others = len(bus.live(2)), len(bus.live(1))
+        await until(lambda: len(bus.live(1)) > others + 2)
         assert len(bus.live(2)) <= before + 1
-        assert len(bus.live(1)) > 2
 
 
 async def test_a_vanishing_bms_goes_the_others_stay_and_it_comes_back() -> None:
@@ -220,8 +219,8 @@ async def test_rests_120_ms_after_each_answer_and_asks_one_at_a_time() -> None:
 
 
 async def test_only_read_requests_are_ever_sent() -> None:
-    async with serial_bus(three()) as far, running(far.port, interval=0):
-        await asyncio.sleep(2)
+    async with serial_bus(three()) as far, running(far.port, interval=0) as bus:
+        await heard(bus.status, 12)
         assert {register for _, _, register in far.requests} <= {LIVE, 0x161E, 0x161C}
 
 

@@ -25,7 +25,7 @@ from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb import modbus
 from tests.acquisition.test_following import online
 from tests.commands.test_verify import KINDS, owner
-from tests.conftest import Mosquitto, until
+from tests.conftest import Mosquitto, heard, until
 from tests.inverter.senders import LIMITS, current
 from tests.mqtt.test_client import Listener, listening
 
@@ -137,7 +137,7 @@ async def test_locked_while_25_wait_none_goes_out_after_the_one_in_flight(broker
         await until(lambda: not one.app.commands.unlocked)
         written = len(bms.writes)
         await until(lambda: len(one.outcomes()) == 26, 10)
-        await asyncio.sleep(3)
+        await heard(one.app.buses["a"])
         assert len(bms.writes) == written
         locked = [o for o in one.outcomes() if "locked" in o["reason"]]
         assert len(locked) == 26 - written
@@ -157,7 +157,7 @@ async def test_what_has_become_too_old_is_told_and_never_carried_out(broker: Mos
         (outcome,) = [o for o in one.outcomes() if o["key"] == "discharging_switch"]
         assert outcome["outcome"] == "refused"
         assert outcome["reason"].startswith("expired")
-        await asyncio.sleep(3)
+        await heard(one.app.buses["a"])
         assert len(one.outcomes()) == 21
         assert bms.settings["discharging_switch"] is True
         assert one.app.commands.waiting("a") == 0
@@ -179,7 +179,7 @@ async def test_a_lost_link_empties_the_queue(broker: Mosquitto, tmp_path: Path) 
         bms.reaction = "take"
         await far.start()
         await until(lambda: one.app.buses["a"].connected, 15)
-        await asyncio.sleep(4)
+        await heard(one.app.buses["a"])
         assert bms.writes == []
         assert bms.settings["max_charge_current"] == 100.0
 
@@ -265,7 +265,7 @@ async def test_what_cannot_be_recorded_is_not_done(
         outcome = await me.sets("charging_switch", "OFF")
         assert outcome.result == "refused"
         assert "cannot be recorded" in outcome.reason
-        await asyncio.sleep(0.2)
+        await heard(me.app.buses["a"], 2)
         lines = [r.getMessage() for r in caplog.records if "MQTT" not in r.getMessage() and r.levelname == "WARNING"]
         assert len(lines) == 1, lines
         assert far.batteries[1].writes == []
@@ -334,7 +334,7 @@ async def test_what_is_no_value_is_refused_and_never_cut(payload: str, tmp_path:
     async with owner("serial", tmp_path, [SimulatedBms(1)]) as (me, far):
         me.app.command("jkbms/a/1/max_charge_current/set", payload, False)
         assert me.outcomes[-1].result == "refused"
-        await asyncio.sleep(0.5)
+        await heard(me.app.buses["a"], 2)
         assert far.batteries[1].writes == []
 
 

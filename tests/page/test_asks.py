@@ -18,7 +18,7 @@ from jkbms_addon.page.place import PageOptions
 from jkbms_addon.page.visitor import OPEN_FOR
 from jkbms_addon.simulator.far_end import SerialBus, running, serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
-from tests.conftest import free_port, until
+from tests.conftest import free_port, heard, until
 
 TOKEN = "correct horse battery staple"
 Changes = list[dict[str, Any]]
@@ -241,7 +241,8 @@ async def test_a_browser_that_leaves_in_the_middle(tmp_path: Path) -> None:
             await page.said("begun")
         # what was begun is carried out and recorded; nothing more is
         await until(lambda: len(home.records()) >= 1)
-        await asyncio.sleep(1.5)
+        await until(lambda: all(one["outcome"] != "begun" for one in home.records()))
+        await heard(home.app.buses["garage"])
         assert home.asked(1, "balancing_switch")
         assert all(one["outcome"] != "begun" for one in home.records())
         async with client(home.port) as again:  # the page is still there

@@ -8,6 +8,7 @@ import pytest
 from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.page.jobs import FILES, KEPT, LARGEST, RUNNING, Download, Job, Jobs, Roll
 from jkbms_addon.page.visitor import Visitor
+from tests.conftest import until
 from tests.played import PlayedClock
 
 
@@ -40,8 +41,7 @@ async def test_one_on_a_bus_and_one_for_a_visitor() -> None:
         for number in (None, 99, "1"):
             with pytest.raises(CommandError, match="nothing of that"):
                 jobs.stop(number, people[1])
-        await asyncio.sleep(0.01)
-        assert jobs.told(0, 0)[0]["state"] == "stopped"
+        await until(lambda: jobs.told(0, 0)[0]["state"] == "stopped")
         again = jobs.begin(("bytes", "garage"), people[0], 30, forever, tasks)
         assert again.number == RUNNING + 1
         for one in jobs.told(0, 0):
@@ -61,7 +61,7 @@ async def test_how_it_ends_and_for_how_long_that_is_told() -> None:
 
     async with asyncio.TaskGroup() as tasks:
         jobs.begin(("capture", "garage"), who, 30, filed, tasks)
-        await asyncio.sleep(0.01)
+        await until(lambda: jobs.told(0, 0)[0]["state"] == "done")
         jobs.begin(("capture", "garage"), who, 30, lost, tasks)
     done, failed = jobs.told(clock(), 1000 + clock())
     assert (done["state"], done["who"], done["began"]) == ("done", "Anna", 2000)
@@ -86,7 +86,7 @@ async def test_few_files_are_held() -> None:
                 jobs.give(job, Download("x", 0, b""))
 
             jobs.begin(("capture", f"b{n}"), visitor("x", clock), 1, filed, tasks)
-            await asyncio.sleep(0.01)
+            await until(lambda: not any(one["state"] == "runs" for one in jobs.told(0, 0)))
     assert sum("file" in one for one in jobs.told(0, 0)) == FILES
 
 
