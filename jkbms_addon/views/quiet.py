@@ -97,8 +97,10 @@ def _limits(bands: Mapping[str, Band]) -> _Limits:
 
 
 LIMITS: Final = _limits(BANDS)
-# of a bank, whose packs tell the same change of the load one after the other
-SUMS: Final = _limits({**BANDS, "current": replace(CURRENT, least=2.0), "power": replace(POWER, least=2.0)})
+# of a bank, whose packs tell the same change of the load one after the other, however large it is
+SUMS: Final = _limits(
+    {**BANDS, "current": replace(CURRENT, least=2.0, leap=inf), "power": replace(POWER, least=2.0, leap=inf)}
+)
 
 
 class Calm:
