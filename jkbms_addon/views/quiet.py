@@ -65,6 +65,7 @@ BANDS: Final[Mapping[str, Band]] = {
     **dict.fromkeys((f"{name}_cell_temperature" for name in ("min", "max", "average")), WARM),
     "capacity_remaining": Band(0.1),
     "stored_energy": Band(0.1),
+    **dict.fromkeys(("time_to_empty", "time_to_full"), Band(0.1, 0.05, least=60.0)),  # h
     "balancing": STEADY,
     **dict.fromkeys(("total_runtime", "charge_status_time_elapsed"), SLOW),
     **dict.fromkeys(("emergency_time_countdown", "smart_sleep_countdown"), SLOW),
@@ -73,7 +74,7 @@ BANDS: Final[Mapping[str, Band]] = {
     **dict.fromkeys((f"{name}_at" for name in ("min_temperature", "max_temperature")), STEADY),
     **dict.fromkeys(("max_cell_number", "min_cell_number"), STEADY),
     **dict.fromkeys(("max_temperature_number", "min_temperature_number"), STEADY),
-    "sharing_error": Band(5.0),
+    "sharing_error": Band(5.0, least=60.0, leap=inf),
     "quality": Band(5.0, every=900.0),
     "heartbeat_age": Band(5.0, 1.0, every=300.0),  # of an inverter that went silent: 5, 10, 20, 40 s
     **dict.fromkeys(("heartbeats", "sets"), SLOW),

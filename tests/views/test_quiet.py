@@ -87,6 +87,14 @@ def test_what_matters_is_told_at_once(key: str, before: Any, after: Any) -> None
     assert calm.told({key: after} if after is not None else {}, 45.0).get(key) == after
 
 
+def test_what_follows_from_the_load_is_told_once_a_minute() -> None:
+    calm = Calm({})
+    for now, hours, error in ((0.0, 8.0, 2.0), (20.0, 7.0, 9.0), (40.0, 8.8, 40.0), (61.0, 7.5, 30.0)):
+        told = dict(calm.told({"time_to_empty": hours, "sharing_error": error}, now))
+        assert told == ({"time_to_empty": 7.5, "sharing_error": 30.0} if now > 60 else told | {"sharing_error": 2.0})
+        assert now > 60 or told["time_to_empty"] == 8.0
+
+
 def test_a_bank_waits_for_its_other_packs() -> None:
     """They tell the same change of the load one after the other, within two seconds."""
     calm = Calm({}, SUMS)
