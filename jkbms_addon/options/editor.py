@@ -98,12 +98,14 @@ class Editor:
         more = {"forms": forms(), "foreign": foreign(), "sum": self.total(raw), "pending": pending}
         return {"buses": told, **more, **({"proposed": proposed} if proposed else {})}
 
-    def reviewed(self, raw: object, draft: object) -> Review:
+    def reviewed(self, raw: Any, draft: object) -> Review:  # noqa: ANN401 - decoded JSON
         """What a draft would do; ``OptionsError`` where it is none."""
         today, _ = modern(raw)
         before = today.get("buses", [])
         rows = list(_drafted(draft, before))
-        after = _full({**today, "buses": [bus for bus, _ in rows]})
+        # a section whose contents were read as ours stays, empty: the Supervisor demands all of them
+        emptied = {key: type(value)() for key, value in raw.items() if key in today or isinstance(value, dict | list)}
+        after = _full({**emptied, **today, "buses": [bus for bus, _ in rows]})
         known_already = frozenset(_problems(parse(today).buses))
         errors = tuple(_errors([bus for bus, _ in rows], [touched for _, touched in rows], known_already))
         hidden = {**dict.fromkeys(_secrets(after), NEW), **dict.fromkeys(_secrets(raw), KEPT)}

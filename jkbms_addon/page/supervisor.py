@@ -52,13 +52,13 @@ class Home:
 
 
 def _ask(method: str, url: str, content: object, within: float) -> Any:  # noqa: ANN401 - decoded JSON
-    """The data of an answer. It blocks."""
+    """The data of an answer. It blocks, also for a little longer than anybody waits for it."""
     token = os.environ.get("SUPERVISOR_TOKEN", "")
     body = None if content is None else json.dumps(content).encode()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=within) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=within + 1) as answer:  # noqa: S310
             told = _decoded(answer.read(LARGEST))
     except urllib.error.HTTPError as error:
         with error:
