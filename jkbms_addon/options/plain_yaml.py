@@ -46,5 +46,7 @@ def _entry(head: str, value: Any) -> Iterator[str]:  # noqa: ANN401
 def _scalar(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, str) and PLAIN.fullmatch(value) and value.lower() not in WORDS:
         return value
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # a browser makes no difference
     # JSON texts are YAML texts, too, but for what cannot be printed
     return json.dumps(value, ensure_ascii=not (isinstance(value, str) and value.isprintable()))

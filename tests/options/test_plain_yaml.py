@@ -40,6 +40,10 @@ def test_a_path_and_a_name_are_not_quoted() -> None:
     )
 
 
+def test_whole_numbers_are_whole() -> None:
+    assert written({"interval": 2.0, "share": 1.5}) == "interval: 2\nshare: 1.5"
+
+
 def test_what_changed() -> None:
     before = [f"line {n}" for n in range(10)]
     after = [*before[:5], "another", *before[6:]]
