@@ -45,7 +45,8 @@ class Imitation:
     mood: str = ""
     url: str = ""
     asked: list[str] = field(default_factory=list)
-    restarted: Callable[[], None] = lambda: None
+    told: dict[str, Any] = field(default_factory=dict)  # of the app, beside its options
+    restarted: Callable[[], object] = lambda: None
     freed: threading.Event = field(default_factory=threading.Event)  # ends what hangs
 
     def answer(self, method: str, path: str, token: str, body: bytes) -> tuple[int, dict[str, Any]]:
@@ -55,7 +56,7 @@ class Imitation:
         if token != f"Bearer {TOKEN}" or what not in OPEN or self.mood == "forbidden":
             return 403, {"result": "error", "message": ""}
         if (method, what) == ("GET", "info"):
-            return 200, {"result": "ok", "data": {"slug": "jkbms", "state": "started", "options": self.options}}
+            return 200, {"result": "ok", "data": {"slug": "jkbms", **self.told, "options": self.options}}
         if (method, what) == ("POST", "options"):
             return self._kept(json.loads(body))
         if (method, what) == ("POST", "restart"):

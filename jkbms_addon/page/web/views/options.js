@@ -104,8 +104,10 @@ async function save(ui) {
 }
 
 async function restart(ui) {
+  met = state.hello;
   const answer = await asked(ui, "restart");
-  restarting = answer.t !== "no";
+  restarting = answer.t !== "no" || !state.connected; // the app may be gone before it can answer
+  if (restarting) problem = "";
   ui.draw();
 }
 
