@@ -7,6 +7,7 @@ behind a pty.
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from jkbms_addon.page.place import ask
 from jkbms_addon.page.supervisor import Home
 from jkbms_addon.simulator.far_end import SerialBus, running, serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
-from tests.conftest import free_port
+from tests.conftest import free_port, until
 from tests.page import supervisor as imitation
 from tests.page.ingress import Front, front
 from tests.page.supervisor import Imitation
@@ -64,18 +65,14 @@ async def installed(folder: Path) -> AsyncIterator[Installation]:
             patch.setattr(first_run, "look", lambda: {"ports": ports, "can": []})
             found = Installation(seen, far, bus)
             async with running(_kept_running(found, folder, again)):
-                while not await _listens(port):
-                    await asyncio.sleep(0.05)
+                await until(lambda: _listens(port))
                 yield found
 
 
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
+def _listens(port: int) -> bool:
+    """Whether the page is there; it serves nobody who comes from here."""
+    with socket.socket() as caller:
+        return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def _kept_running(home: Installation, folder: Path, again: asyncio.Event) -> None:
