@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 from typing import Any, Final, cast
 
@@ -141,18 +142,26 @@ def forms() -> dict[str, list[dict[str, Any]]]:
     found = {}
     for name in known():
         try:
-            plugin = load(name)
+            found[name] = attempted(partial(_fields, name), "its options cannot be listed")
         except OptionsError:
             continue  # it is told where a bus names it
-        found[name] = [_field(marker, validator) for marker, validator in plugin.rows.items()]
     return found
+
+
+def _fields(name: str) -> list[dict[str, Any]]:
+    return [_field(marker, validator) for marker, validator in load(name).rows.items()]
 
 
 def _field(marker: Any, validator: object) -> dict[str, Any]:  # noqa: ANN401 - a marker of voluptuous, or a text
     default = marker.default() if isinstance(marker, vol.Optional) and callable(marker.default) else None
-    field = {"key": str(marker), "kind": "any", "required": isinstance(marker, vol.Required), "default": default}
+    required = isinstance(marker, vol.Required)
+    field = {"key": str(marker), "kind": "any", "required": required, "default": _plain(default)}
     if isinstance(validator, vol.In):
-        return {**field, "kind": "choice", "choices": [*cast("Iterable[object]", validator.container)]}
+        return {
+            **field,
+            "kind": "choice",
+            "choices": [_plain(one) for one in cast("Iterable[object]", validator.container)],
+        }
     try:
         if validator in CHOICES:
             return {**field, "kind": "choice", "choices": list(CHOICES[validator])}

@@ -13,6 +13,7 @@ from jkbms_addon.acquisition.contract import known, load
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.options.editor import CHOICES, KINDS, LONGEST, MOST, Editor, forms
 from jkbms_addon.options.file import parse
+from tests.acquisition.test_plugins import install
 from tests.options_form import files
 from tests.test_manifest import CONFIG, faults
 
@@ -318,3 +319,66 @@ def test_what_is_held_as_text_is_the_same(editor: Editor) -> None:
     )
     assert not editor.same({"a": [{"x": 1}]}, {"a": []})
     assert not editor.same({"a": 1}, {})
+
+
+# --- plug-ins from elsewhere ------------------------------------------------------------------------------
+GOOD = """
+import voluptuous as vol
+from contextlib import asynccontextmanager
+from jkbms_addon.acquisition.contract import Plugin
+
+def whole(value):
+    if not isinstance(value, int):
+        raise vol.Invalid("must be a whole number")
+    return value
+
+@asynccontextmanager
+async def opened(options, status):
+    yield None
+
+PLUGIN = Plugin(
+    vol.Schema({
+        vol.Required("unit"): whole,
+        vol.Optional("secret_word"): str,
+        vol.Optional("way", default="up"): vol.In(("up", "down")),
+        vol.Optional("odd", default=list): [str],
+        "plain": str,
+    }),
+    opened,
+)
+"""
+ODD = """
+import voluptuous as vol
+from jkbms_addon.acquisition.contract import Plugin
+PLUGIN = Plugin(vol.Schema(dict), 1)
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, source in (("far_fields", GOOD), ("odd_rows", ODD), ("broken_one", "raise RuntimeError('no')\n")):
+        install(tmp_path, name, source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+@pytest.mark.usefixtures("plugins")
+def test_plug_ins_have_forms_too_and_odd_ones_cost_nobody_else(editor: Editor) -> None:
+    told = editor.shown(OPTIONS)
+    json.dumps(told, allow_nan=False)
+    assert told["foreign"] == ["broken_one", "far_fields", "odd_rows"]
+    assert told["forms"].keys() == {*forms()} - {"broken_one", "odd_rows"}
+    kinds = {one["key"]: one["kind"] for one in told["forms"]["far_fields"]}
+    assert kinds == {"unit": "any", "secret_word": "secret", "way": "choice", "odd": "any", "plain": "any"}
+    assert {"master", "auto", "ttl"} <= told["forms"].keys()
+
+
+@pytest.mark.usefixtures("plugins")
+def test_a_bus_of_a_plug_in_is_checked_by_it(editor: Editor) -> None:
+    bus = {"name": "far", "strategy": "plugin", "plugin": "far_fields", "unit": "x", "way": "left", "plain": "y"}
+    found = editor.reviewed(OPTIONS, [*kept(), {"bus": bus}])
+    assert {(key, text) for _, key, text in found.errors} >= {("unit", "must be a whole number")}
+    assert {key for _, key, _ in found.errors} == {"unit", "way"}
+    found = editor.reviewed(OPTIONS, [*kept(), {"bus": {**bus, "unit": 7, "way": "down", "secret_word": "xyzzy"}}])
+    assert found.errors == ()
+    assert found.options["buses"][2]["secret_word"] == "xyzzy"
+    assert "xyzzy" not in json.dumps(found.told())
