@@ -8,6 +8,7 @@ import asyncio
 import http.client
 import json
 import os
+import time
 import urllib.error
 import urllib.request
 from functools import partial
@@ -59,7 +60,7 @@ def _ask(method: str, url: str, content: object, within: float) -> Any:  # noqa:
     request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=within + 1) as answer:  # noqa: S310
-            told = _decoded(answer.read(LARGEST))
+            told = _decoded(_whole(answer, within))
     except urllib.error.HTTPError as error:
         with error:
             raise CommandError(f"the Supervisor refuses: {_said(error)}") from error
@@ -68,6 +69,16 @@ def _ask(method: str, url: str, content: object, within: float) -> Any:  # noqa:
     if told.get("result") != "ok":
         raise CommandError(f"the Supervisor refuses: {_words(told, 'no reason is told')}")
     return told.get("data")
+
+
+def _whole(answer: http.client.HTTPResponse, within: float) -> bytes:
+    """All of an answer, unless it goes on for ever."""
+    end, body = time.monotonic() + within, b""
+    while piece := answer.read1(LARGEST):
+        body += piece
+        if time.monotonic() > end or len(body) > LARGEST:
+            raise TimeoutError
+    return body
 
 
 def _said(error: urllib.error.HTTPError) -> str:

@@ -236,6 +236,17 @@ async def test_everybody_can_use_it(browser: Browser, site: Site, theme: str) ->
         assert seen.wrong == []
 
 
+async def test_who_does_not_look_at_them_does_not_fetch_them(browser: Browser, site: Site) -> None:
+    async with visit(browser, site.world.front.url) as seen:
+        await seen.page.locator(".pack").first.wait_for()
+        assert [url for url in seen.asked if "options" in url] == []
+        assert site.far.asked == []
+        await seen.page.goto(site.url)
+        await seen.page.locator(".options li.card").first.wait_for()
+        assert len([url for url in seen.asked if "options" in url]) >= 3
+        assert site.far.asked == ["GET info"]
+
+
 @pytest.mark.parametrize(("language", "title"), [("de-DE", "Busse in den Optionen"), ("fr-FR", "Bus dans les options")])
 async def test_in_the_reader_s_language(browser: Browser, site: Site, language: str, title: str) -> None:
     async with visit(browser, site.url, locale=language) as seen:
