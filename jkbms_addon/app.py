@@ -25,20 +25,23 @@ from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.inverter.service import InverterService, Outlet
 from jkbms_addon.kept import JsonFile
 from jkbms_addon.link import stream as link
-from jkbms_addon.link.place import real
 from jkbms_addon.mqtt import client
 from jkbms_addon.mqtt.announced import Published
 from jkbms_addon.mqtt.broker import BrokerAddress
 from jkbms_addon.mqtt.client import Broker
 from jkbms_addon.mqtt.discovery import Topics
 from jkbms_addon.mqtt.outbox import Detail, Outbox
-from jkbms_addon.options.file import DEFAULT_FILE, Options
+from jkbms_addon.options.editor import Editor
+from jkbms_addon.options.file import DEFAULT_FILE, Options, sharing
 from jkbms_addon.options.words import told
+from jkbms_addon.page.options import Place
 from jkbms_addon.page.service import Owner, Service
 from jkbms_addon.page.sources import Sources
+from jkbms_addon.page.supervisor import Home
 from jkbms_addon.supervise import Supervisor
 from jkbms_addon.views import bank, inverter
 from jkbms_addon.views import energy as views_energy
+from jkbms_addon.worker import Worker
 
 _LOGGER = logging.getLogger(__name__)
 BEAT = 10.0  # seconds
@@ -113,10 +116,10 @@ class App:
             self.buses,
             service.control,
             Energies(JsonFile(data / energy.NAME)),
+            Place(Editor(self.options.buses), self._file, Home(), Worker("options")),
             service.outlets,
             problems=(*self.options.problems, *service.problems),
             slots=self._slots,
-            options_file=self._file,
             words=lambda: "\n".join(told(self.options)),
         )
 
@@ -272,12 +275,8 @@ def _asks(bus: BusOptions) -> bool:
 
 def _shared(bus: BusOptions, buses: Sequence[BusOptions], status: Mapping[str, BusStatus]) -> bool:
     """Whether an earlier bus has the same port; then this one is a problem, as two owners would disturb each other."""
-    for other in buses[: buses.index(bus)]:
-        if bus.target and other.plugin and real(status[other.name].target) == real(status[bus.name].target):
-            option = next((key for key in ("port", "host", "channel", "mac") if key in bus.values), "strategy")
-            problem = f"{option}: uses the same port as bus {other.name}: {status[bus.name].target}"
-            _LOGGER.error("bus %s: %s", bus.name, problem)
-            status[bus.name].option_error = True
-            status[bus.name].says(problem)
-            return True
-    return False
+    if problem := sharing(bus, buses[: buses.index(bus)]):
+        _LOGGER.error("bus %s: %s", bus.name, problem)
+        status[bus.name].option_error = True
+        status[bus.name].says(problem)
+    return bool(problem)

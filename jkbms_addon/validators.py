@@ -13,6 +13,7 @@ Options = Mapping[str, Any]  # of one bus
 ADDRESSES = range(16)  # of a BMS: its DIP switches
 PATH = 255  # characters of a device's path
 LINE = 300  # characters of what is said of an option
+SECRET = ("password", "pin", "token", "secret", "username", "mqttuser", "mqttpass")
 
 
 def addresses(value: object) -> frozenset[int]:
@@ -207,6 +208,11 @@ def given(raw: object, without: Collection[str] = ()) -> object:
     if not isinstance(raw, Mapping):
         return raw
     return {key: value for key, value in raw.items() if key not in without and value not in (None, "")}
+
+
+def secret(key: str) -> bool:
+    """Whether an option of that name holds what nobody may see."""
+    return any(word in key.lower() for word in SECRET)
 
 
 WORDS = {

@@ -140,6 +140,13 @@ def known() -> list[str]:
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
+def foreign() -> list[str]:
+    """Names of those among them that are not ours."""
+    points = entry_points(group=GROUP)
+    ours = {point.name for point in points if point.value.startswith(PACKAGE)}
+    return sorted({point.name for point in points} - ours)
+
+
 def look_in(folder: Path) -> None:
     """Plug-ins may also lie in a folder; behind everything else on the path, so that they can replace nothing."""
     if folder.is_dir() and str(folder) not in sys.path:

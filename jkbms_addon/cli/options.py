@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from jkbms_addon.options.file import DEFAULT_FILE, Options, read
-from jkbms_addon.options.words import told
+from jkbms_addon.options.file import DEFAULT_FILE, read
+from jkbms_addon.options.words import told, troubles
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,9 +18,3 @@ def run(args: argparse.Namespace) -> int:
     for line in told(options):
         print(line)
     return 1 if troubles(options) else 0
-
-
-def troubles(options: Options) -> list[str]:
-    """What is wrong, a line each."""
-    buses = [f"bus {bus.name}: {bus.problem}" for bus in options.buses if bus.problem]
-    return [*options.problems, *buses, *filter(None, (options.bank.problem, options.inverter.problem))]

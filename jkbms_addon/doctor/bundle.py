@@ -17,10 +17,10 @@ from typing import Any, Final
 from jkbms_addon import __version__
 from jkbms_addon.doctor import log
 from jkbms_addon.heartbeat import HEARTBEAT
+from jkbms_addon.validators import secret
 
 LIBRARIES = ("aiomqtt", "paho-mqtt", "pydantic", "pyserial", "pyserial-asyncio", "python-can", "voluptuous")
 KEPT = ("incidents.json", "inverter.json", "writes.jsonl")
-SECRET = ("password", "pin", "token", "secret", "username", "mqttuser", "mqttpass")
 LONGEST = 200_000  # bytes of each text; what is newest of it
 HOSTS: Final = ("host", "mac")  # options that name something in this house
 OPEN: Final = ("", "localhost", "127.0.0.1", "core-mosquitto")  # that tell nothing
@@ -127,12 +127,8 @@ def masked_text(path: Path) -> str:
 def masked(content: Any) -> Any:  # noqa: ANN401 - decoded JSON
     """The same with every secret blanked, whatever it is and however deep it stands."""
     if isinstance(content, dict):
-        return {key: "***" if _secret(key) and value else masked(value) for key, value in content.items()}
+        return {key: "***" if secret(key) and value else masked(value) for key, value in content.items()}
     return [masked(one) for one in content] if isinstance(content, list) else content
-
-
-def _secret(key: str) -> bool:
-    return any(word in key.lower() for word in SECRET)
 
 
 def _file(path: Path) -> str:

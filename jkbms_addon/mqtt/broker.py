@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from functools import partial
+from http.client import HTTPException
 from typing import Final
 
 from jkbms_addon.errors import LinkError
@@ -107,5 +108,5 @@ def _ask(supervisor: str, token: str, ca_file: str) -> Access:
         if error.code == 400:
             raise NoBrokerError("no MQTT broker: install the Mosquitto broker app or set mqtt.host") from error
         raise LinkError(f"the Supervisor refuses to name the MQTT broker (status {error.code})") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, HTTPException) as error:
         raise LinkError(f"the Supervisor does not name the MQTT broker: {type(error).__name__}") from error

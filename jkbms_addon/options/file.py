@@ -14,6 +14,7 @@ from jkbms_addon.commands.rules import LEVELS
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.options import BankOptions, InverterOptions, bank_options, clash, inverter_options
 from jkbms_addon.inverter.several import following, listed
+from jkbms_addon.link.place import real
 from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.batteries import BatteryOptions, battery_options
 from jkbms_addon.options.coming_from import carried_over
@@ -167,25 +168,29 @@ def _pruned(raw: Any, levels: int = DEEPEST) -> Any:  # noqa: ANN401
     return [_pruned(value, levels - 1) for value in raw]
 
 
-def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
-    """Options of decoded JSON, of this version or an earlier one; ``OptionsError`` when they are none at all."""
+def modern(raw: object, moves: Sequence[Move] = MOVES) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Decoded JSON in today's words, and what was given in older ones; ``OptionsError`` when it is no options."""
     if not isinstance(raw, dict):
         raise OptionsError("options: must be a JSON object")
     ours, carried = carried_over(_pruned(raw))
     today, moved = migrated(ours, moves)
-    buses = today.get("buses", [])
-    if not isinstance(buses, list):
+    if not isinstance(today.get("buses", []), list):
         raise OptionsError("buses: must be a list")
-    found = _buses(buses)
+    return today, (*carried, *moved)
+
+
+def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
+    """Options of decoded JSON, of this version or an earlier one; ``OptionsError`` when they are none at all."""
+    today, lines = modern(raw, moves)
+    found = _buses(today.get("buses", []))
     names = {bus.name for bus in found}
     bank = bank_options(today.get("bank", {}), names)
     inverter = _undisturbed(inverter_options(today.get("inverter", {}), bank), found)
     inverters = tuple(_undisturbed(one, found) for one in listed(today.get("inverters"), inverter, bank))
     inverter = following(today.get("inverter"), inverter, inverters)
     level, unusable = _level(today)
-    page, lines = _page(today), (*carried, *moved)
     return Options(
-        *(level, found, _mqtt(today), _writes(today), bank, inverter, inverters, page, unusable, lines),
+        *(level, found, _mqtt(today), _writes(today), bank, inverter, inverters, _page(today), unusable, lines),
         language=_language(today),
         batteries=battery_options(today.get("batteries"), names),
     )
@@ -261,6 +266,15 @@ def _buses(raw: list[object]) -> tuple[BusOptions, ...]:
             bus = BusOptions(spare, bus.strategy, {}, None, f"name: {bus.name!r:.60} is used twice")
         found.append(bus)
     return tuple(found)
+
+
+def sharing(bus: BusOptions, others: Iterable[BusOptions]) -> str:
+    """What is wrong where one of the others has the same port, as two owners would disturb each other. It blocks."""
+    for other in others:
+        if bus.target and other.plugin and real(other.target) == real(bus.target):
+            option = next((key for key in ("port", "host", "channel", "mac") if key in bus.values), "strategy")
+            return f"{option}: uses the same port as bus {other.name}: {bus.target}"
+    return ""
 
 
 def _wrong_name(name: object) -> str:

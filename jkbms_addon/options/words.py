@@ -33,6 +33,12 @@ def told(options: Options) -> Iterator[str]:
     yield from (f"WRONG {line}" for line in (*options.problems, options.bank.problem, options.inverter.problem) if line)
 
 
+def troubles(options: Options) -> list[str]:
+    """What is wrong, a line each."""
+    buses = [f"bus {bus.name}: {bus.problem}" for bus in options.buses if bus.problem]
+    return [*options.problems, *buses, *filter(None, (options.bank.problem, options.inverter.problem))]
+
+
 def _bus(bus: BusOptions) -> str:
     if bus.plugin is None:
         return f"WRONG {bus.problem}"

@@ -5,6 +5,7 @@ import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Final
 
 from jkbms_addon.errors import LinkError
@@ -50,7 +51,7 @@ def ask(supervisor: str = SUPERVISOR) -> Place:
     except urllib.error.HTTPError as error:
         error.close()
         raise LinkError(f"the Supervisor refuses to say where to listen (status {error.code})") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, HTTPException) as error:
         raise LinkError(f"the Supervisor does not say where to listen: {type(error).__name__}") from error
     if not 0 < port < 65536 or host in ("", "0.0.0.0", "::"):  # noqa: S104
         raise LinkError(f"the Supervisor names no place to listen: {host}:{port}")

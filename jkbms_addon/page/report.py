@@ -45,7 +45,7 @@ async def make(sources: Sources, seconds: int, thread: Worker) -> Download:
             tasks.create_task(work)
     now = sources.store.clock()
     serials = [str(one.values(now).get("serial_number") or "") for one in sources.store]
-    words, options = sources.words(), sources.options_file
+    words, options = sources.words(), sources.options.file
 
     def packed() -> tuple[int, bytes]:
         parts = dict(collected(options, words))

@@ -80,7 +80,9 @@ class Scans:
         except TimeoutError as error:
             raise CommandError(f"given up after {MOST:.0f} s") from error
         addresses = [one.address for one in result.found if one.address is not None]
-        _told(job, result, yaml(entry(result.strategy, target.options(), addresses)) if result.found else "")
+        found = entry(result.strategy, target.options(), addresses) if result.found else None
+        _told(job, result, yaml(found) if found else "")
+        job.said["bus"] = found  # for the form of options
 
     def _say(self, job: Job, bus: str = "") -> Callable[..., None]:
         def say(phase: str, detail: str = "") -> None:

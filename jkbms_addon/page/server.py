@@ -16,6 +16,7 @@ import zlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ from jkbms_addon.page.asks import Asks
 from jkbms_addon.page.doctor import DOCTOR, SLOW, Doctor
 from jkbms_addon.page.files import SAFETY, Files
 from jkbms_addon.page.jobs import Download
+from jkbms_addon.page.options import OPTIONS, Desk
 from jkbms_addon.page.place import Place
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.page.visitor import Visitor
@@ -52,6 +54,16 @@ _SOCKET = logging.getLogger(f"{__name__}.socket")
 _SOCKET.setLevel(logging.WARNING)  # below, it tells every message, and the first one holds the token
 # strangers who speak no HTTP are no news; everything else that the library complains of is
 _SOCKET.addFilter(lambda record: record.msg != "opening handshake failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What answers one client, and the group that its tasks run in."""
+
+    asks: Asks
+    doctor: Doctor
+    desk: Desk
+    tasks: asyncio.TaskGroup
 
 
 class Page:
@@ -211,9 +223,10 @@ class Page:
             sources = self._sources
             asks = Asks(sources.store, sources.commands, sources.control, visitor, tell)
             doctor = Doctor(sources, visitor, tell, tasks, self._tasks or tasks, self._thread)
+            desk = Desk(sources.options, visitor, tell, tasks)
             teller = tasks.create_task(self._tell(connection, told, lock, doctor))
             try:
-                await self._listen(connection, lock, asks, doctor, tasks)
+                await self._listen(connection, lock, Client(asks, doctor, desk, tasks))
             finally:
                 visitor.lock()
                 teller.cancel()
@@ -228,9 +241,7 @@ class Page:
         except (ConnectionClosed, TimeoutError):
             connection.transport.abort()  # so that who listens to it notices, too
 
-    async def _listen(
-        self, connection: ServerConnection, lock: asyncio.Lock, asks: Asks, doctor: Doctor, tasks: asyncio.TaskGroup
-    ) -> None:
+    async def _listen(self, connection: ServerConnection, lock: asyncio.Lock, client: Client) -> None:
         requests: deque[float] = deque(maxlen=REQUESTS)
         while True:
             async with asyncio.timeout(SILENCE):
@@ -238,7 +249,7 @@ class Page:
             if message.get("t") == "here":
                 continue
             async with self._turn:  # one answer at a time, and whoever else is due comes before the next
-                answer = self._refused(requests) or self._asked(message, asks, doctor, tasks)
+                answer = self._refused(requests) or self._asked(message, client)
                 await asyncio.sleep(BETWEEN)
             if answer is None:
                 continue  # it comes later
@@ -258,17 +269,19 @@ class Page:
         self._answers.append(now)
         return None
 
-    def _asked(
-        self, message: Mapping[str, Any], asks: Asks, doctor: Doctor, tasks: asyncio.TaskGroup
-    ) -> dict[str, Any] | None:
+    def _asked(self, message: Mapping[str, Any], client: Client) -> dict[str, Any] | None:
         """The answer; None where it comes later."""
+        kind, asks, numbered = message.get("t"), client.asks, {**message, "id": _number(message)}
         try:
-            if message.get("t") in DOCTOR:
-                return doctor.answer({**message, "id": _number(message)})
-            if message.get("t") == "history":
+            if kind in DOCTOR:
+                return client.doctor.answer(numbered)
+            if kind in OPTIONS:
+                client.desk.answer(numbered)
+                return None
+            if kind == "history":
                 return self._history(message)
-            if message.get("t") == "write":
-                tasks.create_task(asks.written(asks.begun({**message, "id": _number(message)})))
+            if kind == "write":
+                client.tasks.create_task(asks.written(asks.begun(numbered)))
                 return {"t": "begun"}
             return asks.answer(message)
         except CommandError as error:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from jkbms_addon.acquisition.slot import Slot
 from jkbms_addon.battery.energy import Energies
@@ -14,6 +13,7 @@ from jkbms_addon.doctor.log import NEWEST, Newest
 from jkbms_addon.inverter.service import Outlet
 from jkbms_addon.page.history import History
 from jkbms_addon.page.jobs import Jobs
+from jkbms_addon.page.options import Place
 from jkbms_addon.views.findings import Watch
 
 
@@ -26,11 +26,11 @@ class Sources:
     buses: Mapping[str, BusStatus]
     control: Control
     energies: Energies
+    options: Place  # where they are, and what knows them
     outlets: Sequence[Outlet] = ()  # one for each inverter
     problems: tuple[str, ...] = ()  # of the options
     history: History = field(default_factory=History)
     watch: Watch = field(default_factory=Watch)
-    options_file: Path = Path("options.json")  # as the user wrote it, for a bug report
     words: Callable[[], str] = str  # what runs, in words
     jobs: Jobs = field(init=False)
     log: Newest = NEWEST

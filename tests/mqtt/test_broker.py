@@ -7,6 +7,8 @@ import pytest
 
 from jkbms_addon.errors import LinkError
 from jkbms_addon.mqtt.broker import Access, BrokerAddress, MqttOptions, access
+from tests.page.supervisor import JUNK
+from tests.page.supervisor import supervisor as junk
 
 
 @asynccontextmanager
@@ -75,6 +77,13 @@ async def test_what_else_it_may_say(status: int, answer: object, message: str) -
 async def test_nobody_there() -> None:
     with pytest.raises(LinkError, match="does not name the MQTT broker"):
         await access(MqttOptions(), "http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("mood", sorted(JUNK))
+async def test_junk_is_one_line(mood: str) -> None:
+    with junk(mood=mood) as far, pytest.raises(LinkError) as told:
+        await access(MqttOptions(), far.url)
+    assert len(str(told.value).splitlines()) == 1
 
 
 async def test_no_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:

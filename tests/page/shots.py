@@ -8,6 +8,7 @@ from pathlib import Path
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.page.browser import CHROMIUM, FLAGS
+from tests.page.first_hour import installed, played
 from tests.page.stage import Stage, batteries, served
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -72,6 +73,21 @@ async def change(page: Page) -> None:
     await page.get_by_role("button", name="Review").click()
 
 
+async def hour(browser: Browser, folder: Path) -> None:
+    """The first hour of a new owner, step by step."""
+    page = await browser.new_page(viewport={"width": 900, "height": 620}, color_scheme="light", locale="en-GB")
+    page.set_default_timeout(15_000)
+
+    async def step(name: str) -> None:
+        await page.wait_for_timeout(1200)
+        await page.screenshot(path=folder / f"first-hour-{name}.png")
+
+    with tempfile.TemporaryDirectory() as data:
+        async with installed(Path(data)) as home:
+            await played(page, home.front.url, step)
+    await page.close()
+
+
 async def shoot(folder: Path, *, everything: bool) -> None:
     """All pictures."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,6 +114,7 @@ async def shoot(folder: Path, *, everything: bool) -> None:
                             await picture(
                                 browser, url, folder / f"all-overview-1280-{language}.png", 1280, "light", language
                             )
+        await hour(browser, folder)
         for count, cells in ((1, 16), (4, 32), (15, 8), (0, 16)) if everything else ():
             with tempfile.TemporaryDirectory() as data:
                 async with served(stage(Path(data), count, cells)) as place:

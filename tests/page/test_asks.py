@@ -22,6 +22,7 @@ from tests.conftest import free_port, heard, until
 
 TOKEN = "correct horse battery staple"
 Changes = list[dict[str, Any]]
+ANSWERS = ("no", "lock", "plan", "file", "begun", "told", "ports", "bundle", "options", "review", "saved")
 
 
 @dataclass
@@ -84,7 +85,7 @@ class Client:
         """The answer to a question."""
         await self.send(kind, **more)
         while True:
-            answer = await self.said("no", "lock", "plan", "file", "begun", "told", "ports", "bundle")
+            answer = await self.said(*ANSWERS)
             if answer["id"] == self.number:
                 return answer
 

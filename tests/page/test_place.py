@@ -10,6 +10,8 @@ import pytest
 from jkbms_addon.errors import LinkError
 from jkbms_addon.options.file import parse
 from jkbms_addon.page.place import PROXY, PageOptions, Place, ask, supervised
+from tests.page.supervisor import JUNK
+from tests.page.supervisor import supervisor as junk
 
 GOOD = {"result": "ok", "data": {"ip_address": "172.30.32.1", "ingress_port": 62123}}
 
@@ -64,6 +66,14 @@ def test_no_answer_is_one_line(status: int, body: Any, monkeypatch: pytest.Monke
     with supervisor(status, body) as (url, _), pytest.raises(LinkError) as told:
         ask(url)
     assert "secret" not in str(told.value)
+    assert len(str(told.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("mood", sorted(JUNK))
+def test_junk_is_one_line(mood: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPERVISOR_TOKEN", "secret")
+    with junk(mood=mood) as far, pytest.raises(LinkError) as told:
+        ask(far.url)
     assert len(str(told.value).splitlines()) == 1
 
 

@@ -15,15 +15,28 @@ from jkbms_addon.page.parts import SETTINGS
 from jkbms_addon.views import findings
 from jkbms_addon.views.languages import Language, translated
 
-LANGUAGES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (WEB / "i18n").iterdir()}
+FIRST = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (WEB / "i18n").glob("*.json")}
+LATER = ("options",)  # views that are fetched when they are wanted, with words of their own
+OF_VIEWS = [
+    {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (WEB / "i18n" / name).iterdir()}
+    for name in LATER
+]
+LANGUAGES = {
+    name: {key: text for table in (words, *(view[name] for view in OF_VIEWS)) for key, text in table.items()}
+    for name, words in FIRST.items()
+}
 OWN = [path for path in WEB.rglob("*") if path.suffix in (".js", ".css", ".html") and "vendor" not in path.parts]
 TESTS = Path(__file__).parent
 
 
 def test_all_languages_have_the_same_words() -> None:
     assert LANGUAGES.keys() == {"en", "de", "fr"}
+    for tables in (FIRST, *OF_VIEWS):
+        assert tables.keys() == FIRST.keys()
+        for words in tables.values():
+            assert words.keys() == tables["en"].keys()
+    assert len(LANGUAGES["en"]) == sum(len(tables["en"]) for tables in (FIRST, *OF_VIEWS))  # none hides another
     for words in LANGUAGES.values():
-        assert words.keys() == LANGUAGES["en"].keys()
         assert all(isinstance(text, str) and text.strip() for text in words.values())
 
 
@@ -118,7 +131,7 @@ def test_everything_is_found_by_its_path() -> None:
         assert f"/{link}" in files.known
     listed = set(re.findall(r'modulepreload" href="\./[^/]+/([^"]+)"', index)) | {"app.js"}
     modules = {path.relative_to(WEB).as_posix() for path in WEB.rglob("*.js") if path.name != "uPlot.iife.min.js"}
-    assert listed == modules  # nothing is fetched one after the other
+    assert listed == modules - {f"views/{name}.js" for name in LATER}  # nothing is fetched one after the other
 
 
 def test_the_version_follows_the_content(tmp_path: Path) -> None:
@@ -134,7 +147,9 @@ def test_the_version_follows_the_content(tmp_path: Path) -> None:
 def test_the_first_load_is_small() -> None:
     files = load()
     needed = [
-        file.body for path, file in files.known.items() if not re.search(r"index\.html|VENDOR|i18n/(de|fr)", path)
+        file.body
+        for path, file in files.known.items()
+        if not re.search(r"index\.html|VENDOR|i18n/(de|fr)|options", path)
     ]
     assert sum(len(gzip.compress(body, 6)) for body in needed) <= 90 * 1024
     assert len(needed) <= 30

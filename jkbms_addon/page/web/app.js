@@ -16,6 +16,7 @@ import "./charts.js";
 
 const root = document.getElementById("app");
 const PAGES = { overview, cells, pack, settings, inverter, doctor };
+const LATER = { options: () => import("./views/options.js") }; // fetched when it is wanted
 
 /** What the reader chose; everything else is what the server told. */
 const ui = {
@@ -41,6 +42,7 @@ const ui = {
   from: null, // pack that is saved, copied or restored
   targets: {}, // packs that are copied to
   capacity: false, // whether the capacity is copied, too
+  entry: null, // a bus that a scan has found, for the options
   set(changes) { Object.assign(ui, changes); draw(); },
   draw,
   speak: async (one) => { store("jkbms-language", one); await learn(one); draw(); },
@@ -52,9 +54,18 @@ function draw() {
   drawing ||= requestAnimationFrame(() => { drawing = 0; paint(); });
 }
 
+const GHOST = html`<div class="card ghost"></div><div class="card ghost low"></div>`;
+
+/** A page that is fetched when it is wanted. After an update it may be gone: the new one is there. */
+function later(name) {
+  PAGES[name] ??= (LATER[name]().then(({ view }) => { PAGES[name] = view; draw(); }, () => location.reload()), () => GHOST);
+  return PAGES[name](ui);
+}
+
 function content() {
-  if (!state.hello || !state.buses.length && !state.at) return html`<div class="card ghost"></div><div class="card ghost low"></div>`;
+  if (!state.hello || !state.buses.length && !state.at) return GHOST;
   if (ui.page === "doctor") return doctor(ui);
+  if (ui.page in LATER) return later(ui.page);
   if (!packKeys().length) return first(state);
   ui.tier ||= packKeys().some((key) => (state.packs[key].cells?.hours ?? 0) > 2) ? 60 : 10;
   return PAGES[ui.page](ui);
@@ -72,7 +83,7 @@ function paint() {
 function route() {
   const [page, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
   const part = rest.join("/");
-  const known = page in PAGES && (page !== "pack" || rest.length === 2);
+  const known = (page in PAGES || page in LATER) && (page !== "pack" || rest.length === 2);
   const moved = ui.page !== (known ? page : "overview") || ui.part !== part;
   Object.assign(ui, { page: known ? page : "overview", part, menu: false });
   if (ui.page !== "doctor") leave();

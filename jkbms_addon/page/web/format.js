@@ -11,6 +11,11 @@ export function speak(language, table) {
   numbers.clear();
 }
 
+/** Add words that came with a view. */
+export function add(table) {
+  words = { ...words, ...table };
+}
+
 export const language = () => locale.slice(0, 2);
 
 /** The language with its region, for whoever formats by himself. */

@@ -55,10 +55,11 @@ async function begin(ui, kind, more) {
 const button = (words, act, off = false) => html`<button type="button" class="btn" ?disabled=${off} @click=${act}>${words}</button>`;
 const scan = (ui, more) => button(t("doc.scan"), () => begin(ui, "scan", more), !openFor());
 
-function scanned({ rows, entry, notes, reason }) {
+function scanned(ui, { rows, entry, bus, notes, reason }) {
   return html`${notes.map((one) => html`<p class="muted">${one}</p>`)}${reason ? reasonCard("", reason) : nothing}
     ${rows.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${t("doc.found")}><table class="answers"><thead><tr>${["BMS", ...["model", "firmware", "serial", "cells", "voltage", "after", "mode"].map((one) => t(`doc.${one}`))].map((one) => html`<th scope="col">${one}</th>`)}</tr></thead><tbody>${rows.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${[...row.slice(0, -1), t(`doc.how.${row.at(-1)}`)].map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
-    ${entry ? html`<p>${t("doc.entry")}</p><pre tabindex="0">${entry}</pre>` : nothing}`;
+    ${entry ? html`<p>${t("doc.entry")}</p><pre tabindex="0">${entry}</pre>` : nothing}
+    ${bus ? html`<p class="acts"><a class="btn primary" href="#options" @click=${() => { ui.entry = bus; }}>${t("opt.use")}</a></p>` : nothing}`;
 }
 
 /** One job: how far it is, what came of it. */
@@ -67,7 +68,7 @@ function job(ui, one) {
   const words = one.phase || (runs && one.seconds && left > 0 ? t("doc.left", { time: span(left) }) : t(`doc.state.${one.state}`));
   return html`<li class="job"><p><b>${t(`doc.${one.kind}`)}</b> ${one.where} · <span role="status">${one.why ?? words}</span>${one.full ? html` · ${t("doc.full")}` : nothing}
     ${runs ? button(t("doc.stop"), () => begin(ui, "stop", { job: one.id })) : nothing}
-    ${one.file ? html`<a class="btn" href=${one.file[0]} download>${t("doc.download", { kb: num(Math.max(1, one.file[1] / 1024)) })}</a>` : nothing}</p>${one.rows ? scanned(one) : nothing}</li>`;
+    ${one.file ? html`<a class="btn" href=${one.file[0]} download>${t("doc.download", { kb: num(Math.max(1, one.file[1] / 1024)) })}</a>` : nothing}</p>${one.rows ? scanned(ui, one) : nothing}</li>`;
 }
 
 const under = (ui, fits) => {
@@ -168,7 +169,7 @@ function log(ui) {
 
 export function doctor(ui) {
   enter(ui);
-  return html`<h1 class="vh">${t("tab.doctor")}</h1><section class="card tools"><p class="muted">${t("doc.intro")}</p>${lockBar()}</section>
+  return html`<h1 class="vh">${t("tab.doctor")}</h1><section class="card tools"><p class="muted">${t("doc.intro")}</p><a class="btn" href="#options">${t("opt.open")}</a>${lockBar()}</section>
     ${refused ? html`<p class="problem" role="alert">${refused}</p>` : nothing}
     <div class="doctor">${state.buses.map((one) => bus(ui, one))}</div>${bytes()}
     <div class="doctor">${connected(ui)}${log(ui)}${report(ui)}</div>`;

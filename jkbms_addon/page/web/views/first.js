@@ -30,6 +30,6 @@ function connected({ ports, can }) {
 }
 
 export function first({ buses, first: told }) {
-  return html`<div class="first"><header class="lead"><h1>${t("first.title")}</h1><p>${t(buses.length ? "first.text" : "first.no_bus")}</p></header>
+  return html`<div class="first"><header class="lead"><h1>${t("first.title")}</h1><p>${t(buses.length ? "first.text" : "first.no_bus")}</p><p class="acts"><a class="btn primary" href="#doctor">${t("opt.scan")}</a><a class="btn" href="#options">${t("opt.open")}</a></p></header>
     <ul class="tried">${buses.map(tried)}</ul>${told ? connected(told) : nothing}</div>`;
 }

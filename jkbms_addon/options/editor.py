@@ -1,0 +1,325 @@
+"""The buses of the options, changed by somebody who sees no file: forms, checks, and what would change. It blocks.
+
+Theory of operation. A *draft* is a list of buses; each names the one that it was (``was``, a number from 0) and, where
+it was touched, its new values (``bus``) and which secrets stay as they are (``keep``). It is checked by what checks the
+options file. No secret is told: where one stands, it is ``KEPT`` or ``NEW``. What is outside of the buses is never
+changed.
+"""
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import isfinite
+from typing import Any, Final, cast
+
+import voluptuous as vol
+
+from jkbms_addon import validators
+from jkbms_addon.acquisition.contract import BusOptions, attempted, foreign, known, load
+from jkbms_addon.errors import OptionsError
+from jkbms_addon.link.place import real
+from jkbms_addon.options.coming_from import UNTOUCHED
+from jkbms_addon.options.file import PLUGIN, modern, parse, sharing
+from jkbms_addon.options.plain_yaml import changed, written
+from jkbms_addon.options.words import troubles
+from jkbms_addon.validators import secret
+
+KEPT, NEW = "(kept)", "(new)"  # in place of a secret
+MOST: Final = 32  # buses
+SHORT: Final = 5  # characters of a secret
+LONGEST: Final = 300  # characters of a value
+# what is asked for in the browser; a validator of a plug-in that is not known takes a text or a number
+KINDS: Final[Mapping[object, str]] = {
+    validators.port: "port",
+    validators.channel: "channel",
+    validators.tcp_port: "number",
+    validators.interval: "number",
+    validators.pause: "number",
+    validators.address: "number",
+    validators.yes_no: "flag",
+    validators.pin: "secret",
+    validators.host: "text",
+    validators.addresses: "text",
+    validators.ble_unit: "text",
+    validators.adapter: "text",
+}
+CHOICES: Final[Mapping[object, tuple[object, ...]]] = {
+    validators.baudrate: (115200, 9600),
+    validators.bitrate: (250000, 500000),
+}
+Raw = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a draft would do: the options to be saved, what is wrong by number of the bus and key, and what differs."""
+
+    options: Raw
+    errors: tuple[tuple[int, str, str], ...]
+    notes: tuple[str, ...]  # what would be wrong elsewhere
+    diff: tuple[str, ...]
+    text: str  # of the buses, to be pasted, as YAML
+    json: str  # and as it stands in a file
+
+    def told(self) -> dict[str, Any]:
+        """All of it but the options."""
+        told = {"errors": self.errors, "notes": self.notes, "diff": self.diff}
+        return {**told, "text": self.text, "json": self.json}
+
+
+class Editor:
+    """Of one program; ``running`` are the buses that it runs with."""
+
+    def __init__(self, running: Sequence[BusOptions]) -> None:
+        self._running = [_meant(bus) for bus in running]
+        self._key = secrets.token_bytes(32)  # without it, nobody can try secrets against a sum
+
+    def total(self, raw: object) -> str:
+        """A sum of the options, by which it is known whether somebody changed them meanwhile."""
+        text = json.dumps(raw, sort_keys=True, default=str)
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:24]
+
+    def shown(self, raw: object, entry: object = None) -> dict[str, Any]:
+        """The buses without secrets, the forms, and where an entry that was found belongs."""
+        today, _ = modern(raw)
+        buses, options = today.get("buses", []), parse(today)
+        told: list[dict[str, Any]] = []
+        for bus, read in zip(buses, options.buses, strict=True):
+            own = _given(bus)
+            kept = [key for key in own if secret(key)]
+            shown = {_plain(key): _plain(value) for key, value in own.items() if key not in kept}
+            told.append({"bus": shown, "kept": kept, "problem": self.scrubbed(read.problem, raw)})
+        pending = [_meant(bus) for bus in options.buses] != self._running
+        proposed = _proposed(buses, entry) if isinstance(entry, dict) else None
+        more = {"forms": forms(), "foreign": foreign(), "sum": self.total(raw), "pending": pending}
+        return {"buses": told, **more, **({"proposed": proposed} if proposed else {})}
+
+    def reviewed(self, raw: Any, draft: object) -> Review:  # noqa: ANN401 - decoded JSON
+        """What a draft would do; ``OptionsError`` where it is none."""
+        today, _ = modern(raw)
+        before = today.get("buses", [])
+        rows = list(_drafted(draft, before))
+        # a section whose contents were read as ours stays, empty: the Supervisor demands all of them
+        emptied = {key: type(value)() for key, value in raw.items() if key in today or isinstance(value, dict | list)}
+        after = _full({**emptied, **today, "buses": [bus for bus, _ in rows]})
+        known_already = frozenset(_problems(parse(today).buses))
+        errors = tuple(_errors([bus for bus, _ in rows], [touched for _, touched in rows], known_already))
+        hidden = {**dict.fromkeys(_secrets(after), NEW), **dict.fromkeys(_secrets(raw), KEPT)}
+        wrong = set(troubles(parse(today)))
+        notes = [_scrubbed(line, hidden) for line in troubles(parse(after)) if line not in wrong and not _of_bus(line)]
+        old, new = _masked(_full(raw), hidden), _masked(after, hidden)
+        return Review(
+            after,
+            tuple((n, key, _scrubbed(text, hidden)) for n, key, text in errors),
+            tuple(dict.fromkeys(notes)),
+            tuple(changed(written(old), written(new))),
+            written({"buses": new["buses"]}),
+            _plain(json.dumps(new["buses"], ensure_ascii=False, indent=2), 0),
+        )
+
+    def scrubbed(self, text: str, *options: object) -> str:
+        """A text of somebody else, without what may be a secret of these options; he may quote all of them."""
+        hidden = {value: "***" for one in options for value in _secrets(one)}
+        return _scrubbed(text.partition(" Got ")[0], hidden)[:LONGEST]
+
+    def same(self, sent: object, held: object) -> bool:
+        """Whether options are held as they were sent; the Supervisor may make a text of a number."""
+        if isinstance(sent, dict) and isinstance(held, dict):
+            return all(self.same(value, held.get(key)) for key, value in sent.items())
+        if isinstance(sent, list) and isinstance(held, list):
+            return len(sent) == len(held) and all(map(self.same, sent, held))
+        return sent == held or str(sent) == str(held)
+
+
+# --- forms ------------------------------------------------------------------------------------------------
+def forms() -> dict[str, list[dict[str, Any]]]:
+    """The fields of each strategy that can be used, from the schema that checks them."""
+    found = {}
+    for name in known():
+        try:
+            found[name] = attempted(partial(_fields, name), "its options cannot be listed")
+        except OptionsError:
+            continue  # it is told where a bus names it
+    return found
+
+
+def _fields(name: str) -> list[dict[str, Any]]:
+    return [_field(marker, validator) for marker, validator in load(name).rows.items()]
+
+
+def _field(marker: Any, validator: object) -> dict[str, Any]:  # noqa: ANN401 - a marker of voluptuous, or a text
+    default = marker.default() if isinstance(marker, vol.Optional) and callable(marker.default) else None
+    required = isinstance(marker, vol.Required)
+    field = {"key": str(marker), "kind": "any", "required": required, "default": _plain(default)}
+    if isinstance(validator, vol.In):
+        return {
+            **field,
+            "kind": "choice",
+            "choices": [_plain(one) for one in cast("Iterable[object]", validator.container)],
+        }
+    try:
+        if validator in CHOICES:
+            return {**field, "kind": "choice", "choices": list(CHOICES[validator])}
+        return {**field, "kind": KINDS.get(validator, "secret" if secret(str(marker)) else "any")}
+    except TypeError:  # a validator that cannot be looked up, such as a list
+        return field
+
+
+# --- drafts -----------------------------------------------------------------------------------------------
+def _drafted(draft: object, before: Sequence[Any]) -> Iterator[tuple[Any, bool]]:
+    """The bus of each row, and whether it was touched."""
+    if not isinstance(draft, list) or len(draft) > MOST:
+        raise OptionsError(f"buses: must be a list of at most {MOST}")
+    used = [row.get("was") for row in draft if isinstance(row, dict) and row.get("was") is not None]
+    if len(set(map(str, used))) < len(used):
+        raise OptionsError("buses: one was named twice")
+    for row in draft:
+        if not isinstance(row, dict):
+            raise OptionsError("buses: must be objects")
+        earlier = _earlier(row.get("was"), before)
+        if "bus" not in row:
+            yield earlier, False
+        else:
+            yield _filled(row["bus"], row.get("keep"), earlier), True
+
+
+def _earlier(was: object, before: Sequence[Any]) -> Any:  # noqa: ANN401
+    if was is None:
+        return {}
+    if isinstance(was, bool) or not isinstance(was, int) or not 0 <= was < len(before):
+        raise OptionsError("buses: there is no such bus")
+    return before[was]
+
+
+def _filled(bus: object, keep: object, earlier: object) -> Raw:
+    """The values that were typed, and secrets that stay."""
+    if not isinstance(bus, dict) or not all(_fits(key, value) for key, value in bus.items()):
+        raise OptionsError("buses: values must be short texts, numbers or true and false")
+    own = _given(earlier)
+    kept = {key: own[key] for key in (keep if isinstance(keep, list) else []) if key in own and secret(key)}
+    return {**_given(bus), **kept}
+
+
+def _fits(key: object, value: object) -> bool:
+    short = isinstance(value, str) and len(value) <= LONGEST
+    number = isinstance(value, int | float) and isfinite(value)
+    return isinstance(key, str) and len(key) <= LONGEST and (short or number or value is None)
+
+
+def _plain(value: Any, most: int = LONGEST) -> Any:  # noqa: ANN401
+    """A value as it can be sent, whatever stands in a file."""
+    if not isinstance(value, str):
+        return value if value is None or (isinstance(value, int | float) and isfinite(value)) else str(value)[:most]
+    return value.encode(errors="replace").decode()[: most or None]
+
+
+def _given(bus: object) -> Raw:
+    given = validators.given(bus)
+    return dict(given) if isinstance(given, Mapping) else {}
+
+
+def _full(content: Any) -> Any:  # noqa: ANN401 - decoded JSON
+    """The same without what is null, which the Supervisor takes for missing."""
+    if isinstance(content, dict):
+        return {key: _full(value) for key, value in content.items() if value is not None}
+    return [_full(one) for one in content] if isinstance(content, list) else content
+
+
+# --- checks -----------------------------------------------------------------------------------------------
+def _errors(rows: Sequence[Any], touched: Sequence[bool], before: frozenset[str]) -> Iterator[tuple[int, str, str]]:
+    """What is wrong with each bus that was touched, or is by now: number, key, and the sentence."""
+    read = parse({"buses": list(rows)}).buses
+    for n, (row, problem) in enumerate(zip(rows, _problems(read), strict=True)):
+        if touched[n]:
+            for line in _wrong(row, read[n]) or filter(None, [problem]):
+                key, colon, text = line.partition(": ")
+                # what is said of several options stands above them all
+                yield (n, key, text) if colon and key.replace("_", "").isalnum() else (n, "", line)
+        elif problem and problem not in before:
+            yield n, "", problem
+
+
+def _problems(buses: Sequence[BusOptions]) -> Iterator[str]:
+    """What is wrong with each bus, empty where nothing is."""
+    for n, bus in enumerate(buses):
+        yield bus.problem or sharing(bus, buses[:n])
+
+
+def _wrong(row: Raw, bus: BusOptions) -> list[str]:
+    """Every line that the checks of the options file have for a bus, the first alone where they end with it."""
+    if not bus.problem:
+        return []
+    values = validators.given(row, ("name", "strategy", PLUGIN))
+    try:
+        attempted(lambda: load(str(row.get(PLUGIN) or bus.strategy)).schema(values), "its options cannot be checked")
+    except OptionsError as error:
+        cause = error.__cause__
+        lines = [validators.explained(one) for one in cause.errors] if isinstance(cause, vol.MultipleInvalid) else []
+        return lines if bus.problem in lines else [bus.problem]
+    return [bus.problem]
+
+
+def _of_bus(line: str) -> bool:
+    """Whether a line is about a bus, which is told at its field."""
+    return line.startswith("bus ")
+
+
+def _meant(bus: BusOptions) -> tuple[object, ...]:
+    return bus.name, bus.strategy, dict(bus.values)
+
+
+# --- what was found by a scan -----------------------------------------------------------------------------
+def _proposed(buses: Sequence[Any], entry: Raw) -> Raw:
+    """Where an entry belongs: in place of the bus with that link, or of one that nobody filled in; else it is new."""
+    target = _link(entry)
+    for n, bus in enumerate(buses):
+        if isinstance(bus, dict) and ((target and _link(bus) == target) or [bus] in UNTOUCHED):
+            return {"was": n, "bus": {**_given(entry), "name": bus.get("name")}}
+    names = {str(bus.get("name")) for bus in buses if isinstance(bus, dict)}
+    name = free = str(entry.get("name") or "bus")
+    count = 1
+    while free in names:
+        count += 1
+        free = f"{name}_{count}"
+    return {"was": None, "bus": {**_given(entry), "name": free}}
+
+
+def _link(bus: Raw) -> str:
+    if port := bus.get("port"):
+        return real(str(port))
+    return f"{bus['host']}:{bus.get('tcp_port')}" if bus.get("host") else ""
+
+
+# --- secrets ----------------------------------------------------------------------------------------------
+def _secrets(content: object, *, inside: bool = False) -> Iterator[str]:
+    """Every secret of the options, as text."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _secrets(value, inside=inside or secret(str(key)))
+    elif isinstance(content, list):
+        for value in content:
+            yield from _secrets(value, inside=inside)
+    elif inside and content not in (None, "", True, False):
+        yield str(content)
+
+
+def _masked(content: Any, hidden: Mapping[str, str], *, inside: bool = False) -> Any:  # noqa: ANN401 - decoded JSON
+    """The options with a word in place of each secret."""
+    if isinstance(content, dict):
+        return {key: _masked(value, hidden, inside=inside or secret(str(key))) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_masked(value, hidden, inside=inside) for value in content]
+    return hidden.get(str(content), content) if inside else content
+
+
+def _scrubbed(text: str, hidden: Mapping[str, str]) -> str:
+    for value in sorted(hidden, key=len, reverse=True):
+        # a short one is a part of many words that tell nothing of it
+        whole = re.escape(value) if len(value) > SHORT else rf"(?<!\w){re.escape(value)}(?!\w)"
+        text = re.sub(whole, hidden[value], text)
+    return text
