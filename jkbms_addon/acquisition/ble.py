@@ -12,6 +12,7 @@ seconds without a frame are a lost link. Source: specification of Bluetooth, cha
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final, Protocol
 
 import voluptuous as vol
@@ -51,6 +52,7 @@ NO_LIVE: Final = "connected, but it tells no measured values; restart its Blueto
 DISAGREE: Final = (
     "device information ({}), settings ({}) and measured values ({}) disagree about the layout of this model"
 )
+WRITTEN: Final = "32S"  # the layout whose registers are known; of the others nothing is announced as changeable
 READ_ONLY: Final = "settings of this battery (layout {}) are only read over Bluetooth"
 # each setting has a register of its own, and nothing of the page is needed to write it
 REGISTERS: Final = Registers(
@@ -191,15 +193,10 @@ class Ble:
         kind = KINDS.get(frame.type)
         if kind is None:
             return []
-        try:
-            reading = decode(frame, self.address) if self._fits(frame) else None
-        except FrameError:
-            reading = None
+        reading = self._reading(frame)
         if reading is None:
             self.intake.impossible(self.address, 1, now)
             return []
-        # the DIP switches number the BMSs of an RS485 bus; here that is the option's business
-        reading.values.pop("device_address", None)
         asked = self._asked.pop(kind, None)
         latency = None if asked is None else now - asked
         taken = self.intake.take([reading], now, latency=latency, expected=EXPECTED, valid_for=SILENT)
@@ -210,10 +207,22 @@ class Ble:
             self._due[kind] = now + (RENEW[kind] if taken.certain else AGAIN)
         return taken.readings
 
+    def _reading(self, frame: Frame) -> Reading | None:
+        """What a frame of the proved layout says; None of any other."""
+        try:
+            reading = decode(frame, self.address) if self._fits(frame) else None
+        except FrameError:
+            return None
+        if reading is None:
+            return None
+        # the DIP switches number the BMSs of an RS485 bus; here that is the option's business
+        reading.values.pop("device_address", None)
+        return replace(reading, read_only="" if self.layout == WRITTEN else READ_ONLY.format(self.layout))
+
     # --- changes -----------------------------------------------------------------------------------------
     async def change(self, deed: Deed) -> Change:
         """Change one setting of a unit whose layout is 32S; what goes wrong is in the result."""
-        if self.layout != "32S":
+        if self.layout != WRITTEN:
             raise CommandError(READ_ONLY.format(self.layout))
         try:
             return await change(self, deed, PATIENCE, REGISTERS)
@@ -226,11 +235,8 @@ class Ble:
         await self._ask(kind)
         frame = await self._next(kind, seconds)
         self._asked.pop(kind, None)
-        if frame is None or not self._fits(frame):
-            return []
-        reading = decode(frame, self.address)
-        reading.values.pop("device_address", None)
-        return [(masked(frame), reading)]
+        reading = self._reading(frame) if frame else None
+        return [(masked(frame), reading)] if frame and reading else []
 
     async def send(self, request: bytes, seconds: float, pause: float) -> int | None:
         """Send a write; 0 when something is acknowledged, which names nothing and so proves nothing."""

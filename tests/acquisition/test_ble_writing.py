@@ -63,6 +63,7 @@ CHANGES = [
     ("max_charge_current", 80.0, "0c 04 80 38 01 00"),
     ("charge_undertemperature_protection", -3.5, "18 04 dd ff ff ff"),
     ("heating_start_temperature", -4, "37 01 fc 00 00 00"),
+    ("smart_sleep_delay", 23, "39 01 17 00 00 00"),
     ("cell_request_charge_voltage_time", 1.5, "b3 01 0f 00 00 00"),
 ]
 
@@ -106,7 +107,7 @@ async def test_rules_and_ranges_hold() -> None:
             ("balance_trigger_voltage", 0.0),
         ):
             assert (await one.sets(key, value)).result == "refused"
-        for key in ("cell_count", "device_address", "smart_sleep_delay"):
+        for key in ("cell_count", "device_address", "smart_sleep_voltage"):
             with pytest.raises(CommandError, match="never written"):
                 await one.sets(key, 1)
         assert one.written == []
