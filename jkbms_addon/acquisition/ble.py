@@ -48,6 +48,10 @@ PATIENCE = 2.0  # stretches the time limits of a change: an answer takes up to 0
 REST = 600.0  # s for which a unit is left alone that cannot be read
 NO_LIBRARY: Final = "Bluetooth is not installed here: install the extra ble of this package"
 SILENCE: Final = "connected, but silent: its Bluetooth module is frozen, or that of the host; connecting anew"
+NO_ANSWER: Final = (
+    "connected, but it does not answer the question for {}; if that goes on, restart its Bluetooth, or set the option "
+    "pin if it demands pairing"
+)
 NO_LIVE: Final = "connected, but it tells no measured values; restart its Bluetooth, or the BMS"
 DISAGREE: Final = (
     "device information ({}), settings ({}) and measured values ({}) disagree about the layout of this model"
@@ -60,6 +64,7 @@ REGISTERS: Final = Registers(
     {},
     lambda _address, key, value, _page: ble_registers.write(key, value),
 )
+ALONE: Final = "over Bluetooth there is nobody but the battery itself, shown at address {}"
 IMPOSSIBLE: Final = "the BMS tells values that contradict each other: {}"
 
 
@@ -122,7 +127,7 @@ class Ble:
             await self._ask(kind)
             if found := await self._next(kind, ANSWER):
                 return found
-        raise LinkError(f"connected, but it does not answer the question for {kind}")
+        raise LinkError(NO_ANSWER.format(kind))
 
     async def _first(self) -> Frame:
         """The first live frame; some units must be asked for both pages again."""
@@ -229,10 +234,13 @@ class Ble:
         finally:
             self._due["settings"] = self._clock()
 
-    async def read_page(self, address: int, register: int, seconds: float) -> Sequence[Page]:  # noqa: ARG002 - one unit
-        """Ask once for settings or device information."""
+    async def read_page(self, address: int, register: int, seconds: float) -> Sequence[Page]:
+        """Ask once for settings or device information, or hear what is measured, which comes by itself."""
+        if address != self.address:
+            raise CommandError(ALONE.format(self.address))
         kind = PAGES[register]
-        await self._ask(kind)
+        if kind in QUESTIONS:
+            await self._ask(kind)
         frame = await self._next(kind, seconds)
         self._asked.pop(kind, None)
         reading = self._reading(frame) if frame else None
