@@ -59,6 +59,7 @@ LATE: Final = "Bluetooth does not answer in time"
 LATE_CONNECT: Final = (
     "heard, but no connection comes about in time: too far away, or it demands pairing: set the option pin"
 )
+HUNG_UP: Final = "the BMS hung up, or the adapter is gone"
 NO_BLUEZ: Final = "no Bluetooth on this host: {}"
 WORDS: Final = (  # what is found in the library's complaint, and what is told of it
     ("InProgress", "another program is connecting through this adapter just now"),
@@ -204,12 +205,14 @@ class GattLink:
             self._pieces.clear()
             return pieces
         if self._lost:
-            raise LinkError(f"{self.name}: the BMS hung up, or the adapter is gone")
+            raise LinkError(f"{self.name}: {HUNG_UP}")
         return []
 
     async def write(self, data: bytes) -> None:
         """Send up to 20 bytes."""
-        if self._lost or self._client is None or self._write_to is None:
+        if self._lost:
+            raise LinkError(f"{self.name}: {HUNG_UP}")
+        if self._client is None or self._write_to is None:
             raise LinkError(f"{self.name}: not connected")
         if _LOGGER.isEnabledFor(TRACE):
             _LOGGER.log(TRACE, "%s -> %s", self.name, data.hex(" "))
