@@ -12,6 +12,7 @@ seconds without a frame are a lost link. Source: specification of Bluetooth, cha
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final, Protocol
 
 import voluptuous as vol
@@ -47,10 +48,15 @@ PATIENCE = 2.0  # stretches the time limits of a change: an answer takes up to 0
 REST = 600.0  # s for which a unit is left alone that cannot be read
 NO_LIBRARY: Final = "Bluetooth is not installed here: install the extra ble of this package"
 SILENCE: Final = "connected, but silent: its Bluetooth module is frozen, or that of the host; connecting anew"
+NO_ANSWER: Final = (
+    "connected, but it does not answer the question for {}; if that goes on, restart its Bluetooth, or set the option "
+    "pin if it demands pairing"
+)
 NO_LIVE: Final = "connected, but it tells no measured values; restart its Bluetooth, or the BMS"
 DISAGREE: Final = (
     "device information ({}), settings ({}) and measured values ({}) disagree about the layout of this model"
 )
+WRITTEN: Final = "32S"  # the layout whose registers are known; of the others nothing is announced as changeable
 READ_ONLY: Final = "settings of this battery (layout {}) are only read over Bluetooth"
 # each setting has a register of its own, and nothing of the page is needed to write it
 REGISTERS: Final = Registers(
@@ -58,6 +64,7 @@ REGISTERS: Final = Registers(
     {},
     lambda _address, key, value, _page: ble_registers.write(key, value),
 )
+ALONE: Final = "over Bluetooth there is nobody but the battery itself, shown at address {}"
 IMPOSSIBLE: Final = "the BMS tells values that contradict each other: {}"
 
 
@@ -120,7 +127,7 @@ class Ble:
             await self._ask(kind)
             if found := await self._next(kind, ANSWER):
                 return found
-        raise LinkError(f"connected, but it does not answer the question for {kind}")
+        raise LinkError(NO_ANSWER.format(kind))
 
     async def _first(self) -> Frame:
         """The first live frame; some units must be asked for both pages again."""
@@ -191,15 +198,10 @@ class Ble:
         kind = KINDS.get(frame.type)
         if kind is None:
             return []
-        try:
-            reading = decode(frame, self.address) if self._fits(frame) else None
-        except FrameError:
-            reading = None
+        reading = self._reading(frame)
         if reading is None:
             self.intake.impossible(self.address, 1, now)
             return []
-        # the DIP switches number the BMSs of an RS485 bus; here that is the option's business
-        reading.values.pop("device_address", None)
         asked = self._asked.pop(kind, None)
         latency = None if asked is None else now - asked
         taken = self.intake.take([reading], now, latency=latency, expected=EXPECTED, valid_for=SILENT)
@@ -210,27 +212,39 @@ class Ble:
             self._due[kind] = now + (RENEW[kind] if taken.certain else AGAIN)
         return taken.readings
 
+    def _reading(self, frame: Frame) -> Reading | None:
+        """What a frame of the proved layout says; None of any other."""
+        try:
+            reading = decode(frame, self.address) if self._fits(frame) else None
+        except FrameError:
+            return None
+        if reading is None:
+            return None
+        # the DIP switches number the BMSs of an RS485 bus; here that is the option's business
+        reading.values.pop("device_address", None)
+        return replace(reading, read_only="" if self.layout == WRITTEN else READ_ONLY.format(self.layout))
+
     # --- changes -----------------------------------------------------------------------------------------
     async def change(self, deed: Deed) -> Change:
         """Change one setting of a unit whose layout is 32S; what goes wrong is in the result."""
-        if self.layout != "32S":
+        if self.layout != WRITTEN:
             raise CommandError(READ_ONLY.format(self.layout))
         try:
             return await change(self, deed, PATIENCE, REGISTERS)
         finally:
             self._due["settings"] = self._clock()
 
-    async def read_page(self, address: int, register: int, seconds: float) -> Sequence[Page]:  # noqa: ARG002 - one unit
-        """Ask once for settings or device information."""
+    async def read_page(self, address: int, register: int, seconds: float) -> Sequence[Page]:
+        """Ask once for settings or device information, or hear what is measured, which comes by itself."""
+        if address != self.address:
+            raise CommandError(ALONE.format(self.address))
         kind = PAGES[register]
-        await self._ask(kind)
+        if kind in QUESTIONS:
+            await self._ask(kind)
         frame = await self._next(kind, seconds)
         self._asked.pop(kind, None)
-        if frame is None or not self._fits(frame):
-            return []
-        reading = decode(frame, self.address)
-        reading.values.pop("device_address", None)
-        return [(masked(frame), reading)]
+        reading = self._reading(frame) if frame else None
+        return [(masked(frame), reading)] if frame and reading else []
 
     async def send(self, request: bytes, seconds: float, pause: float) -> int | None:
         """Send a write; 0 when something is acknowledged, which names nothing and so proves nothing."""

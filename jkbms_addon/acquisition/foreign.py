@@ -56,7 +56,7 @@ class Foreign:
             )
             return []
         self.intake.frames()
-        checked = replace(reading, values=cleaned(reading.values), withheld="")
+        checked = replace(reading, values=cleaned(reading.values), withheld="", read_only="")
         ends = lasting(reading) if reading.kind == "live" else None
         return self.intake.take((checked,), self.intake.clock(), latency=reading.latency, valid_for=ends).readings
 

@@ -15,7 +15,8 @@ class Reading:
     frame that passed its checksum should be seen twice before it is believed. ``valid_for`` is how
     long, in seconds, the values may be shown without being heard again; the intake makes it finite. ``raw`` are
     the bytes that were measured, empty where a source has none. ``withheld`` says why the battery does not count
-    although it was heard: nothing of it is shown then.
+    although it was heard: nothing of it is shown then. ``read_only`` says why no setting of this battery can be changed
+    on the wire by which this came; empty where the strategy alone decides.
     """
 
     address: int | None
@@ -29,6 +30,7 @@ class Reading:
     format: str = ""
     raw: bytes = b""
     withheld: str = ""
+    read_only: str = ""
 
 
 def number(values: Values, key: str) -> float | None:

@@ -58,6 +58,7 @@ class Snapshot:
     withheld: str = ""  # why it does not count although it is heard; empty when it does
     sources: Mapping[str, Key] = field(default_factory=lambda: MappingProxyType({}))  # where several wires tell it
     moved: float = 0.0  # when its running time was another one than before; s of the store's clock
+    read_only: str = ""  # of a wire: why nothing can be changed over it, whatever its strategy can
 
     @property
     def source(self) -> Key:
@@ -133,6 +134,7 @@ class Snapshot:
             count=self.count + live,
             withheld="" if live else self.withheld,
             moved=now if live and self._moves(reading) else self.moved,
+            read_only=reading.read_only,
         )
 
     def _moves(self, reading: Reading) -> bool:

@@ -7,6 +7,7 @@ import sys
 from jkbms_addon.acquisition.auto import FIRST_LISTEN
 from jkbms_addon.cli import scan_ble, target
 from jkbms_addon.cli.run import log_to_stderr
+from jkbms_addon.doctor import air
 from jkbms_addon.doctor.found import entry, table, yaml
 from jkbms_addon.doctor.scan import Result, scan
 from jkbms_addon.doctor.target import Target
@@ -45,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _in_the_air(adapter: str, say: "Progress") -> int:
     try:
-        found = asyncio.run(scan_ble.scan(adapter, say))
+        found = asyncio.run(air.scan(adapter, say))
     except KeyboardInterrupt:
         return 130
     finally:
         say.clear()
-    return scan_ble.report(found)
+    return scan_ble.report(found, adapter)
 
 
 class Progress:

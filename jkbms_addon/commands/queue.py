@@ -182,7 +182,7 @@ class CommandQueue:
         if self.level == "off":
             return "writing is off: see the option writes.level"
         if key not in self.routes.settings(battery):
-            return f"{key} cannot be changed on bus {battery[0]}"
+            return self.routes.why_not(battery, key)
         return "" if permitted(key, self.level) else f"{key} is not allowed by writes.level {self.level}"
 
     def permit(self, waiting: Waiting) -> None:

@@ -17,7 +17,13 @@ class Routes:
 
     def settings(self, battery: Key) -> frozenset[str]:
         """The settings of a battery that can be changed over any of its wires."""
-        return frozenset().union(*(self.writable.get(bus, frozenset()) for bus, _ in self._wires(battery)))
+        return frozenset().union(*map(self._changeable, self._wires(battery)))
+
+    def why_not(self, battery: Key, setting: str) -> str:
+        """Why a setting of a battery can be changed over none of its wires."""
+        able = [wire for wire in self._wires(battery) if setting in self.writable.get(wire[0], ())]
+        told = next((why for wire in able if (why := self._read_only(wire))), "")
+        return told or f"{setting} cannot be changed on bus {battery[0]}"
 
     def wire(self, battery: Key, setting: str) -> Key:
         """The wire for a setting: one that works before one that does not, and of these the first that was known.
@@ -25,7 +31,7 @@ class Routes:
         Where none can change it, the wire that gave the battery its name.
         """
         now = self.store.clock()
-        able = [wire for wire in self._wires(battery) if setting in self.writable.get(wire[0], ())]
+        able = [wire for wire in self._wires(battery) if setting in self._changeable(wire)]
         heard = [wire for wire in able if (told := self.store.wire(wire)) and told.online(now)]
         return next((wire for wire in heard if self.works(wire[0])), next(iter((*heard, *able)), battery))
 
@@ -36,6 +42,14 @@ class Routes:
             return f"{label(wire)} does not lead to {label(battery)} any more"
         doubt = identity.doubt(wire)
         return f"whether {label(wire)} leads to {label(battery)} is not sure: {doubt}" if doubt else ""
+
+    def _changeable(self, wire: Key) -> frozenset[str]:
+        """What can be changed over a wire: what its strategy can, unless the battery at its end is of another kind."""
+        return frozenset() if self._read_only(wire) else self.writable.get(wire[0], frozenset())
+
+    def _read_only(self, wire: Key) -> str:
+        told = self.store.wire(wire)
+        return told.read_only if told else ""
 
     def _wires(self, battery: Key) -> tuple[Key, ...]:
         return self.store.identity.wires(self.store.identity.battery(battery))

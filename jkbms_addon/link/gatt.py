@@ -41,6 +41,7 @@ TRACE = 5
 SERVICE, PORT = "0000ffe0", "0000ffe1"  # beginnings of the UUIDs; a module may have two of the latter
 SEARCH, GIVE_WAY = 6.0, 1.5  # s of one search; of its second part, when others wait
 RINGING = 1.0  # s until BlueZ is asked what it does not tell by itself
+COURTESY = 3.0  # s of listening for anybody, when others wait
 LOOK = 0.25  # s between two looks whether others wait
 NAMESAKE = 1.5  # s of listening on for a second unit of the same name
 CONNECT, SUBSCRIBE, WRITE, STOP, FAREWELL = 12.0, 8.0, 5.0, 1.0, 4.0  # s
@@ -54,15 +55,23 @@ NOT_HEARD: Final = (
     "not heard: out of range, switched off, or somebody else is connected to it: a BMS serves one at a time, so close "
     "the vendor's app and take it out of other programs"
 )
+LATE: Final = "Bluetooth does not answer in time"
+LATE_CONNECT: Final = (
+    "heard, but no connection comes about in time: too far away, or it demands pairing: set the option pin"
+)
+HUNG_UP: Final = "the BMS hung up, or the adapter is gone"
 NO_BLUEZ: Final = "no Bluetooth on this host: {}"
 WORDS: Final = (  # what is found in the library's complaint, and what is told of it
     ("InProgress", "another program is connecting through this adapter just now"),
     ("NotReady", "the Bluetooth adapter is switched off"),
     ("ServiceUnknown", NO_BLUEZ.format("bluetoothd does not run")),
     ("NameHasNoOwner", NO_BLUEZ.format("bluetoothd does not run")),
+    ("Error.Spawn.", NO_BLUEZ.format("bluetoothd does not run")),  # where D-Bus would start it, and cannot
     ("AccessDenied", "D-Bus refuses this program: an AppArmor profile or a D-Bus policy of the host"),
     ("Authentication", "it refuses without pairing, or the PIN is wrong: set the option pin"),
     ("NoReply", "bluetoothd does not answer"),
+    ("NO_BLUETOOTH", NO_BLUEZ.format("no adapter is found")),
+    ("EOFError", NO_BLUEZ.format("its D-Bus went away")),
     (
         "connection-canceled",
         "it hangs up while it is connected to; if that goes on, it may demand pairing: set the option pin",
@@ -196,12 +205,14 @@ class GattLink:
             self._pieces.clear()
             return pieces
         if self._lost:
-            raise LinkError(f"{self.name}: the BMS hung up, or the adapter is gone")
+            raise LinkError(f"{self.name}: {HUNG_UP}")
         return []
 
     async def write(self, data: bytes) -> None:
         """Send up to 20 bytes."""
-        if self._lost or self._client is None or self._write_to is None:
+        if self._lost:
+            raise LinkError(f"{self.name}: {HUNG_UP}")
+        if self._client is None or self._write_to is None:
             raise LinkError(f"{self.name}: not connected")
         if _LOGGER.isEnabledFor(TRACE):
             _LOGGER.log(TRACE, "%s -> %s", self.name, data.hex(" "))
@@ -239,7 +250,7 @@ async def gatt_link(where: Where) -> AsyncIterator[GattLink]:
             client = where.client(device, link.hung_up)
             connecting = device.details["path"]
             # the library has the same limit and needs time to clean up behind it
-            await limited(client.connect(), CONNECT + FAREWELL, where.unit)
+            await limited(client.connect(), CONNECT + FAREWELL, where.unit, LATE_CONNECT)
             connecting = ""
         try:
             await link.open(client)
@@ -274,10 +285,10 @@ async def _found(where: Where) -> BLEDevice:
             news.set()
 
     async with scanning(tell, where):
-        if not await _until(news, RINGING):
+        if not await _until(news, RINGING, GIVE_WAY):
             heard.update(await _known(where))
         if not heard:
-            await _until(news, SEARCH - RINGING)
+            await _until(news, SEARCH - RINGING, GIVE_WAY)
         if heard and where.named:
             await asyncio.sleep(NAMESAKE)
     if len(heard) > 1:
@@ -289,11 +300,11 @@ async def _found(where: Where) -> BLEDevice:
     return next(iter(heard.values()))
 
 
-async def _until(news: asyncio.Event, seconds: float) -> bool:
-    """Whether it is heard within so many seconds, or for as long as others let us."""
+async def _until(news: asyncio.Event, seconds: float, patient: float) -> bool:
+    """Whether it is heard within so many seconds; when others wait, for as long as they are ``patient``."""
     ours, began = turns(), time.monotonic()
     while not news.is_set() and (passed := time.monotonic() - began) < seconds:
-        if ours.waiting and passed >= GIVE_WAY:
+        if ours.waiting and passed >= patient:
             break
         with suppress(TimeoutError):
             async with asyncio.timeout(min(LOOK, seconds - passed)):
@@ -327,20 +338,20 @@ async def scanning(tell: AdvertisementDataCallback, where: Where) -> AsyncIterat
             _LOGGER.debug("end of the scan: %s", error)
 
 
-async def limited(call: Awaitable[Result], seconds: float, name: str) -> Result:
-    """The outcome of a call to BlueZ; ``LinkError`` when it fails or takes too long."""
-    with translated(name):
+async def limited(call: Awaitable[Result], seconds: float, name: str, late: str = LATE) -> Result:
+    """The outcome of a call to BlueZ; ``LinkError`` when it fails or takes too long, which is told by ``late``."""
+    with translated(name, late):
         async with asyncio.timeout(seconds):
             return await call
 
 
 @contextmanager
-def translated(name: str) -> Iterator[None]:
+def translated(name: str, late: str = LATE) -> Iterator[None]:
     """Errors of the library and of D-Bus as ``LinkError``, in words that help."""
     try:
         yield
     except TimeoutError as error:
-        raise LinkError(f"{name}: Bluetooth does not answer in time") from error
+        raise LinkError(f"{name}: {late}") from error
     except FileNotFoundError as error:
         raise LinkError(f"{name}: {NO_BLUEZ.format('its D-Bus is not there')}") from error
     # the library checks the state of BlueZ by assertions and keys, which fail when BlueZ goes away meanwhile
@@ -365,7 +376,10 @@ class Heard:
 
 
 async def heard(adapter: str, seconds: float) -> list[Heard]:
-    """JK BMSs in the air, the loudest first; connected ones do not advertise. ``LinkError`` without Bluetooth."""
+    """JK BMSs in the air, the loudest first; connected ones do not advertise. ``LinkError`` without Bluetooth.
+
+    It takes so many s, and less when a unit waits that was lost.
+    """
     found: dict[str, Heard] = {}
 
     def tell(device: BLEDevice, told: AdvertisementData) -> None:
@@ -377,7 +391,7 @@ async def heard(adapter: str, seconds: float) -> list[Heard]:
             one.rssi = told.rssi if told.rssi > UNKNOWN_RSSI else one.rssi
 
     async with turns().turn(), scanning(tell, Where("", adapter)):
-        await asyncio.sleep(seconds)
+        await _until(asyncio.Event(), seconds, COURTESY)
     return sorted(found.values(), key=lambda one: one.rssi or UNKNOWN_RSSI, reverse=True)
 
 

@@ -121,7 +121,9 @@ class Asks:
         if source in targets:
             raise CommandError(f"{label(source)} cannot be copied to itself")
         values = proposer.values[source]
-        wishes = copied(values, self.commands.routes.settings(source), targets)
+        # the source may be one that is only read
+        settings = frozenset().union(*map(self.commands.routes.settings, (source, *targets)))
+        wishes = copied(values, settings, targets)
         return self._told(self._fitting(proposer, wishes, values.get("battery_type"), message))
 
     def _restore(self, message: Message) -> Answer:

@@ -16,7 +16,7 @@ from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.link.place import real
 from jkbms_addon.page import first_run
 from jkbms_addon.page.jobs import Job, Roll
-from jkbms_addon.page.scans import ABOUT, Scans, target
+from jkbms_addon.page.scans import ABOUT, AIR, Scans, radio, target
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.page.visitor import Visitor
 from jkbms_addon.worker import Worker
@@ -141,6 +141,9 @@ class Doctor:
             scans.permit(bus.name)
             slot.asked()
             job = jobs.begin(("scan", bus.name), self.visitor, ABOUT, lambda job: scans.bus(job, bus), self.tasks)
+        elif message.get("air") is True:
+            scans.permit_air()
+            job = jobs.begin(("scan", AIR), self.visitor, ABOUT, scans.air, self.tasks)
         else:
             scans.permit()
             place = target(message)
@@ -159,7 +162,7 @@ class Doctor:
         except LinkError as error:
             await self.tell({"t": "no", "id": number, "reason": str(error)})
         else:
-            await self.tell({"t": "ports", "id": number, **found})
+            await self.tell({"t": "ports", "id": number, **found, "air": radio()})
 
     def used(self) -> dict[str, str]:
         """Who uses a link: name by target."""

@@ -1,14 +1,16 @@
-"""Scans for the page: of a bus in turns of its owner, or of a port or gateway that nobody uses.
+"""Scans for the page: of a bus in turns of its owner, of a port or gateway that nobody uses, or of the air.
 
 A scan sends on a wire, so it wants the page unlocked, from the first byte to the last; it changes nothing, so the
 option ``writes.level`` does not matter. Where a battery of the bus counts for an inverter that is told something, it is
-refused and ended: a question too many must not cost the inverter its data.
+refused and ended: a question too many must not cost the inverter its data. Nothing of Bluetooth is loaded, and D-Bus
+not touched, before somebody asks for a scan of the air.
 """
 
 import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from jkbms_addon.battery.status import BusStatus
@@ -28,6 +30,8 @@ ABOUT: Final = 60.0  # s that a scan takes, for who waits
 MOST: Final = 240.0  # s after which it is given up
 SERIAL: Final = re.compile(r"/dev/(tty[A-Za-z]+\d+|pts/\d+)")  # real names of serial ports, and of nothing else
 LONGEST: Final = 200  # characters of a place
+AIR: Final = "Bluetooth"  # the place of a scan of the air; no bus can have this name
+RADIO: Final = "ble"  # the strategy whose batteries are in the air
 TOLD: Final = "its batteries count for an inverter that is being told something: press Stop there first"
 
 
@@ -66,6 +70,37 @@ class Scans:
         addresses = [one.address for one in result.found if one.address is not None]
         _told(job, result, f'addresses: "{ranges(addresses)}"' if addresses else "")
 
+    def permit_air(self) -> None:
+        """As ``permit``, for the air: all batteries that are read over it share one radio."""
+        self.permit()
+        for bus in self._radios():
+            self.permit(bus.name)
+
+    def _radios(self) -> list[BusStatus]:
+        return [bus for bus in self.sources.buses.values() if bus.strategy == RADIO]
+
+    async def air(self, job: Job) -> None:
+        """Batteries in the air; those of the options are left to their bus."""
+        from jkbms_addon.doctor.air import NOBODY, entries, scan  # noqa: PLC0415 - what a scan needs costs memory
+
+        def say(phase: str, detail: str = "") -> None:
+            self.permit_air()
+            job.said["phase"] = f"{phase} {detail}".strip()
+
+        try:
+            async with asyncio.timeout(MOST):
+                found = await scan("", say, {bus.target: bus.name for bus in self._radios()})
+        except TimeoutError as error:
+            raise CommandError(f"given up after {MOST:.0f} s") from error
+        troubles = [f"{one.address}: {one.trouble}" for one in found if one.trouble]
+        job.said.pop("phase", None)
+        job.said.update(
+            air=[one.row() for one in found],
+            entry=entries(found, ""),
+            notes=troubles if found else [NOBODY],
+            reason=None,
+        )
+
     async def place(self, job: Job, target: "Target") -> None:
         """A port or a gateway that nobody uses."""
         from jkbms_addon.acquisition.auto import FIRST_LISTEN  # noqa: PLC0415 - what a scan needs costs memory
@@ -99,6 +134,11 @@ class Scans:
             raise CommandError(f"{owner} uses it: scan that bus")
         if not target.tcp and not SERIAL.fullmatch(place):
             raise CommandError(f"{target} is no serial port")
+
+
+def radio() -> bool:
+    """Whether the air can be scanned at all; looks for the library and loads nothing."""
+    return find_spec("bleak") is not None
 
 
 def target(message: Mapping[str, Any]) -> "Target":

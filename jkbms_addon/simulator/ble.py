@@ -125,6 +125,11 @@ class BleWire:
         self._pieces: asyncio.Queue[bytes] = asyncio.Queue()
         self.damage: Callable[[bytes], bytes] = lambda piece: piece
 
+    def hang_up(self) -> None:
+        """End the connection; who reads is told at once."""
+        self.lost = True
+        self._pieces.put_nowait(b"")
+
     def say(self, said: bytes) -> None:
         """Notify."""
         if not self.unit.silent:

@@ -16,6 +16,7 @@ from jkbms_addon.errors import CommandError, LinkError
 from jkbms_addon.simulator.ble import BleUnit, wired
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb import ble_registers, commands
+from jkbms_addon.wire.pb.modbus import LIVE, SETTINGS
 
 QUESTIONS = {commands.SETTINGS, commands.ABOUT}
 
@@ -63,6 +64,7 @@ CHANGES = [
     ("max_charge_current", 80.0, "0c 04 80 38 01 00"),
     ("charge_undertemperature_protection", -3.5, "18 04 dd ff ff ff"),
     ("heating_start_temperature", -4, "37 01 fc 00 00 00"),
+    ("smart_sleep_delay", 23, "39 01 17 00 00 00"),
     ("cell_request_charge_voltage_time", 1.5, "b3 01 0f 00 00 00"),
 ]
 
@@ -106,10 +108,23 @@ async def test_rules_and_ranges_hold() -> None:
             ("balance_trigger_voltage", 0.0),
         ):
             assert (await one.sets(key, value)).result == "refused"
-        for key in ("cell_count", "device_address", "smart_sleep_delay"):
+        for key in ("cell_count", "device_address", "smart_sleep_voltage"):
             with pytest.raises(CommandError, match="never written"):
                 await one.sets(key, 1)
         assert one.written == []
+
+
+async def test_nobody_else_is_asked_for_over_bluetooth() -> None:
+    """The page's scan of a bus asks for the measured values of all addresses."""
+    async with owner() as one:
+        asked = len(one.unit.asked)
+        with pytest.raises(CommandError, match="nobody but the battery itself, shown at address 1"):
+            await one.source.read_page(2, LIVE, 0.4)
+        ((_, reading),) = await one.source.read_page(1, LIVE, 1.0)
+        assert (reading.kind, reading.address) == ("live", 1)
+        assert len(one.unit.asked) == asked  # measured values come by themselves
+        ((_, reading),) = await one.source.read_page(1, SETTINGS, 1.0)
+        assert reading.kind == "settings"
 
 
 async def test_another_battery_is_not_written_to() -> None:

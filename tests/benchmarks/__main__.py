@@ -22,7 +22,7 @@ from jkbms_addon.link.stream import serial_link
 from jkbms_addon.simulator.far_end import BYTE_TIME, SerialBus, serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.frames import Frame, decode
-from tests.benchmarks import can, costs, decoding, dialects, inverter, page, publishing, sun
+from tests.benchmarks import can, costs, decoding, dialects, inverter, page, publishing, radio, sun
 from tests.benchmarks.corruption import corrupted
 from tests.benchmarks.figures import microseconds, record, show
 from tests.conftest import mosquitto, until
@@ -141,6 +141,7 @@ def main() -> None:
         "costs": lambda: kept["costs"].extend(costs.sizes(args.seconds)),
         "strategies": lambda: kept["strategies"].extend(costs.strategies(args.seconds)),
         "can": can.measure,
+        "bluetooth": radio.measure,
         "inverter": inverter.measure,
         "dialects": lambda: dialects.measure(2000),
         "sun": lambda: sun.measure(365.0 if args.full else 14.0),

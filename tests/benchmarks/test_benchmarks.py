@@ -14,7 +14,7 @@ from jkbms_addon.options.file import parse
 from jkbms_addon.wire.pb import frames as jk02
 from jkbms_addon.wire.ttl import frames as legacy
 from tests.benchmarks import __main__ as whole
-from tests.benchmarks import can, costs, decoding, dialects, figures, floor, inverter
+from tests.benchmarks import can, costs, decoding, dialects, figures, floor, inverter, radio
 from tests.benchmarks.corruption import KINDS, corrupted
 
 
@@ -69,6 +69,20 @@ def test_decoding(kept: list[dict[str, Any]]) -> None:
     decoding.measure(20)
     whole.plausibility()
     assert len(kept) == 18
+    assert all(figure["value"] > 0 for figure in kept)
+
+
+@pytest.mark.parametrize("layout", radio.LAYOUTS)
+def test_what_a_frame_over_bluetooth_costs_is_that_of_a_believed_one(layout: str) -> None:
+    told: Any = radio.frame(layout)()
+    (reading,) = told
+    assert reading.kind == "live"
+    assert len(reading.values["cell_voltage"]) == 16
+
+
+def test_bluetooth(kept: list[dict[str, Any]]) -> None:
+    radio.measure(10)
+    assert len(kept) == 5
     assert all(figure["value"] > 0 for figure in kept)
 
 

@@ -19,6 +19,7 @@ SOCKET = "/run/jkbms-air.sock"
 DAEMON = os.environ.get("BLUETOOTHD", "")
 SLOW = 60.0  # s; an emulated machine is some twenty times slower
 HCI = "/org/bluez/hci0"
+STRANGER = "7C:01:0A:00:00:09"  # it has the service of a JK BMS, and is none
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,14 @@ class InAir:
     beat: float = 0.0
     second: bool = False
     pin: int | None = None
+    name: str = ""
+    rssi: int = -50  # dBm
 
 
 UNITS = {
-    "A": InAir("C8:47:80:00:00:01", mtu=247, beat=0.21, second=True),
-    "B": InAir("20:21:11:00:00:02", layout="24S", cells=13, mtu=23, two=True),
-    "C": InAir("A4:C1:38:00:00:03", pin=123456),
+    "A": InAir("C8:47:80:00:00:01", mtu=247, beat=0.21, second=True, name="JK_PB2A16S20P", rssi=-48),
+    "B": InAir("20:21:11:00:00:02", layout="24S", cells=13, mtu=23, two=True, name="boat", rssi=-71),
+    "C": InAir("A4:C1:38:00:00:03", pin=123456, name="JK_B2A8S20P", rssi=-83),
 }
 NEEDS = [
     pytest.mark.bluetooth,
@@ -142,6 +145,7 @@ async def bus_daemon() -> None:
 async def surroundings() -> AsyncIterator[Bluez]:
     """Message bus, air and BlueZ."""
     await bus_daemon()
+    Path(SOCKET).unlink(missing_ok=True)  # of the one before
     world = await asyncio.create_subprocess_exec(sys.executable, "-m", "tests.bluetooth.world", SOCKET)
     bluez = Bluez()
     try:

@@ -8,13 +8,14 @@ import asyncio
 import json
 import struct
 import sys
+from dataclasses import replace
 from typing import Any
 
 from bumble.controller import Controller
 from bumble.core import AdvertisingData
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.gatt import Characteristic, CharacteristicValue, Service
-from bumble.hci import Address, LeFeatureMask, OwnAddressType
+from bumble.hci import Address, HCI_LE_Advertising_Report_Event, LeFeatureMask, OwnAddressType
 from bumble.host import Host
 from bumble.link import LocalLink
 from bumble.pairing import PairingConfig, PairingDelegate
@@ -24,9 +25,10 @@ from bumble.transport.common import AsyncPipeSink
 from jkbms_addon.simulator.ble import LIVE_FRAME, BleUnit
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb import commands
-from tests.bluetooth.air import UNITS
+from tests.bluetooth.air import STRANGER, UNITS, InAir
 
 PUBLIC = Address.PUBLIC_DEVICE_ADDRESS
+LOUD = {row.address: row.rssi for row in UNITS.values()}  # dBm
 PATIENCE = 8.0  # s after which a unit that wants pairing hangs up; an emulated machine is slow
 
 
@@ -38,6 +40,22 @@ class Radio(LocalLink):
         near = sender_controller.le_connections.get(destination_address)
         if far is not None and near is not None:
             asyncio.get_running_loop().call_soon(far.on_link_acl_data, near.self_address, transport, data)
+
+
+class Adapter(Controller):
+    """An adapter. Bumble repeats the advertisement in place of the scan response, and is equally loud everywhere."""
+
+    def send_hci_packet(self, packet: Any) -> None:
+        if isinstance(packet, HCI_LE_Advertising_Report_Event):
+            (report,) = packet.reports
+            far = next((one for one in self.link.controllers if one.public_address == report.address), None)
+            answers = report.event_type == HCI_LE_Advertising_Report_Event.EventType.SCAN_RSP
+            data = report.data
+            if far and answers:
+                data = next((bytes(one.scan_response_data) for one in far.advertising_sets.values()), b"")
+            report = replace(report, data=data, rssi=LOUD.get(str(report.address).partition("/")[0], report.rssi))
+            packet = HCI_LE_Advertising_Report_Event([report])
+        super().send_hci_packet(packet)
 
 
 class Passkey(PairingDelegate):
@@ -57,8 +75,9 @@ class Passkey(PairingDelegate):
 class OnAir:
     """A simulated BMS as a peripheral. ``two``: its module has two characteristics FFE1, one for each direction."""
 
-    def __init__(self, radio: Radio, address: str, unit: BleUnit, two: bool, pin: int | None) -> None:
-        self.unit, self.pin, self.two = unit, pin, two
+    def __init__(self, radio: Radio, row: InAir, unit: BleUnit) -> None:
+        address, pin = row.address, row.pin
+        self.unit, self.pin, self.two, self.name = unit, pin, row.two, row.name
         self.connection: Connection | None = None
         self.subscribed, self.present = False, True
         self._address, self._out = Address(address, PUBLIC), asyncio.Queue[bytes]()
@@ -110,7 +129,8 @@ class OnAir:
     async def _advertise(self) -> None:
         if not self.present or self.connection or self.device.is_advertising:
             return
-        made = struct.pack("<H", 0x0B65) + bytes.fromhex("88a0") + bytes(self._address)[::-1]
+        company = 0x0059 if str(self._address).startswith(STRANGER) else 0x0B65
+        made = struct.pack("<H", company) + bytes.fromhex("88a0") + bytes(self._address)[::-1]
         data = AdvertisingData(
             [
                 (AdvertisingData.FLAGS, b"\5"),
@@ -120,6 +140,7 @@ class OnAir:
         )
         await self.device.start_advertising(
             advertising_data=bytes(data),
+            scan_response_data=bytes(AdvertisingData([(AdvertisingData.COMPLETE_LOCAL_NAME, self.name.encode())])),
             auto_restart=False,
             own_address_type=OwnAddressType.PUBLIC,
             advertising_interval_min=100,
@@ -238,10 +259,10 @@ class Air:
 
     async def start(self) -> None:
         await self.plug()
-        for name, row in UNITS.items():
+        for name, row in {**UNITS, "Z": InAir(STRANGER, name="JUNCTEK")}.items():
             bms = SimulatedBms(1, serial_number=f"4071200000{name}", cells=row.cells, current=5.0)
             unit = BleUnit(bms, row.layout, row.mtu, beat=row.beat, second=row.second)
-            self.units[name] = OnAir(self.radio, row.address, unit, row.two, row.pin)
+            self.units[name] = OnAir(self.radio, row, unit)
             await self.units[name].start()
 
     async def plug(self) -> None:
@@ -249,7 +270,7 @@ class Air:
         transport = await open_transport("vhci")
         number = len(self._adapters)
         address = Address(f"00:AA:01:00:00:{number:02X}", PUBLIC)
-        controller = Controller(f"hci{number}", transport.source, transport.sink, self.radio, address)
+        controller = Adapter(f"hci{number}", transport.source, transport.sink, self.radio, address)
         # bumble claims these, yet reports connections with the plain event; Linux waits for the other and gives up
         controller.le_features &= ~(
             LeFeatureMask.LL_PRIVACY | LeFeatureMask.LE_EXTENDED_ADVERTISING | LeFeatureMask.LE_PERIODIC_ADVERTISING

@@ -12,7 +12,8 @@ from jkbms_addon.__main__ import main
 from jkbms_addon.acquisition import ble
 from jkbms_addon.acquisition.ble import Ble, Refused
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.cli import scan, scan_ble
+from jkbms_addon.cli import scan
+from jkbms_addon.doctor import air
 from jkbms_addon.errors import LinkError
 from jkbms_addon.link import gatt
 from jkbms_addon.link.gatt import Heard, advertises
@@ -47,7 +48,7 @@ def _log(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _air(monkeypatch: pytest.MonkeyPatch) -> None:
     async def heard(adapter: str, seconds: float) -> list[Heard]:
-        assert (adapter, seconds) == ("hci1", scan_ble.LISTEN)
+        assert (adapter, seconds) == ("hci1", air.LISTEN)
         return [Heard(address, f"JK{n}" if n else "", -60 - n) for n, address in enumerate(ADDRESSES)]
 
     monkeypatch.setattr(gatt, "heard", heard)
@@ -64,8 +65,8 @@ def test_batteries_in_the_air_with_entries_for_the_options(capsys: pytest.Captur
     assert lines[2].split()[:8] == [ADDRESSES[1], "JK1", "-61", "dBm", "JK-B2A24S20P", "10.07", "4071200001", "16"]
     assert lines[3].split() == [ADDRESSES[2], "JK2", "-62", "dBm", *("-",) * 5]
     assert "\n".join(lines[6:]) == (
-        'buses:\n  - name: ble1\n    strategy: ble\n    mac: "C8:47:80:00:00:01"\n    address: 1\n'
-        '  - name: ble2\n    strategy: ble\n    mac: "20:21:11:00:00:02"\n    address: 2'
+        'buses:\n  - name: ble1\n    strategy: ble\n    mac: "C8:47:80:00:00:01"\n    address: 1\n    adapter: "hci1"\n'
+        '  - name: ble2\n    strategy: ble\n    mac: "20:21:11:00:00:02"\n    address: 2\n    adapter: "hci1"'
     )
     assert f"\n{ADDRESSES[2]}: it refuses without pairing" in err
     assert f"{ADDRESSES[3]}: this model is a balancer" in err

@@ -69,7 +69,7 @@ class Scanner:
     async def start(self) -> None:
         for address, name in self._air:
             device = SimpleNamespace(address=address, name=name, details={"path": f"/org/bluez/hci0/dev_{address}"})
-            self._tell(device, SimpleNamespace(local_name=name))
+            self._tell(device, SimpleNamespace(local_name=name, service_uuids=[FFE0], manufacturer_data={}, rssi=-60))
 
     async def stop(self) -> None:
         """Nothing to end."""
@@ -141,7 +141,7 @@ async def test_a_farewell_is_said_to_a_lost_client_too_and_however_it_ends(world
         client.tell(None, bytearray(b"last words"))
         client.gone(None)
         assert await link.read(1) == [b"last words"]
-        with pytest.raises(LinkError, match="not connected"):
+        with pytest.raises(LinkError, match="hung up"):
             await link.write(b"x")
         with pytest.raises(LinkError, match="hung up"):
             await link.read(1)
@@ -206,7 +206,7 @@ async def test_a_way_by_which_nothing_came_is_not_taken_the_next_time(world: Any
 
 async def test_a_connection_that_is_not_finished_is_given_up(world: Any) -> None:
     world.client.refuses["connect"] = TimeoutError()
-    with pytest.raises(LinkError, match="in time"):
+    with pytest.raises(LinkError, match="heard, but no connection comes about in time"):
         async with gatt_link(Where(MAC)):
             pass
     assert world.released == [f"/org/bluez/hci0/dev_{MAC}"]
@@ -268,6 +268,23 @@ async def test_one_at_a_time_and_who_searches_in_vain_gives_way(world: Any) -> N
     assert found < 0.4  # the whole search of the first would take so long
 
 
+async def test_who_listens_for_anybody_gives_way_too(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a battery that was lost would be looked for only after a whole scan."""
+    monkeypatch.setattr(gatt, "COURTESY", 0.1)
+    began = time.monotonic()
+
+    async def lost() -> float:
+        await asyncio.sleep(0.02)
+        async with gatt_link(Where(MAC)):
+            return time.monotonic() - began
+
+    _, found = await asyncio.gather(gatt.heard("", 3.0), lost())
+    assert found < 1.0
+    began = time.monotonic()
+    await gatt.heard("", 0.3)
+    assert time.monotonic() - began >= 0.3
+
+
 async def test_turns_are_taken_in_order() -> None:
     turns, order = Turns(), []
 
@@ -298,9 +315,10 @@ TROUBLES = [
     (BleakDBusError("org.freedesktop.DBus.Error.AccessDenied", ["An AppArmor policy"]), "D-Bus refuses this program"),
     (BleakDBusError("org.bluez.Error.AuthenticationFailed", []), "set the option pin"),
     (BleakDBusError("org.bluez.Error.Failed", ["br-connection-canceled"]), "it may demand pairing"),
-    (NONE, "No Bluetooth adapters found. NO_BLUETOOTH"),
+    (NONE, "no Bluetooth on this host: no adapter is found"),
+    (BleakDBusError("org.freedesktop.DBus.Error.Spawn.ChildExited", ["Launch helper"]), "bluetoothd does not run"),
     (FileNotFoundError(2, "No such file"), "its D-Bus is not there"),
-    (EOFError(), "EOFError"),
+    (EOFError(), "its D-Bus went away"),
     (BleakError("something new"), "something new"),
     (TimeoutError(), "does not answer in time"),
 ]

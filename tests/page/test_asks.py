@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from jkbms_addon.app import App
 from jkbms_addon.commands import audit
+from jkbms_addon.commands.routes import Routes
 from jkbms_addon.options.file import parse
 from jkbms_addon.page.place import PageOptions
 from jkbms_addon.page.visitor import OPEN_FOR
@@ -311,6 +312,24 @@ async def test_saved_restored_and_copied(tmp_path: Path) -> None:
             answer = await page.ask(kind, **more)
             assert answer["t"] == "no", kind
             assert why in answer["reason"], kind
+
+
+async def test_a_pack_that_is_only_read_can_be_copied_from_and_not_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of an older layout over Bluetooth is."""
+    async with house(tmp_path) as home, client(home.port) as page:
+        await page.ask("unlock")
+        await page.write([change("max_charge_current", 120.0)])
+        why = "settings of this battery are only read"
+        monkeypatch.setattr(Routes, "_read_only", lambda _self, wire: why if wire == ("garage", 1) else "")
+        copy = await page.ask("copy", **{"from": "garage/1"}, to=["garage/2"])
+        assert [(one["pack"], one["key"], one["to"]) for one in copy["steps"]] == [
+            ("garage/2", "max_charge_current", 120.0)
+        ]
+        back = await page.ask("copy", **{"from": "garage/2"}, to=["garage/1"])
+        assert back["steps"] == []
+        assert {one["reason"] for one in back["refused"]} == {why}
 
 
 async def test_what_the_owner_of_an_inverter_steers(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from playwright.async_api import Browser, Page, expect
 from jkbms_addon.doctor.log import NEWEST
 from jkbms_addon.doctor.recording import read
 from jkbms_addon.page import first_run
+from jkbms_addon.simulator.ble import BleUnit
 from jkbms_addon.simulator.far_end import serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
+from tests.bluetooth.ether import ether
 from tests.page.browser import MARKS
 from tests.page.stage import Stage, batteries
 from tests.page.test_asks import TOKEN, House, house
@@ -82,6 +84,8 @@ async def test_leaving_the_doctor_ends_the_bytes(browser: Browser, home: House) 
 
 
 async def test_scan_after_an_unlock(browser: Browser, home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = BleUnit(SimulatedBms(1, serial_number="4071200002", cells=13), "24S", period=0.1)
+    ether(monkeypatch, {"20:21:11:00:00:02": old})
     async with serial_bus([SimulatedBms(4)]) as far:
         ports = [{"path": home.bus.port, "device": None}, {"path": far.port, "device": None}]
         monkeypatch.setattr(first_run, "look", lambda: {"ports": ports, "can": []})
@@ -89,8 +93,8 @@ async def test_scan_after_an_unlock(browser: Browser, home: House, monkeypatch: 
             page = await opened(seen)
             await expect(page.locator(".ports")).to_contain_text("used by garage")
             buttons = page.get_by_role("button", name="Scan")
-            await expect(buttons).to_have_count(3)  # the bus, the free port, a gateway
-            for n in range(3):
+            await expect(buttons).to_have_count(4)  # the bus, the free port, a gateway, the air
+            for n in range(4):
                 await expect(buttons.nth(n)).to_be_disabled()
             await page.get_by_role("button", name="Unlock for 10 minutes").click()
             await page.locator(".ports").get_by_role("button", name="Scan").click()
@@ -100,8 +104,14 @@ async def test_scan_after_an_unlock(browser: Browser, home: House, monkeypatch: 
             assert await seen.axe() == []
             await page.get_by_label("Name or address").fill("127.0.0.1")
             await page.get_by_label("TCP port").fill("1")
-            await buttons.last.click()
+            await buttons.nth(2).click()
             await expect(page.locator(".job").first).to_contain_text("refused")
+            await buttons.last.click()
+            heard = page.locator(".job").first
+            await expect(heard).to_contain_text("JK-B2A24S20P", timeout=10_000)
+            await expect(heard).to_contain_text("-60 dBm")
+            await expect(heard.locator("pre")).to_contain_text('mac: "20:21:11:00:00:02"')
+            assert await seen.axe() == []
             assert seen.wrong == []
 
 

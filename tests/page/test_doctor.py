@@ -6,6 +6,8 @@ import itertools
 import json
 import logging
 import re
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -19,24 +21,30 @@ import pytest
 import yaml
 
 from jkbms_addon.__main__ import main
+from jkbms_addon.acquisition import ble
 from jkbms_addon.acquisition.diagnosis import REASONS
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.doctor import log
+from jkbms_addon.doctor.air import NOBODY
 from jkbms_addon.doctor.log import Newest
 from jkbms_addon.doctor.recording import read
+from jkbms_addon.errors import LinkError
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.inverter.service import Outlet
+from jkbms_addon.link import gatt
 from jkbms_addon.link.stream import serial_link
 from jkbms_addon.options.file import parse
-from jkbms_addon.page import doctor, first_run
+from jkbms_addon.page import doctor, first_run, scans
 from jkbms_addon.page.scans import TOLD
 from jkbms_addon.page.visitor import LOCKED
+from jkbms_addon.simulator.ble import BleUnit
 from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.frames import HEADER
 from jkbms_addon.wire.pb.modbus import ABOUT, LIVE
 from jkbms_addon.wire.pb.tables import SIZE
+from tests.bluetooth.ether import ether
 from tests.cli.test_capture import PASSWORD, PIN, with_secrets
 from tests.conftest import free_port, heard, until
 from tests.page.test_asks import Client, House, client, house
@@ -450,3 +458,82 @@ async def test_a_bundle_tells_what_is_in_it_and_holds_no_secret(
     recording = read(parts["capture-garage.jsonl"], "x")
     assert len(recording.received) > 1000
     assert "bus garage: master on" in parts["words.txt"]
+
+
+RADIO, CARRIED, BALANCER = "C8:47:80:00:00:01", "20:21:11:00:00:02", "C8:47:80:00:00:07"
+
+
+async def test_batteries_in_the_air_are_scanned_and_those_of_a_bus_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = {
+        RADIO: BleUnit(SimulatedBms(1, serial_number="4071200001"), period=0.1),
+        CARRIED: BleUnit(SimulatedBms(1, serial_number="4071200002", cells=13), "24S", period=0.1),
+        BALANCER: BleUnit(SimulatedBms(1), needs=99),
+    }
+    air = ether(monkeypatch, units)
+    monkeypatch.setattr(ble, "ANSWER", 0.1)
+    async with house(tmp_path) as home, client(home.port) as page:
+        home.app.buses["boat"] = BusStatus("boat", "ble", RADIO)
+        assert (await page.ask("ports"))["air"] is True
+        assert (await page.ask("scan", air=True))["reason"] == LOCKED
+        assert air.heard_at == []
+        await page.ask("unlock")
+        begun = await page.ask("scan", air=True)
+        done = await job(page, begun["job"], "done", "failed")
+        assert done["where"] == "Bluetooth"
+        assert [row[:3] for row in done["air"]] == [
+            [RADIO, "JK-01", "-60 dBm"],
+            [CARRIED, "JK-02", "-61 dBm"],
+            [BALANCER, "JK-07", "-62 dBm"],
+        ]
+        assert done["air"][0][3:] == ["-"] * 5
+        assert done["air"][1][3:7] == ["JK-B2A24S20P", "10.07", "4071200002", "13"]
+        assert done["notes"][0] == f"{RADIO}: bus boat connects to it"
+        assert done["notes"][1].startswith(f"{BALANCER}: connected, but it does not answer the question for about")
+        (entry,) = yaml.safe_load(done["entry"])["buses"]
+        assert (entry["strategy"], entry["mac"]) == ("ble", CARRIED)
+        assert [bus.problem for bus in parse({"buses": [entry]}).buses] == [""]
+        assert units[RADIO].asked == []  # not a byte to what a bus connects to
+        assert air.wires == {}
+        for address in units:
+            air.vanish(address)
+        begun = await page.ask("scan", air=True)
+        done = await job(page, begun["job"], "done", "failed")
+        assert (done["air"], done["entry"], done["notes"]) == ([], "", [NOBODY])
+
+
+async def test_no_scan_of_the_air_while_an_inverter_is_told_of_a_battery_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ether(monkeypatch, {})
+    async with house(tmp_path) as home, client(home.port) as page:
+        outlets: Any = home.app.page.sources.outlets
+        outlets.append(Outlet(1, InverterOptions("pylontech"), BusStatus("inverter"), Emission(emitting=True)))
+        await until(lambda: len(home.app.inverter.control.state.counted) == 2, 20)
+        await page.ask("unlock")
+        begun = await page.ask("scan", air=True)  # batteries on a cable are no matter
+        assert (await job(page, begun["job"], "done", "failed"))["state"] == "done"
+        home.app.buses["garage"].strategy = "ble"
+        assert (await page.ask("scan", air=True))["reason"] == f"garage: {TOLD}"
+
+
+async def test_without_bluetooth_it_is_said_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def heard(_adapter: str, _seconds: float) -> list[Any]:
+        raise LinkError("Bluetooth: no Bluetooth on this host: its D-Bus is not there")
+
+    monkeypatch.setattr(gatt, "heard", heard)
+    async with house(tmp_path) as home, client(home.port) as page:
+        await page.ask("unlock")
+        begun = await page.ask("scan", air=True)
+        assert "no Bluetooth on this host" in (await job(page, begun["job"], "failed"))["why"]
+        # where the library is missing nothing is offered
+        monkeypatch.setattr(scans, "find_spec", lambda _name: None)
+        await asyncio.sleep(1)
+        assert (await page.ask("ports"))["air"] is False
+
+
+def test_the_page_loads_nothing_of_bluetooth_before_it_is_asked_to() -> None:
+    program = "import sys, jkbms_addon.app, jkbms_addon.page.doctor as d; d.radio(); print('bleak' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -24,6 +24,7 @@ from jkbms_addon.wire.pb.registers import WRITABLE
         ("charging_switch", True, "1d 04 01 00 00 00"),
         ("heating_switch", False, "27 04 00 00 00 00"),
         ("heating_start_temperature", -5, "37 01 fb 00 00 00"),
+        ("smart_sleep_delay", 23, "39 01 17 00 00 00"),
         ("cell_request_float_voltage_time", 8.0, "b4 01 50 00 00 00"),
     ],
 )
@@ -41,7 +42,7 @@ def test_what_must_never_be_written_has_no_path_to_the_air() -> None:
     assert not registers & never
     assert len(registers) == len(REGISTERS)
     assert set(REGISTERS) <= set(WRITABLE)
-    for key in ("cell_count", "device_address", "smart_sleep_delay", "nothing"):
+    for key in ("cell_count", "device_address", "smart_sleep_voltage", "nothing"):
         with pytest.raises(CommandError, match="never written over Bluetooth"):
             write(key, 1)
 

@@ -3,8 +3,8 @@
 Source: specification of Bluetooth, chapter 8. The length counts and must be the register's own. 21, 22 and 25 mean
 other settings in 24S, so nothing is written before the layout is proved. What is not in ``REGISTERS`` has no path to
 the air: calibrations (64, 67), shutdown, restart and factory reset (65, 66, 9D), one-key chemistry (68 to 6A),
-emergency (6B), the clock (6C), cell count (1C), protocols, and voltage and delay of the smart sleep, whose lengths are
-not known.
+emergency (6B), the clock (6C), cell count (1C), protocols, and the voltage of the smart sleep (01): sources name one
+byte for it and four, and one cannot hold a voltage of a cell in mV.
 """
 
 from typing import Final
@@ -58,6 +58,7 @@ _WIDE: Final = {
 _BYTES: Final = {
     "heating_start_temperature": 0x37,
     "heating_stop_temperature": 0x38,
+    "smart_sleep_delay": 0x39,
     "cell_request_charge_voltage_time": 0xB3,
     "cell_request_float_voltage_time": 0xB4,
 }

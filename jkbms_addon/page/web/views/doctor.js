@@ -55,9 +55,13 @@ async function begin(ui, kind, more) {
 const button = (words, act, off = false) => html`<button type="button" class="btn" ?disabled=${off} @click=${act}>${words}</button>`;
 const scan = (ui, more) => button(t("doc.scan"), () => begin(ui, "scan", more), !openFor());
 
-function scanned(ui, { rows, entry, bus, notes, reason }) {
+const AIR = ["address", "name", "rssi", "model", "firmware", "serial", "cells", "voltage"];
+
+function scanned(ui, { rows, air, entry, bus, notes, reason, where }) {
+  const found = `${t("doc.found")}: ${where}`;
   return html`${notes.map((one) => html`<p class="muted">${one}</p>`)}${reason ? reasonCard("", reason) : nothing}
-    ${rows.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${t("doc.found")}><table class="answers"><thead><tr>${["BMS", ...["model", "firmware", "serial", "cells", "voltage", "after", "mode"].map((one) => t(`doc.${one}`))].map((one) => html`<th scope="col">${one}</th>`)}</tr></thead><tbody>${rows.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${[...row.slice(0, -1), t(`doc.how.${row.at(-1)}`)].map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
+    ${rows?.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${found}><table class="answers"><thead><tr>${["BMS", ...["model", "firmware", "serial", "cells", "voltage", "after", "mode"].map((one) => t(`doc.${one}`))].map((one) => html`<th scope="col">${one}</th>`)}</tr></thead><tbody>${rows.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${[...row.slice(0, -1), t(`doc.how.${row.at(-1)}`)].map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
+    ${air?.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${found}><table class="answers"><thead><tr>${AIR.map((one) => html`<th scope="col">${t(`doc.${one}`)}</th>`)}</tr></thead><tbody>${air.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${row.map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
     ${entry ? html`<p>${t("doc.entry")}</p><pre tabindex="0">${entry}</pre>` : nothing}
     ${bus ? html`<p class="acts"><a class="btn primary" href="#options" @click=${() => { ui.entry = bus; }}>${t("opt.use")}</a></p>` : nothing}`;
 }
@@ -68,7 +72,7 @@ function job(ui, one) {
   const words = one.phase || (runs && one.seconds && left > 0 ? t("doc.left", { time: span(left) }) : t(`doc.state.${one.state}`));
   return html`<li class="job"><p><b>${t(`doc.${one.kind}`)}</b> ${one.where} · <span role="status">${one.why ?? words}</span>${one.full ? html` · ${t("doc.full")}` : nothing}
     ${runs ? button(t("doc.stop"), () => begin(ui, "stop", { job: one.id })) : nothing}
-    ${one.file ? html`<a class="btn" href=${one.file[0]} download>${t("doc.download", { kb: num(Math.max(1, one.file[1] / 1024)) })}</a>` : nothing}</p>${one.rows ? scanned(ui, one) : nothing}</li>`;
+    ${one.file ? html`<a class="btn" href=${one.file[0]} download>${t("doc.download", { kb: num(Math.max(1, one.file[1] / 1024)) })}</a>` : nothing}</p>${one.rows || one.air ? scanned(ui, one) : nothing}</li>`;
 }
 
 const under = (ui, fits) => {
@@ -111,7 +115,8 @@ function gateway(ui) {
 function connected(ui) {
   const buses = state.buses.map((one) => one.name);
   return html`<section class="card"><header><h2>${t("first.connected")}</h2></header>${ports ? portList(ports.ports, ports.can, (one) => scan(ui, { port: one.path })) : nothing}
-    <h3>${t("doc.elsewhere")}</h3>${gateway(ui)}${under(ui, (one) => one.kind === "scan" && !buses.includes(one.where))}</section>`;
+    <h3>${t("doc.elsewhere")}</h3>${gateway(ui)}
+    ${ports?.air ? html`<h3>${t("doc.air")}</h3><p class="acts">${scan(ui, { air: true })} <span class="muted">${t("doc.air_hint")}</span></p>` : nothing}${under(ui, (one) => one.kind === "scan" && !buses.includes(one.where))}</section>`;
 }
 
 function report(ui) {
