@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from jkbms_addon.page.place import Place
 from tests.benchmarks import costs
 from tests.benchmarks.figures import microseconds, show
 from tests.conftest import free_port, mosquitto
+from tests.page import weight
 from tests.page.browser import CHROMIUM, FLAGS
 from tests.page.ingress import front
 from tests.page.stage import Battery, Stage, batteries, served
@@ -44,8 +44,7 @@ def imported() -> None:
 
 def first_load() -> None:
     """Bytes and requests until the overview with its chart is there."""
-    known = files.load().known
-    needed = [one.body for path, one in known.items() if not re.search(r"index\.html|VENDOR|i18n/(de|fr)", path)]
+    needed = weight.first_load(files.load())
     show("first load of the page, gzip", sum(len(gzip.compress(body, 6)) for body in needed) / 1024, "KiB", 90)
     show("requests of the first load", len(needed), "files", 30)
 

@@ -14,12 +14,13 @@ from jkbms_addon.page.files import WEB, load
 from jkbms_addon.page.parts import SETTINGS
 from jkbms_addon.views import findings
 from jkbms_addon.views.languages import Language, translated
+from tests.page.weight import first_load, modules
 
 FIRST = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (WEB / "i18n").glob("*.json")}
-LATER = ("options",)  # views that are fetched when they are wanted, with words of their own
 OF_VIEWS = [
-    {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (WEB / "i18n" / name).iterdir()}
-    for name in LATER
+    {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.iterdir()}
+    for folder in sorted((WEB / "i18n").iterdir())
+    if folder.is_dir()  # words of a view that is fetched when it is wanted
 ]
 LANGUAGES = {
     name: {key: text for table in (words, *(view[name] for view in OF_VIEWS)) for key, text in table.items()}
@@ -130,8 +131,9 @@ def test_everything_is_found_by_its_path() -> None:
     for link in re.findall(r'(?:href|src)="\./([^"]+)"', index):
         assert f"/{link}" in files.known
     listed = set(re.findall(r'modulepreload" href="\./[^/]+/([^"]+)"', index)) | {"app.js"}
-    modules = {path.relative_to(WEB).as_posix() for path in WEB.rglob("*.js") if path.name != "uPlot.iife.min.js"}
-    assert listed == modules - {f"views/{name}.js" for name in LATER}  # nothing is fetched one after the other
+    assert listed == modules()  # nothing is fetched one after the other
+    late = {path.relative_to(WEB).as_posix() for path in WEB.rglob("*.js")} - listed
+    assert {"views/settings.js", "views/inverter.js", "views/doctor.js", "views/options.js"} < late
 
 
 def test_the_version_follows_the_content(tmp_path: Path) -> None:
@@ -145,12 +147,7 @@ def test_the_version_follows_the_content(tmp_path: Path) -> None:
 
 
 def test_the_first_load_is_small() -> None:
-    files = load()
-    needed = [
-        file.body
-        for path, file in files.known.items()
-        if not re.search(r"index\.html|VENDOR|i18n/(de|fr)|options", path)
-    ]
+    needed = first_load(load())
     assert sum(len(gzip.compress(body, 6)) for body in needed) <= 90 * 1024
     assert len(needed) <= 30
 

@@ -8,15 +8,20 @@ import { packKeys, packName } from "./pieces.js";
 import { overview } from "./views/overview.js";
 import { cells } from "./views/cells.js";
 import { pack } from "./views/pack.js";
-import { settings } from "./views/settings.js";
-import { inverter } from "./views/inverter.js";
-import { doctor, leave } from "./views/doctor.js";
 import { first } from "./views/first.js";
 import "./charts.js";
 
 const root = document.getElementById("app");
-const PAGES = { overview, cells, pack, settings, inverter, doctor };
-const LATER = { options: () => import("./views/options.js") }; // fetched when it is wanted
+const PAGES = { overview, cells, pack };
+/** Fetched when the first data has been painted, or when they are wanted. */
+const LATER = {
+  settings: () => import("./views/settings.js"),
+  inverter: () => import("./views/inverter.js"),
+  doctor: () => import("./views/doctor.js"),
+  options: () => import("./views/options.js"),
+};
+const OF_PACKS = ["settings", "inverter"]; // without a battery there is nothing to show
+const here = {}; // modules that were fetched
 
 /** What the reader chose; everything else is what the server told. */
 const ui = {
@@ -48,7 +53,8 @@ const ui = {
   speak: async (one) => { store("jkbms-language", one); await learn(one); draw(); },
 };
 
-let drawing = 0, drawn = false;
+const SOON = 1500; // ms after the first data
+let drawing = 0, drawn = false, whole = false;
 
 function draw() {
   drawing ||= requestAnimationFrame(() => { drawing = 0; paint(); });
@@ -56,17 +62,23 @@ function draw() {
 
 const GHOST = html`<div class="card ghost"></div><div class="card ghost low"></div>`;
 
-/** A page that is fetched when it is wanted. After an update it may be gone: the new one is there. */
+/** A page that comes later. After an update it may be gone: the new one is there. */
 function later(name) {
-  PAGES[name] ??= (LATER[name]().then(({ view }) => { PAGES[name] = view; draw(); }, () => location.reload()), () => GHOST);
-  return PAGES[name](ui);
+  if (here[name]?.view) return here[name].view(ui);
+  here[name] ??= LATER[name]().then((module) => { here[name] = module; draw(); }, () => location.reload());
+  return GHOST;
+}
+
+/** The other pages come while nobody waits, so that each is there at once. What fails comes when it is wanted. */
+function fetched() {
+  for (const name of Object.keys(LATER)) LATER[name]().then((module) => { here[name] ??= module; }, () => {});
 }
 
 function content() {
   if (!state.hello || !state.buses.length && !state.at) return GHOST;
-  if (ui.page === "doctor") return doctor(ui);
-  if (ui.page in LATER) return later(ui.page);
-  if (!packKeys().length) return first(state);
+  const some = packKeys().length > 0;
+  if (ui.page in LATER && (some || !OF_PACKS.includes(ui.page))) return later(ui.page);
+  if (!some) return first(state);
   ui.tier ||= packKeys().some((key) => (state.packs[key].cells?.hours ?? 0) > 2) ? 60 : 10;
   return PAGES[ui.page](ui);
 }
@@ -77,16 +89,22 @@ function paint() {
   render(frame(ui, content()), root);
   const name = ui.page === "pack" ? packName(ui.part) : t(`tab.${ui.page}`);
   document.title = `${name} · JK BMS`;
+  if (!whole && state.at) {
+    whole = true;
+    setTimeout(fetched, SOON);
+  }
 }
+
+const exists = (page) => page in PAGES || page in LATER;
 
 /** Address to page: #overview, #cells, #pack/garage/3; #overview/links scrolls there. */
 function route() {
   const [page, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
   const part = rest.join("/");
-  const known = (page in PAGES || page in LATER) && (page !== "pack" || rest.length === 2);
+  const known = exists(page) && (page !== "pack" || rest.length === 2);
   const moved = ui.page !== (known ? page : "overview") || ui.part !== part;
   Object.assign(ui, { page: known ? page : "overview", part, menu: false });
-  if (ui.page !== "doctor") leave();
+  if (ui.page !== "doctor") here.doctor?.leave?.();
   if (moved) draw();
   requestAnimationFrame(() => {
     const place = ui.page === "overview" && part && document.getElementById(part);
@@ -104,7 +122,7 @@ async function learn(one) {
 /** A deep link of Home Assistant's panel: /app/<slug>/cells. */
 function linked(path) {
   const page = (path ?? "").split("/").filter(Boolean).pop();
-  if (page in PAGES && page !== "pack" && !location.hash) location.hash = page;
+  if (exists(page) && page !== "pack" && !location.hash) location.hash = page;
 }
 
 try { ui.quiet = new Set(JSON.parse(localStorage.getItem("jkbms-quiet") ?? "[]")); } catch { /* none then */ }

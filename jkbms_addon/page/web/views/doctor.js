@@ -172,7 +172,7 @@ function log(ui) {
     ${lines.length ? html`<ol class="log" tabindex="0" aria-label=${t("doc.log")}>${lines.map(([at, level, text]) => html`<li class=${LOUD[level] ?? ""}><time>${clock(at, true)}</time><span>${level in LOUD ? html`<b>${level}</b> ` : nothing}${text}</span></li>`)}</ol>` : html`<p class="muted">${t(every ? "doc.no_lines" : "doc.no_warnings")}</p>`}</section>`;
 }
 
-export function doctor(ui) {
+export function view(ui) {
   enter(ui);
   return html`<h1 class="vh">${t("tab.doctor")}</h1><section class="card tools"><p class="muted">${t("doc.intro")}</p><a class="btn" href="#options">${t("opt.open")}</a>${lockBar()}</section>
     ${refused ? html`<p class="problem" role="alert">${refused}</p>` : nothing}

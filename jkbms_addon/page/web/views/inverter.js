@@ -68,7 +68,7 @@ function owner(ui) {
     <dl class="rows">${rows.map((row) => value(ui, row))}${found.map(([key, one]) => html`<div><dt>${t(`owner.${key}`)}</dt><dd>${one}</dd></div>`)}</dl></section>`;
 }
 
-export function inverter(ui) {
+export function view(ui) {
   if (!state.inverter) return html`<section class="card"><h1>${t("tab.inverter")}</h1><p>${t("inverter.none")}</p></section>`;
   return html`<h1 class="vh">${t("tab.inverter")}</h1><section class="card tools"><p class="muted">${t("steer.intro")}</p>${lockBar()}</section>
     ${ui.told ? html`<p class=${ui.told.bad ? "problem" : "done"} role="status">${ui.told.text}</p>` : nothing}

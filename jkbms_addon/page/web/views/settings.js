@@ -82,7 +82,7 @@ function permission(ui, packs) {
     ${closed.length && closed.length < packs.length ? html`<p class="muted">${t("set.closed", { packs: closed.map(packName).join(", ") })}</p>` : closed.length ? html`<p class="muted">${t("set.all_closed")}</p>` : nothing}`;
 }
 
-export function settings(ui) {
+export function view(ui) {
   const packs = packKeys().filter((pack) => state.packs[pack].settings);
   if (!packs.includes(ui.chosen)) ui.chosen = packs[0];
   const apart = new Set(Object.keys(state.hello.specs).filter((key) => differs(packs, key)));
