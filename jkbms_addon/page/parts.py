@@ -251,6 +251,20 @@ def alarms(raised: Mapping[tuple[str, str], float]) -> list[dict[str, Any]]:
     return sorted(told, key=lambda one: (("fault", "warning", "info").index(str(one["s"])), one["since"]))
 
 
+def wires(battery: Snapshot, each: Sequence[Snapshot], now: float, wall: float) -> str:
+    """The wires of a battery that has several, as JSON: how each is, and what it tells of the battery."""
+    if len(each) < 2:
+        return "[]"
+    return encoded([_wire(one, battery.sources, now, wall) for one in each])
+
+
+def _wire(one: Snapshot, sources: Mapping[str, Key], now: float, wall: float) -> dict[str, Any]:
+    on, age = one.online(now), one.age(now)
+    told: dict[str, Any] = {"wire": label(one.key), "state": "silent" if not on else "stands" if one.stands else "on"}
+    told["tells"] = [kind for kind in KINDS if on and sources.get(kind) == one.key]
+    return told if on or age is None else {**told, "at": round(wall - age)}  # a time, which does not change
+
+
 def silent_parts(snapshot: Snapshot) -> Mapping[str, Part]:
     """The parts of a battery that there are to tell; a silent one keeps its last ones, greyed by the page."""
     return {kind: part for kind, part in snapshot.parts.items() if kind in KINDS}

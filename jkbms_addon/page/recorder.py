@@ -150,7 +150,7 @@ class Recorder:
         place = int(lowest) if lowest is not None else 0
         below = None if mean is None else mean - (number(values, "min_cell_voltage") or mean)
         settings, about = snapshot.parts.get("settings"), snapshot.parts.get("about")
-        bus = sources.buses.get(snapshot.bus)
+        bus = sources.buses.get(snapshot.source[0])  # that of the wire, where it has another name
         return PackSeen(
             key=key,
             name="JK BMS " + (f"{snapshot.bus} " if len(sources.buses) > 1 else "") + str(snapshot.address),

@@ -79,6 +79,7 @@ class Camera:
             pack, age = label(snapshot.key), snapshot.age(now)
             texts = {kind: self._cache.text(pack, kind, part) for kind, part in parts.silent_parts(snapshot).items()}
             texts["cells"] = self._places(pack, now, wall)
+            texts["wires"] = parts.wires(snapshot, sources.store.wires(snapshot.key), now, wall)
             if energy := sources.energies.of(pack):
                 texts["energy"] = parts.encoded(parts.pack_energy(energy))
             packs[pack] = PackScene(parts.encoded(parts.rounded(age, 1)), snapshot.online(now), texts)

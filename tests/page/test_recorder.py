@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from jkbms_addon.battery.identity import HAND
 from jkbms_addon.page import history_file, recorder
 from jkbms_addon.page.history import NONE, History
 from jkbms_addon.page.recorder import Recorder
 from tests.conftest import until
-from tests.page.stage import Stage, batteries
+from tests.page.stage import Battery, Stage, batteries
 
 START = 1_800_000_000.0
 
@@ -66,6 +67,24 @@ def test_what_is_worth_a_look_of_a_stage(tmp_path: Path) -> None:
     assert found["silent"].pack == "cellar/3"
     assert (found["weak"].pack, found["weak"].args["cell"]) == ("garage/3", 11)
     assert set(str(found["settings"].args["keys"]).split()) == {"max_charge_current", "balancing_switch"}
+
+
+def test_the_cause_of_a_silence_is_that_of_the_wire_that_spoke_last(tmp_path: Path) -> None:
+    """A battery goes by the name of its first wire, whatever bus told it last."""
+    stage = Stage(tmp_path, [Battery("garage", 1), Battery("cellar", 1)])
+    store = stage.sources.store
+    store.identity.links[frozenset((("garage", 1), ("cellar", 1)))] = HAND
+    store.identity._rebuild()
+    stage.app.buses["garage"].says("garage is quiet")
+    stage.app.buses["cellar"].says("cellar is quiet")
+    for pack, ago in ((stage.packs[0], 120), (stage.packs[1], 90)):
+        stage.silence(pack, ago)
+    for _ in range(7):
+        stage.feed()
+    (battery,) = store
+    assert (battery.key, battery.source) == (("garage", 1), ("cellar", 1))
+    (silent,) = [one for one in stage.sources.watch.findings if one.key == "silent"]
+    assert (silent.pack, silent.args["cause"]) == ("garage/1", "cellar is quiet")
 
 
 async def test_the_history_outlives_a_restart(tmp_path: Path) -> None:

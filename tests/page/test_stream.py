@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jkbms_addon.battery.identity import HAND
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.snapshot import Part
 from jkbms_addon.page import parts
 from jkbms_addon.page.stream import WHOLE, Camera, PackScene, Scene, Told
-from tests.page.stage import Stage, batteries
+from tests.page.stage import Battery, Stage, batteries
 
 TEXTS = st.sampled_from(["1", "2", "null", '{"a":[1,null]}'])
 PACKS = st.builds(
@@ -171,3 +172,22 @@ def test_the_stream_is_small(tmp_path: Path) -> None:
     hello = parts.encoded(parts.static("off", "1", "v", ["a"]))
     assert len(first) + len(hello) <= 40_000
     assert len(later) <= 20_000  # every second; batteries are asked every two
+
+
+def test_the_wires_of_a_battery_and_what_each_tells(tmp_path: Path) -> None:
+    """Told only where there are several; nothing in it changes from second to second."""
+    stage = Stage(tmp_path, [Battery("garage", 1), Battery("cellar", 1), Battery("cellar", 2)])
+    store, camera = stage.sources.store, Camera(stage.sources)
+    store.identity.links[frozenset((("garage", 1), ("cellar", 1)))] = HAND
+    store.identity._rebuild()
+    stage.feed()
+    now = store.clock()
+    assert json.loads(camera.scene(now, 1000.0).packs["cellar/2"].parts["wires"]) == []
+    both = json.loads(camera.scene(now, 1000.0).packs["garage/1"].parts["wires"])
+    assert [(one["wire"], one["state"]) for one in both] == [("garage/1", "on"), ("cellar/1", "on")]
+    assert sorted(kind for one in both for kind in one["tells"]) == ["about", "live", "settings"]
+    stage.silence(stage.packs[0], 100)
+    for later in (0.0, 1.4):
+        told = json.loads(camera.scene(now + later, 1000.0 + later).packs["garage/1"].parts["wires"])
+        assert told[0] == {"wire": "garage/1", "state": "silent", "tells": [], "at": 900}
+        assert told[1] == {"wire": "cellar/1", "state": "on", "tells": ["live", "settings", "about"]}

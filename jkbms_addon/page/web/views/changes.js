@@ -60,7 +60,7 @@ function edited(ui, packs, rangeOf) {
 function reviewed(ui) {
   const { steps, refused, left_out: left, typed } = ui.plan;
   const missing = typed.some((pack) => (ui.typed[pack] ?? "").trim() !== pack);
-  return html`<ol class="changes">${steps.map(({ pack, key, before, to }) => html`<li>${title(pack, key)}${arrow(key, before, to)}</li>`)}
+  return html`<ol class="changes">${steps.map(({ pack, key, before, to, wire }) => html`<li>${title(pack, key)}${arrow(key, before, to)}${wire ? html`<small class="muted">${t("wire.over", { wire })}</small>` : nothing}</li>`)}
     ${refused.map(({ pack, key, reason }) => html`<li class="bad">${title(pack, key)} <span class="badge bad">${t("result.refused")}</span><p>${reason}</p></li>`)}</ol>
     ${left.length ? html`<p class="muted">${t("set.left_out", { keys: [...new Set(left.map(({ key }) => specName(key)))].join(", ") })}</p>` : nothing}
     ${typed.map((pack) => html`<label class="typed">${t("set.type", { name: pack })}<input autocomplete="off" .value=${ui.typed[pack] ?? ""} @input=${(event) => ui.set({ typed: { ...ui.typed, [pack]: event.target.value } })}></label>`)}

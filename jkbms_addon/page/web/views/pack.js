@@ -91,7 +91,15 @@ function facts(key, pack, v) {
   ].filter(([, value]) => value != null);
   return html`<section class="card facts"><header><h2>${t("facts.title")}</h2>${framed() ? html`<button type="button" class="link" @click=${() => navigate("/history")}>${t("facts.history")}</button>` : nothing}</header>
     <dl>${rows.map(([name, value]) => html`<div><dt>${t(`fact.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
+    ${wires(pack.wires ?? [])}
     ${odd.length ? html`<h3>${t("fact.settings")}</h3><dl>${odd.map(([name, own, most]) => html`<div><dt>${name}</dt><dd><b>${own}</b> ${t("fact.others", { value: most })}</dd></div>`)}</dl>` : nothing}</section>`;
+}
+
+/** How each wire of a battery with several is, and what it tells. */
+function wires(told) {
+  if (!told.length) return nothing;
+  const state = ({ state: is, at, tells }) => [t(`wire.${is}`, { time: at == null ? "" : clock(at) }), tells.length ? list(tells.map((kind) => t(`wire.tells.${kind}`))) : null].filter(Boolean).join(": ");
+  return html`<h3>${t("wire.title")}</h3><dl>${told.map((one) => html`<div><dt>${one.wire}</dt><dd>${state(one)}</dd></div>`)}</dl>`;
 }
 
 function chart(ui, key) {
