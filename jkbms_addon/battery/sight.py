@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from jkbms_addon.battery.quantities import Value
@@ -52,21 +52,21 @@ def sight(snapshot: Snapshot, now: float) -> Sight | None:
     live = snapshot.part("live", now)
     if live is None or snapshot.withheld:
         return None
-    about, values = snapshot.part("about", now), live.values
-    runtime = number(values, "total_runtime")
-    listed = values.get("cell_voltage")
-    cells = tuple(one if isinstance(one, float) else None for one in listed) if isinstance(listed, tuple) else ()
-    return Sight(
-        snapshot.key,
-        live.at,
-        live.at - runtime if runtime else None,
-        snapshot.format == "ttl",
-        number(values, "total_charging_cycle_capacity"),
-        cells,
-        serial_of(about.values) if about else "",
-        about.at if about else 0.0,
-        snapshot.stands,
+    about = snapshot.part("about", now)
+    return replace(
+        looked(snapshot.key, live.at, live.values, coarse=snapshot.format == "ttl"),
+        serial=serial_of(about.values) if about else "",
+        serial_at=about.at if about else 0.0,
+        stands=snapshot.stands,
     )
+
+
+def looked(wire: Key, at: float, values: Mapping[str, Value], *, coarse: bool = False) -> Sight:
+    """What values that were heard at a time say of their battery, but for its serial number."""
+    runtime, listed = number(values, "total_runtime"), values.get("cell_voltage")
+    cells = tuple(one if isinstance(one, float) else None for one in listed) if isinstance(listed, tuple) else ()
+    cycled = number(values, "total_charging_cycle_capacity")
+    return Sight(wire, at, at - runtime if runtime else None, coarse, cycled, cells)
 
 
 def contradiction(one: Sight, other: Sight) -> str:

@@ -5,10 +5,12 @@ import asyncio
 import sys
 
 from jkbms_addon.acquisition.auto import FIRST_LISTEN
+from jkbms_addon.battery.sight import Sight
 from jkbms_addon.cli import scan_ble, target
 from jkbms_addon.cli.run import log_to_stderr
 from jkbms_addon.doctor import air
 from jkbms_addon.doctor.found import entry, table, yaml
+from jkbms_addon.doctor.same import same
 from jkbms_addon.doctor.scan import Result, scan
 from jkbms_addon.doctor.target import Target
 from jkbms_addon.errors import OptionsError
@@ -17,6 +19,13 @@ from jkbms_addon.errors import OptionsError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     target.add_arguments(parser, bluetooth=True)
+    parser.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="PORT|HOST:PORT",
+        help="another bus to look at afterwards; in the end it is said which units are one battery with two cables",
+    )
     parser.add_argument(
         "--listen-seconds",
         type=float,
@@ -32,16 +41,24 @@ def run(args: argparse.Namespace) -> int:
     say = Progress()
     if args.bluetooth is not None:
         return _in_the_air(args.bluetooth, say)
-    bus = target.chosen(args)
+    buses = [target.chosen(args), *map(target.named, args.also)]
     if not args.listen_seconds >= 0:
         raise OptionsError("--listen-seconds: must not be negative")
-    try:
-        result = asyncio.run(scan(bus, args.listen_seconds, say))
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        say.clear()
-    return report(bus, result)
+    statuses, sights = [], list[Sight]()
+    for bus in buses:
+        try:
+            result = asyncio.run(scan(bus, args.listen_seconds, say))
+        except KeyboardInterrupt:
+            return 130
+        finally:
+            say.clear()
+        if len(buses) > 1:
+            print(f"{bus}:")
+        statuses.append(report(bus, result))
+        sights += [one.sight(str(bus)) for one in result.found]
+    for line in same(sights):
+        print(line)
+    return max(statuses)
 
 
 def _in_the_air(adapter: str, say: "Progress") -> int:

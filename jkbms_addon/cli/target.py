@@ -27,12 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser, *, bluetooth: bool = False) -
 
 def chosen(args: argparse.Namespace) -> Target:
     """The bus that the arguments name; ``OptionsError`` when a TCP port is none."""
-    if args.port is not None:
-        return Target(args.port)
-    host, colon, port = args.host.rpartition(":")
+    return Target(args.port) if args.port is not None else _gateway("--host", args.host)
+
+
+def named(text: str) -> Target:
+    """A bus by one word: the path of a serial port, or a gateway; ``OptionsError`` when a TCP port is none."""
+    return Target(text) if text.startswith("/") else _gateway("--also", text)
+
+
+def _gateway(option: str, text: str) -> Target:
+    host, colon, port = text.rpartition(":")
     # the colons of an IPv6 address belong to the name, which then stands in brackets
-    if not colon or args.host.endswith("]"):
-        host, port = args.host, str(TCP_PORT)
+    if not colon or text.endswith("]"):
+        host, port = text, str(TCP_PORT)
     if not port.isdecimal() or not 1 <= int(port) <= 65535 or not host.strip("[]"):
-        raise OptionsError(f"--host: {args.host!r} must be HOST or HOST:PORT with a port from 1 to 65535")
+        raise OptionsError(f"{option}: {text!r} must be HOST or HOST:PORT with a port from 1 to 65535")
     return Target(host.strip("[]"), int(port))

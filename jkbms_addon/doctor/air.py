@@ -76,7 +76,7 @@ async def _asked(one: InAir, adapter: str, say: Say) -> None:
         while not {"live", "about"} <= set(one.told.kinds) and time.monotonic() < end:
             say(f"asking {one.address}")
             for reading in await source.poll():
-                one.told.tell(reading)
+                one.told.tell(reading, time.monotonic())
             if isinstance(source, ble.Refused):
                 one.trouble = status.problem
                 return

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from jkbms_addon.battery.quantities import Value
 from jkbms_addon.battery.reading import Reading
+from jkbms_addon.battery.sight import Sight, looked, serial_of
 
 Mode = Literal["asked", "heard", "master"]
 HEAD = ("address", "model", "firmware", "serial number", "cells", "voltage", "latency", "mode")
@@ -21,13 +22,20 @@ class Found:
     values: dict[str, Value] = field(default_factory=dict)
     kinds: dict[str, int] = field(default_factory=dict)
     latency: float | None = None
+    at: float = 0.0  # when its live data was heard last, monotonic s
 
-    def tell(self, reading: Reading) -> None:
-        """Take in one more reading."""
+    def tell(self, reading: Reading, at: float) -> None:
+        """Take in one more reading, heard at this time."""
+        self.at = at if reading.kind == "live" else self.at
         self.values.update(reading.values)
         self.kinds[reading.kind] = self.kinds.get(reading.kind, 0) + 1
         if reading.latency is not None:
             self.latency = reading.latency
+
+    def sight(self, bus: str) -> Sight:
+        """What it says of its battery, on the bus of this name."""
+        wire = (bus, 0 if self.address is None else self.address)
+        return replace(looked(wire, self.at, self.values, coarse=self.address is None), serial=serial_of(self.values))
 
     def row(self) -> tuple[str, ...]:
         """Cells of the table; a dash where nothing is known."""

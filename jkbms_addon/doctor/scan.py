@@ -92,7 +92,7 @@ class Scan:
     def _take(self, readings: Iterable[Reading], mode: Mode) -> None:
         for reading in readings:
             if reading.address is not None and not reading.withheld:
-                self._found.setdefault(reading.address, Found(reading.address, mode)).tell(reading)
+                self._found.setdefault(reading.address, Found(reading.address, mode)).tell(reading, time.monotonic())
 
     # --- listening -----------------------------------------------------------------------------------
     async def _listen(self, seconds: float) -> Listener:
@@ -191,7 +191,7 @@ class Scan:
         one = Found(None, mode, latency=latency)
         try:
             for reading in legacy.readings(frame):
-                one.tell(reading)
+                one.tell(reading, time.monotonic())
         except FrameError as error:
             return Result([one], "ttl", notes=[f"a BMS of the first generation answers, but: {error}"])
         return Result([one], "ttl")

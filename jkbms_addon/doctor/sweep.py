@@ -10,6 +10,7 @@ from jkbms_addon.acquisition.slot import Slot
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.snapshot import Snapshot
 from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.clock import MONOTONIC
 from jkbms_addon.doctor.found import Found, ranges
 from jkbms_addon.doctor.scan import Result, Say
 from jkbms_addon.errors import CommandError
@@ -38,7 +39,7 @@ async def sweep(slot: Slot, status: BusStatus, known: Iterable[Snapshot], permit
         if told:
             one = found[address] = Found(address, "asked")
             for reading in (*told, *await _asked(slot, address, ABOUT, permit)):
-                one.tell(reading)
+                one.tell(reading, MONOTONIC())
     return Result([found[address] for address in sorted(found)], "master", notes=notes)
 
 
@@ -58,4 +59,5 @@ def _known(snapshot: Snapshot, status: BusStatus) -> Found:
     for kind, part in snapshot.parts.items():
         one.values.update(part.values)
         one.kinds[kind] = 1
+        one.at = part.at if kind == "live" else one.at
     return one

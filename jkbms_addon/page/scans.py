@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
+from jkbms_addon.battery.sight import sight
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.errors import CommandError
 from jkbms_addon.link.place import real
@@ -114,10 +115,21 @@ class Scans:
                 result = await scan(target, FIRST_LISTEN, self._say(job))
         except TimeoutError as error:
             raise CommandError(f"given up after {MOST:.0f} s") from error
+        result.notes += self._same(str(target), result)
         addresses = [one.address for one in result.found if one.address is not None]
         found = entry(result.strategy, target.options(), addresses) if result.found else None
         _told(job, result, yaml(found) if found else "")
         job.said["bus"] = found  # for the form of options
+
+    def _same(self, place: str, result: "Result") -> list[str]:
+        """Which of the units that were found are batteries that are heard already, on another wire."""
+        from jkbms_addon.doctor.same import same  # noqa: PLC0415 - what a scan needs costs memory
+
+        store = self.sources.store
+        now = store.clock()
+        wires = [one for bus in self.sources.buses for one in store.on(bus)]
+        known = [seen for one in wires if (seen := sight(one, now))]
+        return same([one.sight(place) for one in result.found], known)
 
     def _say(self, job: Job, bus: str = "") -> Callable[..., None]:
         def say(phase: str, detail: str = "") -> None:

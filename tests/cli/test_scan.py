@@ -119,6 +119,19 @@ def watched(far: FarEnd) -> list[bytes]:
     return sent
 
 
+async def test_two_cables_to_one_battery_are_told() -> None:
+    one, other = SimulatedBms(1, serial_number="40119491480"), SimulatedBms(2)
+    async with serial_bus([one, other]) as first, tcp_bus([one, SimulatedBms(3)]) as second:
+        place = f"127.0.0.1:{second.port}"
+        found = await scanned("--port", first, "--listen-seconds", "0.5", "--also", place)
+    assert found.status == 0
+    lines = found.out.splitlines()
+    assert lines[0] == f"{first.port}:"
+    assert f"{place}:" in lines
+    assert lines[-1] == f"{first.port}/1 and {place}/1 look like one battery (equal serial numbers, 40119491480)"
+    assert found.out.count("look like one battery") == 1
+
+
 async def test_a_master_that_appears_while_asking() -> None:
     async with serial_bus([SimulatedBms(3), SimulatedBms(9)], slot=0.05) as far:
         sent = watched(far)
@@ -301,7 +314,7 @@ def test_ranges() -> None:
 def test_a_row_of_somebody_of_whom_little_is_known() -> None:
     one = Found(4, "heard")
     assert table([one]).splitlines()[1].split() == ["4", "-", "-", "-", "-", "-", "-", "heard"]
-    one.tell(Reading(4, "live", {"total_voltage": 53.5, "cell_voltage": (3.3,) * 16}, latency=0.0421))
+    one.tell(Reading(4, "live", {"total_voltage": 53.5, "cell_voltage": (3.3,) * 16}, latency=0.0421), 1.0)
     assert one.row()[4:] == ("16", "53.50 V", "42 ms", "heard")
 
 

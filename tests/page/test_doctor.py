@@ -376,6 +376,17 @@ async def test_a_place_that_nobody_uses(tmp_path: Path, way: str) -> None:
             assert all(not bms.writes for bms in packs)
 
 
+async def test_a_second_cable_to_a_battery_that_is_heard_already_is_told(tmp_path: Path) -> None:
+    async with house(tmp_path) as home, client(home.port) as page:
+        await until(lambda: home.app.store.present(("garage", 1)))
+        async with serial_bus([home.bus.batteries[1], SimulatedBms(5)]) as far:
+            await page.ask("unlock")
+            begun = await page.ask("scan", port=far.port)
+            done = await job(page, begun["job"], "done", "failed")
+            (note,) = [one for one in done["notes"] if "one battery" in one]
+            assert note.startswith(f"{far.port}/1 and garage/1 look like one battery (equal ")
+
+
 async def test_places_that_are_not_scanned(tmp_path: Path) -> None:
     async with house(tmp_path) as home, client(home.port) as page:
         await page.ask("unlock")
