@@ -70,6 +70,7 @@ WORDS: Final = (  # what is found in the library's complaint, and what is told o
     ("AccessDenied", "D-Bus refuses this program: an AppArmor profile or a D-Bus policy of the host"),
     ("Authentication", "it refuses without pairing, or the PIN is wrong: set the option pin"),
     ("NoReply", "bluetoothd does not answer"),
+    ("Not connected", HUNG_UP),  # to a write, before the callback tells it
     ("NO_BLUETOOTH", NO_BLUEZ.format("no adapter is found")),
     ("EOFError", NO_BLUEZ.format("its D-Bus went away")),
     (

@@ -315,6 +315,7 @@ TROUBLES = [
     (BleakDBusError("org.freedesktop.DBus.Error.AccessDenied", ["An AppArmor policy"]), "D-Bus refuses this program"),
     (BleakDBusError("org.bluez.Error.AuthenticationFailed", []), "set the option pin"),
     (BleakDBusError("org.bluez.Error.Failed", ["br-connection-canceled"]), "it may demand pairing"),
+    (BleakDBusError("org.bluez.Error.Failed", ["Not connected"]), "the BMS hung up"),
     (NONE, "no Bluetooth on this host: no adapter is found"),
     (BleakDBusError("org.freedesktop.DBus.Error.Spawn.ChildExited", ["Launch helper"]), "bluetoothd does not run"),
     (FileNotFoundError(2, "No such file"), "its D-Bus is not there"),
