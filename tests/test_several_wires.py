@@ -178,13 +178,18 @@ FAULTS = ("frozen", "garbage", "pulled", "silent", "cut", "frozen values")
 
 
 @dataclass
-class Repeated:
-    """A gateway that says again and again what it heard first."""
+class Repeating:
+    """A gateway that may say again and again what it heard last."""
 
-    first: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    last: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
+    frozen: bool = False
 
     def __call__(self, said: bytes) -> bytes:
-        return self.first.setdefault((said[4], said[300:302]), said) if len(said) > 300 else said
+        if len(said) <= 300:
+            return said
+        kind = said[4], said[300:302]
+        self.last[kind] = self.last.get(kind, said) if self.frozen else said
+        return self.last[kind]
 
 
 async def strikes(plug: Plug[SerialBus], fault: str) -> None:
@@ -192,8 +197,8 @@ async def strikes(plug: Plug[SerialBus], fault: str) -> None:
         await plug.pull()
     elif fault == "cut":
         plug.far.mangle = lambda data: data[:287] + data[300:]  # as cheap adapters lose bytes
-    elif fault == "frozen values":
-        plug.far.mangle = Repeated()
+    elif isinstance(plug.far.mangle, Repeating):
+        plug.far.mangle.frozen = True
     elif fault == "garbage":
         plug.far.mangle = lambda data: random.randbytes(len(data))
     else:
@@ -203,7 +208,8 @@ async def strikes(plug: Plug[SerialBus], fault: str) -> None:
 async def heals(plug: Plug[SerialBus], fault: str) -> None:
     if fault == "pulled":
         await plug.plug()
-    plug.far.frozen, plug.far.deaf, plug.far.mangle = False, False, bytes
+    plug.far.frozen, plug.far.deaf = False, False
+    plug.far.mangle = Repeating() if fault == "frozen values" else bytes
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -212,6 +218,8 @@ async def test_the_other_bus_takes_over_in_both_directions_without_a_gap(
 ) -> None:
     async with house(broker, tmp_path, batteries=BY_HAND) as one:
         await one.one_battery_each()
+        for plug in (one.control, one.shared):
+            await heals(plug, "frozen values" if fault == "frozen values" else "")
         await until(lambda: one.heard.last("jkbms/bank/2/availability") == "online", 20)
         await until(lambda: any(amps > 0 for amps in one.discharge(0.0)), 30)
         await until(lambda: all(len(one.app.store.wires(key)) == 2 for key in PACKS), 20)
@@ -332,6 +340,38 @@ async def test_copied_boards_with_one_serial_number_stay_two_batteries(broker: M
         await one.one_battery_each()  # by running time: the boards are copied, their clocks are not
         await until(lambda: "is told by several batteries" in " ".join(one.app.store.twins()), 20)
         assert one.shown == PACKS
+
+
+async def test_a_pack_that_moves_to_another_address_counts_once(broker: Mosquitto, tmp_path: Path) -> None:
+    """Its DIP switches are set anew, so it has another address on both buses; never does it count twice."""
+    buses = [
+        {"name": "bank", "strategy": "listen", "port": str(tmp_path / "rs485-2")},
+        {"name": "ctrl", "strategy": "master", "port": str(tmp_path / "rs485-1"), "addresses": "0-5", "interval": 1.0},
+    ]
+    async with house(broker, tmp_path, buses=buses) as one:
+        await one.one_battery_each()
+        began, unit, most = time.monotonic(), one.units[2], 0
+        unit.silent = True  # it takes its address when it starts, so it is off meanwhile
+        await until(lambda: one.online == 2, 20)
+        unit.address, unit.silent = 5, False
+        unit.settings["device_address"] = 5
+        for plug in (one.shared, one.control):
+            plug.far.batteries[5] = plug.far.batteries.pop(2)
+
+        def moved() -> bool:
+            nonlocal most
+            most = max(most, one.online)
+            name = one.app.store.identity.battery(("bank", 5))
+            return one.app.store.identity.battery(("ctrl", 5)) == name and one.online == 3
+
+        await until(moved, 90)
+        end = time.monotonic() + 12
+        while time.monotonic() < end:
+            assert moved()
+            await asyncio.sleep(0.1)
+        assert most <= 3
+        assert min(one.discharge(began)) > 0
+        assert len([key for key in one.shown if one.app.store.present(key)]) == 3
 
 
 async def test_a_wire_that_leaves_the_options_keeps_the_device(broker: Mosquitto, tmp_path: Path) -> None:
