@@ -24,6 +24,9 @@ class Seen:
     above: float = 0.0  # s more than 0.1 V above the ceiling
     dark: float = 0.0  # s without discharging although a pack could
     told_dark: float = 0.0  # s of DCL 0 although a pack may discharge and is not empty
+    blind_dark: float = 0.0  # s of DCL 0 after all fell silent although they were charged well and free to discharge
+    disobeyed: float = 0.0  # s of charge told although the owner had switched it off
+    lowered: bool = False  # whether the owner took the ceiling down while the battery was above it
     charge_edges: int = 0
     discharge_edges: int = 0
     phases: int = 0
@@ -51,6 +54,8 @@ class Loop:
         self.seen = Seen()
         self.events: list[str] = []
         self._read: dict[int, tuple[float, object]] = {}
+        self._lost_at = begin
+        self._doubtful_at = begin  # when it was last so that the house might have to go dark with the data
         self.decision: Decision | None = None
         self.start()
 
@@ -66,6 +71,16 @@ class Loop:
         self.running = False
         self.run(away, lambda _at: 0.0)
         self.start(memory)
+
+    def change(self, setpoints: Setpoints) -> None:
+        """The owner changes what is allowed."""
+        self.setpoints = setpoints
+        self.controller.allow(setpoints)
+
+    @property
+    def ceiling(self) -> float:
+        """V of the battery above which nothing may be told: the owner's, else what the packs ask for."""
+        return 16 * (self.setpoints.charge_voltage or 3.45) + self.setpoints.offset
 
     @property
     def phase(self) -> str:
@@ -104,7 +119,7 @@ class Loop:
 
     def _note(self, before: Decision | None, flowing: float, surplus: float, seconds: float) -> None:
         seen, now = self.seen, self.decision
-        ceiling = 16 * (now.facts.charge_voltage if now else 3.45)
+        ceiling = self.ceiling
         closed = [one for one in self.plant.packs if not one.charge_open] or self.plant.packs
         voltage = max(one.voltage for one in closed)
         seen.seconds += seconds
@@ -122,11 +137,25 @@ class Loop:
         seen.told_most = max(seen.told_most, now.charge_voltage - ceiling)
         if not now.lost and now.discharge_current <= 0 and self.controller.usable(self.state):
             seen.told_dark += seconds
+        self._note_blind(now, seconds)
+        seen.disobeyed += seconds * (not self.setpoints.charging and now.charge_current > 0)
         seen.grid = seen.grid or now.wanted.now or now.wanted.full
         if before is not None:
             seen.charge_edges += before.charge_current > 0 and now.charge_current <= 0
             seen.discharge_edges += (before.discharge_current > 0) != (now.discharge_current > 0)
             seen.phases += before.phase != now.phase
+
+    def _note_blind(self, now: Decision, seconds: float) -> None:
+        """While nothing is heard the house stays lit for a quarter of an hour, where the packs were well before."""
+        if not now.lost:
+            lifted = [0.2 * max(0.0, one.current) / one.capacity for one in self.plant.packs]
+            lows = [one.low - more for one, more in zip(self.plant.packs, lifted, strict=True)]
+            well = min(lows) > 3.23 and min(one.counted for one in self.plant.packs) > 22
+            if not well or now.discharge_current <= 0:
+                self._doubtful_at = self.now
+            self._lost_at = self.now
+        elif now.discharge_current <= 0 and self._lost_at - self._doubtful_at > 15:
+            self.seen.blind_dark += seconds * (self.now - self._lost_at < self.setpoints.hold - 15)
 
 
 __all__ = ["Loop", "Seen", "pairwise", "replace"]
