@@ -86,7 +86,7 @@ def drawn(seed: int, hours: float = 1.0) -> Case:
         wanted = random.choice(
             ({"charge_voltage": 3.40}, {"charge_voltage": 3.50}, {"soc_limit": 70.0}, {"charging": False})
         )
-        changes = [Change(begin + random.uniform(60, 0.9 * hours * HOUR), replace(options, **wanted))]  # type: ignore[arg-type]
+        changes = [Change(begin + random.uniform(60, 0.9 * hours * HOUR), replace(options, **wanted))]
     return Case(plant, a_weather(seed, plant), options, happening, changes, poll, begin, hours)
 
 
