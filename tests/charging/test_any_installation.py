@@ -21,7 +21,7 @@ HOURS = 0.75
 OWNERS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
-        "charge_voltage": st.sampled_from((3.38, 3.40, 3.45, 3.50, 3.55)),
+        "charge_voltage": st.sampled_from((3.40, 3.42, 3.45, 3.50, 3.55)),
         "float_voltage": st.sampled_from((3.33, 3.35)),
         "soc_limit": st.sampled_from((60.0, 80.0, 95.0)),
         "soc_follows": st.booleans(),
