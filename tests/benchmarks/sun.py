@@ -1,8 +1,9 @@
 """The charge control over days of sun, clouds and house: ``python -m tests.benchmarks.sun 365`` for a year.
 
 Two packs of 280 Ah with a cell that runs ahead, at each kind of inverter, whose meter reads 0.15 V high: full charges,
-the longest time between two, days on which the sun could have made one that was due and none came, hours with more than 3.40 V a cell, hours in which the house was dark although a battery
-could serve it (must be 0), and how often limits changed.
+the longest time between two, days on which one was due and the sun could have made it and none came, hours with more
+than 3.40 V a cell, hours in which the house was dark although a battery could serve it (must be 0), and how often
+limits changed.
 """
 
 import sys
