@@ -10,6 +10,8 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from copy import copy, deepcopy
+from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
 
@@ -37,7 +39,17 @@ MOVED: Final = 0.05  # V
 CONFIRM_WITHIN: Final = 30.0  # s in which discharging must be switched off a second time
 DEFAULT: Final = "default"  # instead of a number: let the options decide again
 SWITCHES: Final = ("enable", "charging", "discharging")
+AHEAD: Final = (1.0, 2.0, 3.0, 4.0, 5.0)  # s; the zeros of a stop are three
 BUTTONS: Final = ("charge_fully", "balance", "wake_up", "stop")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What is told then, without and with a change; None where nothing is. ``text`` says what is done."""
+
+    text: str
+    before: Decision | None
+    after: Decision | None
 
 
 class Control:
@@ -225,6 +237,29 @@ class Control:
         self.kept.change(owner)
         if self._controller:
             self._controller.allow(effective(self.options, owner))
+
+    # --- what would come of it ---------------------------------------------------------------------------------
+
+    def preview(self, key: str, text: str) -> "Preview":
+        """What would be told then, without and with something that the owner may do; nothing is done.
+
+        What rises slowly has risen in both. ``CommandError`` says why it would be refused.
+        """
+        done, after = copy(self).tried(self.owner, key, text)
+        return Preview(done, copy(self).tried(self.owner)[1], after)
+
+    def tried(self, owner: Owner, key: str = "", text: str = "") -> tuple[str, Decision | None]:
+        """Only for a copy: do it where nothing is kept, told or logged, and let the limits have risen."""
+        self.kept, self._memory = KeptOwner(), None
+        self.kept.change(owner)
+        self._controller, self._asked_off = deepcopy(self._controller), self.clock()
+        done = self._do(key, text.strip()) if key else ""
+        decision, now, wall = None, self.clock(), self._wall()
+        for seconds in AHEAD:
+            if self._controller:
+                self._controller.risen()
+                decision = self._controller.step(self.state, now + seconds, wall + seconds, enabled=self.enabled)
+        return done, decision
 
     # --- what survives a restart ------------------------------------------------------------------------------
 

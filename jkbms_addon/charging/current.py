@@ -68,6 +68,10 @@ class Currents:
         if discharge:
             self._discharge.stop(now)
 
+    def risen(self) -> None:
+        """Let every limit have risen to what is allowed; only for a look ahead."""
+        self._charge.amps = self._discharge.amps = inf
+
     def all_empty(self, bank: BankState) -> bool:
         """Whether no pack can discharge because it is empty."""
         return all(not view.may_discharge or self.emptiness.is_empty(view.key) for view in bank.counted) and any(

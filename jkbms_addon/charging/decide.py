@@ -70,6 +70,7 @@ class Controller:
         self._seen = dict(memory.seen)
         self.last: Decision | None = None  # what was last decided from data
         self._heard_at = 0.0  # wall
+        self._phase, self._phase_since = memory.phase, memory.phase_since
         self._begun: float | None = None
         self._waiting = True
         self._before = -inf
@@ -86,6 +87,10 @@ class Controller:
     def ask(self, what: Literal["full", "balance"]) -> None:
         """Charge fully, or balance, now."""
         self._voltage.phases.ask(what)
+
+    def risen(self) -> None:
+        """Let every limit have risen to what is allowed; only for a look ahead, on a copy."""
+        self._currents.risen()
 
     def wake(self, now: float) -> str:
         """Let an empty battery that sleeps be charged blindly for a while; why not, empty if it may."""
@@ -131,6 +136,7 @@ class Controller:
             empty=tuple(sorted(map(label, self._currents.emptiness.empty))),
             seen=self._seen,
             asleep=self.asleep,
+            phase_since=self._phase_since,
         )
 
     # --- step by step ---------------------------------------------------------------------------------------
@@ -176,6 +182,8 @@ class Controller:
         limits = {view.key: self._limits_of(view) for view in bank.counted}
         one, narrowest, voltage = together(bank), self._limits_of.narrowest, self._voltage
         voltage.aim(one, narrowest, self._setpoints, now, wall, seconds)
+        if voltage.phases.phase != self._phase:
+            self._phase, self._phase_since = voltage.phases.phase, wall
         starting = self._begun is not None and now - self._begun <= WAIT
         situation = Permitted(bank, limits, voltage.charge, voltage.phases.phase, voltage.sent, one.state_of_charge)
         currents = self._currents.step(situation, one.battery, now, seconds, starting=starting)
@@ -266,6 +274,7 @@ class Controller:
                 emptiness.is_empty(view.key) or view.low.value < limits[view.key].empty + NEARLY for view in counted
             ),
             findings=self._findings(moment.wall),
+            phase_since=self._phase_since,
         )
 
     def _findings(self, wall: float) -> tuple[str, ...]:

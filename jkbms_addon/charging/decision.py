@@ -28,6 +28,7 @@ class Facts:
     empty_voltage: float
     findings: tuple[str, ...]
     asleep: bool  # empty, and switched off by itself
+    phase_since: float | None = None  # s since 1970; None where that is not known
 
 
 @dataclass(frozen=True, slots=True)

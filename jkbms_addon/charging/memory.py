@@ -72,6 +72,7 @@ class Memory(BaseModel):
     empty: tuple[str, ...] = ()
     seen: dict[str, Finite] = {}
     asleep: Asleep | None = None
+    phase_since: Finite | None = None
 
     def progress(self) -> Progress:
         """The part of the phases."""

@@ -24,6 +24,7 @@ from jkbms_addon.commands.plan import Step, settings_of
 from jkbms_addon.commands.proposal import Proposal, Proposer, Wishes, copied, other_cells
 from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.errors import CommandError, OptionsError
+from jkbms_addon.page import parts
 from jkbms_addon.page.visitor import LOCKED, Visitor
 
 Message = Mapping[str, Any]
@@ -73,6 +74,7 @@ class Asks:
             "restore": self._restore,
             "backup": self._backup,
             "owner": self._owner,
+            "preview": self._preview,
         }
         if kind not in answers:
             raise CommandError("there is no such request")
@@ -157,12 +159,22 @@ class Asks:
 
     def _owner(self, message: Message) -> Answer:
         """What the owner of the inverter does: its numbers, switches and buttons, each as in Home Assistant."""
+        key, to = self._wish(message)
+        return {"t": "told", "text": self.control.ask(key, to, f"inverter, {self.visitor.source}")}
+
+    def _preview(self, message: Message) -> Answer:
+        """What the inverter would be told then; nothing is done yet."""
+        found = self.control.preview(*self._wish(message))
+        before, after = parts.limits(found.before), parts.limits(found.after)
+        return {"t": "preview", "text": found.text, "before": before, "after": after}
+
+    def _wish(self, message: Message) -> tuple[str, str]:
         if not self.visitor.unlocked():
             raise CommandError(LOCKED)
         key, to = message.get("key"), message.get("to", "")
-        if key not in OWNERS or not isinstance(to, str) or len(to) > SHORT:
+        if not isinstance(key, str) or key not in OWNERS or not isinstance(to, str) or len(to) > SHORT:
             raise CommandError("there is no such switch, button or number")
-        return {"t": "told", "text": self.control.ask(key, to, f"inverter, {self.visitor.source}")}
+        return key, to
 
     # --- writing -----------------------------------------------------------------------------------------
     def begun(self, message: Message) -> Plan:

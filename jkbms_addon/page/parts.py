@@ -147,15 +147,20 @@ def _cycles(views: Sequence[View]) -> int | None:
     return max(told, default=None)
 
 
+def limits(decision: Decision | None) -> dict[str, list[Any]] | None:
+    """The four limits with their reasons; None where nothing is told."""
+    if decision is None:
+        return None
+    return {key: [rounded(getattr(decision, key), 1), decision.reasons.get(key, "")] for key in LIMITS}
+
+
 def inverter(decision: Decision | None, outlets: Iterable[Outlet], now: float, *, enabled: bool) -> dict[str, Any]:
     """What the inverters are told, and why; the limits are those of the whole bank."""
-    limits = None
-    if decision:
-        limits = {key: [rounded(getattr(decision, key), 1), decision.reasons.get(key, "")] for key in LIMITS}
     return {
         "enabled": enabled,
         "phase": decision.phase if decision else None,
-        "limits": limits,
+        "since": rounded(decision.facts.phase_since) if decision else None,
+        "limits": limits(decision),
         "outlets": [_outlet(outlet, now) for outlet in outlets],
     }
 

@@ -8,8 +8,11 @@ import pytest
 
 from jkbms_addon.charging.cadence import Cadence
 from jkbms_addon.charging.control import DEADMAN, Control
+from jkbms_addon.charging.decide import Controller
 from jkbms_addon.charging.decision import Decision
+from jkbms_addon.charging.memory import Memory
 from jkbms_addon.charging.setpoints import Setpoints
+from jkbms_addon.errors import CommandError
 from jkbms_addon.kept import JsonFile
 from tests.bank.packs import WALL, candidate, values
 
@@ -370,3 +373,77 @@ def test_before_anything_is_heard_the_cells_are_taken_for_lfp(voltage: str, take
     bench = Bench()
     bench.control.command("charge_voltage", voltage)
     assert (bench.control.kept.shown.charge_voltage == float(voltage)) is taken
+
+
+class TestPreview:
+    """What would be told is shown before it is done."""
+
+    @staticmethod
+    def running(folder: Path) -> Bench:
+        bench = Bench(JsonFile(folder / "inverter.json"), memory=JsonFile(folder / "charging.json"))
+        for _ in range(60):
+            bench.step()
+        return bench
+
+    def test_a_number_of_the_owner(self, tmp_path: Path) -> None:
+        control = self.running(tmp_path).control
+        before = control.decision(control.clock())
+        found = control.preview("max_charge_current", "20")
+        assert found.text == "max_charge_current is 20"
+        assert found.before
+        assert before
+        assert found.before.charge_current >= before.charge_current > 20
+        assert "rising" not in found.before.reasons["charge_current"]
+        assert found.after
+        assert found.after.charge_current == 20
+        assert found.after.discharge_current == found.before.discharge_current
+
+    def test_nothing_is_done_by_looking(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level("DEBUG")
+        bench = self.running(tmp_path)
+        control = bench.control
+        owner, decision, state = control.owner, control.decision(control.clock()), control.state
+        files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        caplog.clear()
+        for key, text in (("charge_voltage", "3.42"), ("charging", "OFF"), ("stop", ""), ("charge_fully", "")):
+            control.preview(key, text)
+        assert (control.owner, control.decision(control.clock()), control.state) == (owner, decision, state)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+        assert caplog.records == []
+        bench.step()
+        after = control.decision(bench.now)
+        assert after
+        assert decision
+        assert (after.charge_voltage, after.phase) == (decision.charge_voltage, decision.phase)
+
+    def test_a_stop_is_silence_and_charging_off_is_zero(self, tmp_path: Path) -> None:
+        control = self.running(tmp_path).control
+        assert control.preview("stop", "").after is None
+        off = control.preview("charging", "OFF").after
+        assert off
+        assert (off.charge_current, off.discharge_current > 0) == (0, True)
+
+    def test_what_would_be_refused_says_the_same_reason(self, tmp_path: Path) -> None:
+        control = self.running(tmp_path).control
+        for key, text in (("charge_voltage", "9"), ("max_charge_current", "x"), ("wake_up", "")):
+            with pytest.raises(CommandError) as previewed:
+                control.preview(key, text)
+            with pytest.raises(CommandError) as asked:
+                control.ask(key, text)
+            assert str(previewed.value) == str(asked.value)
+
+    def test_the_phase_is_known_since_when(self, tmp_path: Path) -> None:
+        control = self.running(tmp_path).control
+        decision = control.decision(control.clock())
+        assert decision
+        assert decision.facts.phase_since is None  # since before the program was started
+        kept = Memory(phase="float", phase_since=1234.0)
+        for memory, phase, since in (
+            (kept, "float", 1234.0),
+            (kept.model_copy(update={"last_full": 1000.0, "highest": 60.0}), "bulk", 5000.0),
+        ):
+            again = Controller(Setpoints(), memory)
+            told = again.step(control.state, 1000.0, 5000.0)
+            assert told
+            assert (told.phase, told.facts.phase_since) == (phase, since)
+            assert again.memory().phase_since == since

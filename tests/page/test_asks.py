@@ -23,7 +23,7 @@ from tests.conftest import free_port, heard, until
 
 TOKEN = "correct horse battery staple"
 Changes = list[dict[str, Any]]
-ANSWERS = ("no", "lock", "plan", "file", "begun", "told", "ports", "bundle", "options", "review", "saved")
+ANSWERS = ("no", "lock", "plan", "file", "begun", "told", "preview", "ports", "bundle", "options", "review", "saved")
 
 
 @dataclass
@@ -336,12 +336,16 @@ async def test_what_the_owner_of_an_inverter_steers(tmp_path: Path) -> None:
     async with house(tmp_path, "off") as home, client(home.port) as page:
         control = home.app.inverter.control
         assert (await page.ask("owner", key="stop"))["reason"] == "writing is locked in this page"
+        assert (await page.ask("preview", key="stop"))["reason"] == "writing is locked in this page"
         assert control.enabled
         await page.ask("unlock")  # the level is about settings of a BMS
+        seen = await page.ask("preview", key="max_charge_current", to="40")
+        assert (seen["text"], home.app.inverter.control.owner.max_charge_current) == ("max_charge_current is 40", None)
+        assert (await page.ask("preview", key="nonsense"))["t"] == "no"
         assert await page.ask("owner", key="max_charge_current", to="40") == {
             "t": "told",
             "text": "max_charge_current is 40",
-            "id": 3,
+            "id": 6,
         }
         assert control.owner.max_charge_current == 40
         assert (await page.ask("owner", key="discharging", to="OFF"))["reason"].startswith("a house off the grid")

@@ -167,9 +167,21 @@ async def test_the_inverter_is_steered_after_an_unlock(browser: Browser, tmp_pat
         await page.get_by_role("button", name="Max charging").click()
         await page.fill(".edit input", "40")
         await page.press(".edit input", "Enter")
+        await expect(page.locator(".sure")).to_contain_text("Set it to 40 A?")
+        await expect(page.locator(".sure .rows")).to_contain_text("40.0 A")  # what would be told, before it is
+        assert control.owner.max_charge_current is None
+        assert await seen.axe() == []
+        await page.get_by_role("button", name="No", exact=True).click()
+        await expect(page.locator(".sure")).to_have_count(0)
+        assert control.owner.max_charge_current is None
+        await page.get_by_role("button", name="Max charging").click()
+        await page.fill(".edit input", "40")
+        await page.press(".edit input", "Enter")
+        await page.get_by_role("button", name="Yes").click()
         await expect(page.locator(".done")).to_have_text("max_charge_current is 40")
         assert control.owner.max_charge_current == 40
         await stop.click()
+        await expect(page.locator(".sure")).to_contain_text("The inverter is told nothing any more.")
         assert control.enabled  # it is asked once more
         await page.get_by_role("button", name="Yes").click()
         await expect(page.get_by_role("button", name="Enable")).to_be_visible()

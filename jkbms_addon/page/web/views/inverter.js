@@ -14,18 +14,45 @@ async function steer(ui, key, to = "") {
   ui.set({ told: answer.t === "no" ? { bad: true, text: answer.reason } : { bad: false, text: answer.text }, asking: null, editing: null });
 }
 
-/** A button that asks once more before it does what cannot be taken back at once. */
+/** Ask what the inverter would be told then; it is shown before anything is confirmed. */
+async function look(ui, key, to = "") {
+  ui.set({ asking: { key, to }, told: null });
+  const answer = await ask("preview", { key, to });
+  if (ui.asking?.key !== key || ui.asking.to !== to) return;
+  if (answer.t === "no") ui.set({ told: { bad: true, text: answer.reason }, asking: null, editing: null });
+  else ui.set({ asking: { key, to, ...answer } });
+}
+
+const asked = (ui, key, to) => ui.asking?.key === key && (to == null || ui.asking.to === to);
+
+/** What is told then, without and with the change: only what differs. */
+function becomes({ before, after }) {
+  if (!after) return html`<p>${t(before ? "steer.silence" : "steer.same")}</p>`;
+  const said = (limit, symbol) => (limit ? unit(limit[0], symbol, 1) : DASH);
+  const rows = LIMITS.filter(([key, symbol]) => said(before?.[key], symbol) !== said(after[key], symbol));
+  if (!rows.length) return html`<p>${t("steer.same")}</p>`;
+  return html`<p>${t("steer.becomes")}</p><dl class="rows">${rows.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd>${said(before?.[key], symbol)} → <b>${said(after[key], symbol)}</b> <small>${after[key][1]}</small></dd></div>`)}</dl>`;
+}
+
+/** The question, what comes of it, and yes or no. */
+function question(ui, words) {
+  const { key, to, text } = ui.asking;
+  return html`<div class="sure" role="alert"><p>${words}</p>${text == null ? nothing : becomes(ui.asking)}
+    <p class="acts"><button type="button" class="btn small" ?disabled=${text == null} @click=${() => steer(ui, key, to)}>${t("steer.yes")}</button><button type="button" class="btn small" @click=${() => ui.set({ asking: null, editing: null })}>${t("steer.no")}</button></p></div>`;
+}
+
+/** A button that asks once more, and shows what would be sent, before it does anything. */
 function sure(ui, key, to, words, kind = "") {
-  if (ui.asking !== `${key} ${to}`) return html`<button type="button" class="btn ${kind}" ?disabled=${!openFor()} @click=${() => ui.set({ asking: `${key} ${to}` })}>${words}</button>`;
-  return html`<span class="sure" role="alert">${t(`steer.${key}.${to || "press"}`)} <button type="button" class="btn small" @click=${() => steer(ui, key, to)}>${t("steer.yes")}</button><button type="button" class="btn small" @click=${() => ui.set({ asking: null })}>${t("steer.no")}</button></span>`;
+  if (!asked(ui, key, to)) return html`<button type="button" class="btn ${kind}" ?disabled=${!openFor()} @click=${() => look(ui, key, to)}>${words}</button>`;
+  return question(ui, t(`steer.${key}.${to || "press"}`));
 }
 
 function told(ui) {
-  const { limits, enabled, phase, outlets } = state.inverter, sending = outlets.some((one) => one.emitting);
+  const { limits, enabled, phase, since, outlets } = state.inverter, sending = outlets.some((one) => one.emitting);
   return html`<section class="card"><header><h2>${t("inverter.told")} <span class="badge ${sending ? "charge" : "warn"}">${t(sending ? "inverter.sending" : enabled ? "inverter.silent" : "inverter.off")}</span></h2>
       ${enabled ? sure(ui, "stop", "", t("steer.stop"), "danger") : sure(ui, "enable", "ON", t("steer.enable"), "primary")}</header>
     <dl class="limits">${LIMITS.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${limits ? unit(limits[key][0], symbol, 1) : DASH}</b><span>${limits?.[key][1] ?? ""}</span></dd></div>`)}</dl>
-    <ol class="rail" aria-label=${t("inverter.phase")}>${PHASES.map((one) => html`<li class=${one === phase ? "now" : ""} aria-current=${one === phase ? "step" : nothing}>${t(`phase.${one}`)}</li>`)}</ol>
+    <ol class="rail" aria-label=${t("inverter.phase")}>${PHASES.map((one) => html`<li class=${one === phase ? "now" : ""} aria-current=${one === phase ? "step" : nothing}>${t(`phase.${one}`)}${one === phase && since != null ? html` <small>${t("phase.since", { time: clock(since) })}</small>` : nothing}</li>`)}</ol>
     ${outlets.map((one) => html`<p class="muted">${one.title}: ${one.heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(one.heard_s) })} · ${plural("inverter.sets", one.sets)}${one.why ? ` · ${one.why}` : ""}</p>`)}</section>`;
 }
 
@@ -47,15 +74,22 @@ function packs() {
     <tbody class="plain">${keys.map((key) => packRow(key, charging, largest))}</tbody></table></div></section>`;
 }
 
+/** What was typed or chosen, as a question. */
+function wish(to, u, digits, range) {
+  if (to === "default") return t("steer.set_default");
+  return t("steer.set", { to: range ? unit(Number(to), u ?? "", digits).trim() : tOr(`grid.${to}`, to) });
+}
+
 function value(ui, { key, n, u, v, range, options }) {
   const digits = range ? (range[2] >= 1 ? 0 : range[2] >= 0.1 ? 1 : 2) : 0, name = tOr(`owner.${key}`, n);
   const shown = v == null ? DASH : range ? unit(v, u ?? "", digits).trim() : tOr(`grid.${v}`, v);
   if (!openFor()) return html`<div><dt>${name}</dt><dd>${shown}</dd></div>`;
-  if (!range) return html`<div><dt><label for="own-${key}">${name}</label></dt><dd><select id="own-${key}" @change=${(event) => steer(ui, key, event.target.value)}>${options.map((one) => html`<option value=${one} ?selected=${one === v}>${tOr(`grid.${one}`, one)}</option>`)}</select></dd></div>`;
+  if (asked(ui, key)) return html`<div><dt>${name}</dt><dd>${question(ui, wish(ui.asking.to, u, digits, range))}</dd></div>`;
+  if (!range) return html`<div><dt><label for="own-${key}">${name}</label></dt><dd><select id="own-${key}" @change=${(event) => look(ui, key, event.target.value)}>${options.map((one) => html`<option value=${one} ?selected=${one === v}>${tOr(`grid.${one}`, one)}</option>`)}</select></dd></div>`;
   const open = ui.editing?.[0] === "owner" && ui.editing[1] === key;
-  const more = html`<button type="button" class="link" @click=${() => steer(ui, key, "default")}>${t("steer.default")}</button>`;
+  const more = html`<button type="button" class="link" @click=${() => look(ui, key, "default")}>${t("steer.default")}</button>`;
   return html`<div><dt>${name}</dt><dd>${open
-    ? numberField(ui, { label: name, value: v, range, digits, take: (typed) => steer(ui, key, String(typed)), more })
+    ? numberField(ui, { label: name, value: v, range, digits, take: (typed) => look(ui, key, String(typed)), more })
     : html`<button type="button" class="value" aria-label=${`${name}: ${shown}`} @click=${() => openField(ui, ["owner", key])}>${shown}</button>`}</dd></div>`;
 }
 
