@@ -155,6 +155,25 @@ async def test_everybody_can_use_it(browser: Browser, home: House, theme: str, w
         assert seen.wrong == []
 
 
+@pytest.mark.parametrize("width", [320, 1280])
+async def test_a_setting_is_explained_when_it_is_asked_for(browser: Browser, tmp_path: Path, width: int) -> None:
+    stage = Stage(tmp_path, batteries(3))
+    where = served(stage)
+    async with where as place, visit(browser, f"http://127.0.0.1:{place.port}/#settings", width=width) as seen:
+        page = seen.page
+        what = page.get_by_role("button", name="What is this? OVP cell", exact=True)
+        await expect(page.locator(".help")).to_have_count(0)  # quiet until somebody asks
+        await what.focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".help")).to_contain_text("the BMS stops charging")
+        await expect(what).to_have_attribute("aria-expanded", "true")
+        await page.get_by_role("button", name="What is this? Charge voltage cell", exact=True).click()
+        await expect(page.locator(".help")).to_contain_text("Usual: LFP 3.45")
+        assert await seen.axe() == []
+        assert await seen.overflow() <= 0
+        assert seen.wrong == []
+
+
 async def test_the_inverter_is_steered_after_an_unlock(browser: Browser, tmp_path: Path) -> None:
     stage = Stage(tmp_path, batteries(2))
     async with served(stage) as place, visit(browser, f"http://127.0.0.1:{place.port}/#inverter") as seen:

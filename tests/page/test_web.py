@@ -10,8 +10,9 @@ import pytest
 
 from jkbms_addon.battery.alarms import ALARMS
 from jkbms_addon.battery.quantities import specs
+from jkbms_addon.charging.chemistry import LTO
 from jkbms_addon.page.files import WEB, load
-from jkbms_addon.page.parts import SETTINGS
+from jkbms_addon.page.parts import SETTINGS, USUAL, static
 from jkbms_addon.views import findings
 from jkbms_addon.views.languages import Language, translated
 from tests.page.weight import first_load, modules
@@ -66,6 +67,17 @@ def test_every_word_that_is_asked_for_is_there() -> None:
 
 def finding_keys() -> set[str]:
     return set(re.findall(r'Finding\(\s*"(\w+)"', Path(findings.__file__).read_text(encoding="utf-8")))
+
+
+def test_every_setting_is_explained() -> None:
+    for words in LANGUAGES.values():
+        assert {key.removeprefix("help.") for key in words if key.startswith("help.")} - {"what", "usual"} == set(
+            SETTINGS
+        )
+    told = static("off", "0", "v", [])["specs"]
+    assert told["cell_request_charge_voltage"]["usual"] == {"LFP": 3.45, "Li-ion": 4.1, "LTO": LTO.charge}
+    assert "usual" not in told["cell_count"]
+    assert set(USUAL) <= set(SETTINGS)
 
 
 def test_every_finding_says_where_to_act() -> None:

@@ -41,6 +41,7 @@ const ui = {
   writing: false,
   problem: "",
   only: false, // settings that differ only
+  help: null, // setting that is explained
   chosen: null, // pack whose settings a phone shows
   told: null, // what came of the last thing that was steered
   asking: null, // what was touched and must be confirmed

@@ -6,14 +6,26 @@ const numbers = new Map();
 
 /** Take a language's table of words into use. */
 export function speak(language, table) {
+  for (const view of Object.keys(fetched)) delete fetched[view];
   locale = [...navigator.languages].find((one) => one.startsWith(language)) ?? language; // 24 h or AM as the reader has it
   words = table;
   numbers.clear();
 }
 
-/** Add words that came with a view. */
-export function add(table) {
-  words = { ...words, ...table };
+const fetched = {}; // language of the words of each view that has its own
+
+/** Fetch the words of a view that has its own, when it is opened for the first time in this language. */
+export async function learnMore(view, draw) {
+  const one = language();
+  if (fetched[view] === one) return;
+  fetched[view] = one;
+  try {
+    const answer = await fetch(new URL(`i18n/${view}/${one}.json`, import.meta.url));
+    words = { ...words, ...(await answer.json()) };
+    draw();
+  } catch {
+    delete fetched[view]; // the next time it is drawn
+  }
 }
 
 export const language = () => locale.slice(0, 2);

@@ -1,10 +1,9 @@
 // The buses of the app's options: the fields of each strategy, what would change, saved by Home Assistant's Supervisor.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { add, language, t, tOr } from "../format.js";
+import { learnMore, t, tOr } from "../format.js";
 import { ask, openFor, state } from "../data.js";
 import { lockBar } from "./settings.js";
 
-let spoken = ""; // language whose words of this view are there
 let met = null; // the greeting of the connection on which the options were read
 let told = null; // the options as the server told them
 let rows = []; // [{was, bus, keep, touched, form, problem}]
@@ -32,15 +31,6 @@ function meant(kind, value) {
 }
 
 // --- asking -------------------------------------------------------------------------------------------------
-
-async function learn(ui) {
-  const one = language();
-  if (spoken === one) return;
-  spoken = one;
-  const answer = await fetch(new URL(`../i18n/options/${one}.json`, import.meta.url));
-  add(await answer.json());
-  ui.draw();
-}
 
 /** Ask something, with everything greyed until the answer is there. */
 async function asked(ui, kind, more) {
@@ -246,7 +236,7 @@ function acts(ui) {
 }
 
 export function view(ui) {
-  learn(ui);
+  learnMore("options", ui.draw);
   if (restarting && met !== state.hello) { restarting = saved = false; location.hash = "overview"; }
   // what is being typed stays when the connection is lost
   if (!busy && (ui.entry || (met !== state.hello && !(told && touched())))) read(ui);

@@ -1,6 +1,6 @@
 // Settings of all packs side by side: what differs, and changing it: edit, review, write, undo.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { DASH, num, t } from "../format.js";
+import { DASH, learnMore, num, t, unit } from "../format.js";
 import { lock, openFor, state } from "../data.js";
 import { icon, numberField, openField, packKeys, packName, packSelect, segmented, tally } from "../pieces.js";
 import { settingText, specName } from "./findings.js";
@@ -48,9 +48,17 @@ function cell(ui, pack, key) {
   return html`<td class=${kind}><button type="button" class="value" aria-label=${`${packName(pack)}, ${specName(key)}: ${text(wanted ?? present)}`} @click=${begin}>${value}</button></td>`;
 }
 
+/** What a setting does, and what is usual for each chemistry where that is known. */
+function help(key) {
+  const { usual: known, u, d } = state.hello.specs[key];
+  const values = known && Object.entries(known).map(([chemistry, value]) => `${chemistry} ${unit(value, u ?? "", d ?? 0).trim()}`).join(" · ");
+  return html`<p class="help">${t(`help.${key}`)}${values ? ` ${t("help.usual", { values })}` : ""}</p>`;
+}
+
 function row(ui, packs, key, apart) {
   const { u, lvl } = state.hello.specs[key], others = usual(ui.chosen, key);
-  return html`<tr class=${apart.has(key) ? "differs" : ""}><th scope="row">${specName(key)} ${u ? html`<span class="muted">${u}</span>` : nothing} ${lvl ? html`<small>${t(`level.${lvl}`)}</small>` : nothing}
+  return html`<tr class=${apart.has(key) ? "differs" : ""}><th scope="row"><button type="button" class="what" aria-expanded=${String(ui.help === key)} aria-label=${t("help.what", { name: specName(key) })} @click=${() => ui.set({ help: ui.help === key ? null : key })}>${specName(key)}</button> ${u ? html`<span class="muted">${u}</span>` : nothing} ${lvl ? html`<small>${t(`level.${lvl}`)}</small>` : nothing}
+    ${ui.help === key ? help(key) : nothing}
     ${odd(ui.chosen, key) ? html`<small class="phone others">${t("set.others", { value: settingText(key, others) })}</small>` : nothing}</th>${packs.map((pack) => cell(ui, pack, key))}</tr>`;
 }
 
@@ -83,6 +91,7 @@ function permission(ui, packs) {
 }
 
 export function view(ui) {
+  learnMore("settings", ui.draw);
   const packs = packKeys().filter((pack) => state.packs[pack].settings);
   if (!packs.includes(ui.chosen)) ui.chosen = packs[0];
   const apart = new Set(Object.keys(state.hello.specs).filter((key) => differs(packs, key)));
