@@ -25,6 +25,7 @@ from jkbms_addon.commands.proposal import Proposal, Proposer, Wishes, copied, ot
 from jkbms_addon.commands.queue import CommandQueue
 from jkbms_addon.errors import CommandError, OptionsError
 from jkbms_addon.page import parts
+from jkbms_addon.page.settings import chemistries, usual
 from jkbms_addon.page.visitor import LOCKED, Visitor
 
 Message = Mapping[str, Any]
@@ -73,6 +74,7 @@ class Asks:
             "copy": self._copy,
             "restore": self._restore,
             "backup": self._backup,
+            "usual": self._usual,
             "owner": self._owner,
             "preview": self._preview,
         }
@@ -156,6 +158,11 @@ class Asks:
         now = datetime.now().astimezone()
         text = backup.written(backup.Backup(settings, backup.identity(values)), now)
         return {"t": "file", "name": f"jkbms-{key[0]}-{key[1]}-{now:%Y%m%d-%H%M}.json", "text": text}
+
+    def _usual(self, _: Message) -> Answer:
+        """What is usual for each setting with the cells that there are."""
+        cells = chemistries(self.store, self.commands.chemistry)
+        return {"t": "usual", "facts": {key: facts for key in parts.SETTINGS if (facts := usual(key, cells))}}
 
     def _owner(self, message: Message) -> Answer:
         """What the owner of the inverter does: its numbers, switches and buttons, each as in Home Assistant."""

@@ -17,7 +17,6 @@ from jkbms_addon.battery.quantities import Value, specs
 from jkbms_addon.battery.reading import STATISTICS
 from jkbms_addon.battery.snapshot import Key, Part, Snapshot, label
 from jkbms_addon.battery.status import BmsStatus, BusStatus
-from jkbms_addon.charging.chemistry import LFP, LI_ION, LTO
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.service import Outlet
@@ -37,14 +36,6 @@ UNSHOWN: Final = frozenset(
 OF_CELLS: Final = frozenset(STATISTICS)  # where the cells are told, the page works them out
 LIMITS: Final = ("charge_voltage", "charge_current", "discharge_current", "discharge_voltage")
 KINDS: Final = ("live", "settings", "about")
-USUAL: Final[Mapping[str, str]] = {
-    "cell_request_charge_voltage": "charge",
-    "cell_request_float_voltage": "floating",
-    "charge_undertemperature_protection": "cold",
-    "charge_overtemperature_protection": "hot",
-    "discharging_low_temperature_protection": "discharge_cold",
-    "discharge_overtemperature_protection": "discharge_hot",
-}
 MILLI: Final[Mapping[str, int]] = {"cell_voltage": 0, "cell_resistance": 1}  # told in thousandths, with these digits
 
 
@@ -79,15 +70,9 @@ def _value(key: str, value: Value) -> object:
     return value
 
 
-def usual(key: str) -> dict[str, Any]:
-    """What is usual for each chemistry: what the charge control itself goes by where nothing else is known."""
-    name = USUAL.get(key)
-    return {"usual": {one.name: getattr(one, name) for one in (LFP, LI_ION, LTO)}} if name else {}
-
-
 def static(level: str, app: str, web: str, order: Sequence[str]) -> dict[str, Any]:
     """What never changes while the program runs; sent once to every client."""
-    table = {key: row(key) | usual(key) for key in SETTINGS}  # what else there is, the page knows by heart
+    table = {key: row(key) for key in SETTINGS}  # what else there is, the page knows by heart
     told = {"v": 1, "app": app, "web": web, "may": {"level": level}, "order": list(order)}
     return {**told, "groups": GROUPS, "specs": table}
 

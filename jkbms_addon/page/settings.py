@@ -1,14 +1,16 @@
-"""How the page orders settings, and within which ranges each may be changed. Pure."""
+"""How the page orders settings, within which ranges each may be changed, and what is usual. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from jkbms_addon.battery.chemistry import CELLS, Name, presets
 from jkbms_addon.battery.quantities import specs
 from jkbms_addon.battery.snapshot import Snapshot
 from jkbms_addon.battery.store import Store
+from jkbms_addon.charging.chemistry import CHEMISTRIES
 from jkbms_addon.commands.queue import CommandQueue
-from jkbms_addon.commands.rules import Range
+from jkbms_addon.commands.rules import Range, cells_of
 
 GROUPS: Final = ("cell", "current", "balance", "temperature", "sleep", "switches", "other")
 _WORDS: Final = (  # the first that is a part of the key decides
@@ -23,6 +25,16 @@ _WORDS: Final = (  # the first that is a part of the key decides
     ("switch", "switches"),
     ("voltage", "cell"),
 )
+# What the charge control has of its own for a setting: which words tell it, and its name in the table of chemistries
+OWN: Final[Mapping[str, tuple[str, str]]] = {
+    "cell_request_charge_voltage": ("own", "charge"),
+    "cell_request_float_voltage": ("own", "floating"),
+    "charge_overtemperature_protection": ("charging", "hot"),
+    "charge_undertemperature_protection": ("charging", "cold"),
+    "discharge_overtemperature_protection": ("discharging", "discharge_hot"),
+    "discharging_low_temperature_protection": ("discharging", "discharge_cold"),
+}
+Fact = tuple[str, Name | None, float]  # which words tell it, for which cells (None: for all), the value
 
 
 def group_of(key: str) -> str:
@@ -35,6 +47,26 @@ def row(key: str) -> dict[str, Any]:
     spec = specs()[key]
     level = spec.control.level if spec.control else None
     return {"n": spec.name, "u": spec.unit, "d": spec.digits, "k": spec.kind, "g": group_of(key), "lvl": level}
+
+
+def usual(key: str, cells: Iterable[Name]) -> list[Fact]:
+    """What is usual for a setting with such cells; nothing where nothing is known."""
+    names, known = list(cells), presets(key)
+    if len(known) == len(CELLS) and len(set(known.values())) == 1:
+        told: list[Fact] = [("preset", None, next(iter(known.values())))]
+    else:
+        told = [("preset", name, known[name]) for name in names if name in known]
+    if found := OWN.get(key):
+        words, field_of = found
+        told += [(words, name, getattr(CHEMISTRIES[name], field_of)) for name in names]
+    return told
+
+
+def chemistries(snapshots: Iterable[Snapshot], option: str | None) -> list[Name]:
+    """Which cells there are, of silent batteries, too; ``option`` is the owner's word."""
+    known = [{key: one for part in each.parts.values() for key, one in part.values.items()} for each in snapshots]
+    found = {cells.name for values in known if (cells := cells_of(values, option))}
+    return [name for name in CELLS if name in found]
 
 
 @dataclass(slots=True)

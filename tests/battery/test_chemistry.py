@@ -4,7 +4,10 @@ from itertools import pairwise
 
 import pytest
 
-from jkbms_addon.battery.chemistry import CELLS, detected, known
+from jkbms_addon.battery.chemistry import CELLS, PRESETS, Name, detected, known, presets
+from jkbms_addon.battery.quantities import Values
+from jkbms_addon.wire.pb.frames import Frame, Framer, decode
+from tests.conftest import captures
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,25 @@ def test_ranges_of_over_voltage_protections_do_not_overlap() -> None:
     assert all(cells.lowest < cells.tops[0] <= cells.highest < cells.tops[1] for cells in CELLS.values())
     assert known("LTO")
     assert not known(None)
+
+
+def told_after_choosing(cells: str) -> Values:
+    """The settings of a real BMS whose owner has just chosen these cells in the vendor's application."""
+    text = next(one["hex"] for one in captures("jk_pb") if one["id"] == f"rs485-v15.30-settings-{cells}-preset")
+    frame = next(one for one in Framer().feed(bytes.fromhex(text)) if isinstance(one, Frame))
+    return decode(frame).values
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_presets_are_those_of_a_real_bms(name: Name) -> None:
+    values = told_after_choosing(name.lower().replace("-", ""))
+    known_ones = {key: presets(key)[name] for key in PRESETS if name in presets(key)}
+    assert known_ones == {key: values[key] for key in known_ones}
+    assert len(known_ones) >= 24
+    over, under = (known_ones[f"cell_voltage_{side}voltage_protection"] for side in ("over", "under"))
+    assert detected(None, over, under) == name
+
+
+def test_what_has_no_preset_has_none() -> None:
+    assert presets("max_charge_current") == {}
+    assert presets("charge_undertemperature_protection").keys() == {"LFP", "LTO"}

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.battery.chemistry import CELLS
+from jkbms_addon.battery.chemistry import CELLS, PRESETS, Name, presets
 from jkbms_addon.battery.quantities import Scalar, specs
 from jkbms_addon.commands.command import LONGEST, value_of
 from jkbms_addon.commands.rules import (
@@ -80,6 +80,16 @@ def test_the_rules_speak_of_the_table(rule: Rule) -> None:
 
 def test_what_a_battery_leaves_the_factory_with_breaks_no_rule() -> None:
     assert [rule for rule in RULES if not rule.holds(VALUES)] == []
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_what_is_told_as_usual_breaks_no_rule_and_lies_in_its_range(name: Name) -> None:
+    values = {key: found[name] for key in PRESETS if name in (found := presets(key))}
+    assert all(rule.holds(values) for rule in RULES)
+    for key, value in values.items():
+        limits = documented(key, values, name)
+        assert limits.minimum <= value <= limits.maximum, key
+        assert checked(key, value, {}, name) == value
 
 
 def test_other_settings_are_not_held_up_by_a_rule_that_is_broken_already() -> None:

@@ -23,7 +23,10 @@ from tests.conftest import free_port, heard, until
 
 TOKEN = "correct horse battery staple"
 Changes = list[dict[str, Any]]
-ANSWERS = ("no", "lock", "plan", "file", "begun", "told", "preview", "ports", "bundle", "options", "review", "saved")
+ANSWERS = (
+    *("no", "lock", "plan", "file", "begun", "told", "preview", "ports", "bundle"),
+    *("options", "review", "saved", "usual"),
+)
 
 
 @dataclass
@@ -312,6 +315,21 @@ async def test_saved_restored_and_copied(tmp_path: Path) -> None:
             answer = await page.ask(kind, **more)
             assert answer["t"] == "no", kind
             assert why in answer["reason"], kind
+
+
+async def test_what_is_usual_follows_the_cells(tmp_path: Path) -> None:
+    async with house(tmp_path, "off") as home, client(home.port) as page:
+        facts = (await page.ask("usual"))["facts"]
+        assert facts["cell_voltage_overvoltage_protection"] == [["preset", "LFP", 3.65]]
+        assert facts["cell_request_charge_voltage"] == [["preset", "LFP", 3.6], ["own", "LFP", 3.45]]
+        assert facts["charge_overcurrent_protection_delay"] == [["preset", None, 3]]
+        assert facts["charge_undertemperature_protection"] == [["preset", "LFP", 2.0], ["charging", "LFP", 0]]
+        assert facts["charge_overtemperature_protection"] == [["preset", None, 70.0], ["charging", "LFP", 55]]
+        assert "max_charge_current" not in facts  # cells, cables and fuse decide
+        home.app.commands.chemistry = "Li-ion"  # the owner's word for all of them
+        facts = (await page.ask("usual"))["facts"]
+        assert facts["power_off_voltage"] == [["preset", "Li-ion", 2.8]]
+        assert facts["charge_undertemperature_protection"] == [["charging", "Li-ion", 0]]
 
 
 async def test_a_pack_that_is_only_read_can_be_copied_from_and_not_to(

@@ -266,6 +266,26 @@ async def test_the_choice_of_the_reader_comes_first(browser: Browser, nine: Worl
         assert await seen.page.get_attribute("html", "data-theme") == "light"
 
 
+async def test_a_page_that_cannot_be_fetched_says_so(browser: Browser, nine: World) -> None:
+    async with visit(browser, nine.front.url, locale="en-GB") as seen:
+        page = seen.page
+        await page.route("**/views/doctor.js", lambda route: route.abort())
+        await page.wait_for_selector(".pack")
+        starts = len([url for url in seen.asked if url.endswith("/app.js")])
+        await page.evaluate("location.hash = 'doctor'")
+        await page.wait_for_selector("main >> text=This page could not be loaded.")
+        await page.evaluate("location.hash = 'cells'")
+        await page.wait_for_selector("table.heat")  # the others go on
+        await page.evaluate("location.hash = 'doctor'")
+        await page.wait_for_selector("main >> text=This page could not be loaded.")
+        assert await seen.axe() == []
+        assert len([url for url in seen.asked if url.endswith("/app.js")]) == starts  # it does not start by itself
+        await page.unroute("**/views/doctor.js")
+        await page.get_by_role("button", name="Try again").click()
+        await page.wait_for_selector(".answers")
+        assert [one for one in seen.wrong if "ERR_FAILED" not in one] == []
+
+
 async def test_the_keyboard_alone_reaches_everything(browser: Browser, nine: World) -> None:
     async with visit(browser, nine.front.url) as seen:
         await seen.page.wait_for_selector(".pack")

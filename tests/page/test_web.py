@@ -10,9 +10,9 @@ import pytest
 
 from jkbms_addon.battery.alarms import ALARMS
 from jkbms_addon.battery.quantities import specs
-from jkbms_addon.charging.chemistry import LTO
+from jkbms_addon.page import settings
 from jkbms_addon.page.files import WEB, load
-from jkbms_addon.page.parts import SETTINGS, USUAL, static
+from jkbms_addon.page.parts import SETTINGS
 from jkbms_addon.views import findings
 from jkbms_addon.views.languages import Language, translated
 from tests.page.weight import first_load, modules
@@ -67,17 +67,6 @@ def test_every_word_that_is_asked_for_is_there() -> None:
 
 def finding_keys() -> set[str]:
     return set(re.findall(r'Finding\(\s*"(\w+)"', Path(findings.__file__).read_text(encoding="utf-8")))
-
-
-def test_every_setting_is_explained() -> None:
-    for words in LANGUAGES.values():
-        assert {key.removeprefix("help.") for key in words if key.startswith("help.")} - {"what", "usual"} == set(
-            SETTINGS
-        )
-    told = static("off", "0", "v", [])["specs"]
-    assert told["cell_request_charge_voltage"]["usual"] == {"LFP": 3.45, "Li-ion": 4.1, "LTO": LTO.charge}
-    assert "usual" not in told["cell_count"]
-    assert set(USUAL) <= set(SETTINGS)
 
 
 def test_every_finding_says_where_to_act() -> None:
@@ -162,6 +151,32 @@ def test_the_first_load_is_small() -> None:
     needed = first_load(load())
     assert sum(len(gzip.compress(body, 6)) for body in needed) <= 90 * 1024
     assert len(needed) <= 30
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_setting_is_explained(language: Language) -> None:
+    words = LANGUAGES[language]
+    told = {key.removeprefix("help."): text for key, text in words.items() if key.startswith("help.")}
+    assert list(told) == list(SETTINGS)
+    for key, text in told.items():
+        assert text.endswith("."), key
+        assert len(text) <= 250, key
+        assert language == "en" or text != LANGUAGES["en"][f"help.{key}"], key
+    assert len(set(told.values())) == len(told)
+    kinds = {kind for kind, _ in settings.OWN.values()} | {"preset", "preset_for"}
+    assert {key.removeprefix("usual.") for key in words if key.startswith("usual.")} == kinds
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_names_of_settings_in_explanations_are_those_that_are_shown(language: Language) -> None:
+    """Words such as OVP, UVP and OTP are the beginning of a name of another setting."""
+    words = LANGUAGES[language]
+    names = {words[f"spec.{key}"] for key in SETTINGS}
+    for key in SETTINGS:
+        text = words[f"help.{key}"]
+        for short in re.finditer(r"\b(?:\w+ )?(?:OVP|UVP|OTP|UTP|OCP|SCP)\b", text):
+            around = text[max(0, short.start() - 1) : short.end() + 15]
+            assert any(name in around for name in names), (key, around)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

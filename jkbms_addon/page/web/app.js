@@ -63,10 +63,13 @@ function draw() {
 
 const GHOST = html`<div class="card ghost"></div><div class="card ghost low"></div>`;
 
-/** A page that comes later. After an update it may be gone: the new one is there. */
+/** What is shown in place of a page that could not be fetched; after an update the old one is gone, and a new start has the new one. */
+const lost = () => html`<section class="card" role="status"><h1 class="vh">${t(`tab.${ui.page}`)}</h1><p>${t("later.lost")}</p><p class="acts"><button type="button" class="btn" @click=${() => location.reload()}>${t("later.again")}</button></p></section>`;
+
+/** A page that comes later. */
 function later(name) {
   if (here[name]?.view) return here[name].view(ui);
-  here[name] ??= LATER[name]().then((module) => { here[name] = module; draw(); }, () => location.reload());
+  here[name] ??= LATER[name]().then((module) => { here[name] = module; draw(); }, () => { here[name] = { view: lost }; draw(); });
   return GHOST;
 }
 

@@ -21,7 +21,9 @@ export async function learnMore(view, draw) {
   fetched[view] = one;
   try {
     const answer = await fetch(new URL(`i18n/${view}/${one}.json`, import.meta.url));
-    words = { ...words, ...(await answer.json()) };
+    const more = await answer.json();
+    if (language() !== one) return; // another one was chosen meanwhile
+    words = { ...words, ...more };
     draw();
   } catch {
     delete fetched[view]; // the next time it is drawn

@@ -1,7 +1,7 @@
 // Settings of all packs side by side: what differs, and changing it: edit, review, write, undo.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { DASH, learnMore, num, t, unit } from "../format.js";
-import { lock, openFor, state } from "../data.js";
+import { DASH, learnMore, num, t, tOr } from "../format.js";
+import { ask, lock, openFor, state } from "../data.js";
 import { icon, numberField, openField, packKeys, packName, packSelect, segmented, tally } from "../pieces.js";
 import { settingText, specName } from "./findings.js";
 import { changed, same, sheet, transfer } from "./changes.js";
@@ -32,6 +32,33 @@ const differs = (packs, key) => {
 
 const edit = (ui, pack, key, value) => ui.set({ edits: changed(ui.edits, pack, key, value), editing: null, plan: null, problem: "" });
 
+let facts = {}, askedFor; // what is usual by setting, and for which packs that was asked
+
+/** What is usual with the cells that there are; asked again where there are other packs. */
+async function learnFacts(ui) {
+  const now = String(Object.keys(state.packs).filter((one) => state.packs[one].settings));
+  if (askedFor === now) return;
+  askedFor = now;
+  const answer = await ask("usual");
+  if (answer.t === "usual") facts = answer.facts;
+  else askedFor = undefined;
+  ui.draw();
+}
+
+/** Open what a setting is, or close it. */
+function explain(ui, key) {
+  ui.set({ help: key });
+  if (key) learnFacts(ui);
+}
+
+const fact = (key, [kind, cells, value]) => html`<p>${t(`usual.${kind}${kind === "preset" && cells ? "_for" : ""}`, { cells, value: settingText(key, value) })}</p>`;
+
+/** What a setting does, and what is usual. */
+function help(key, columns) {
+  const words = tOr(`help.${key}`, "");
+  return words ? html`<tr class="help" id="help-${key}"><td colspan=${columns}><div><p>${words}</p>${(facts[key] ?? []).map((one) => fact(key, one))}</div></td></tr>` : nothing;
+}
+
 function cell(ui, pack, key) {
   const told = state.packs[pack], present = told.settings?.[key], wanted = ui.edits[pack]?.[key];
   const { k, d } = state.hello.specs[key];
@@ -44,22 +71,19 @@ function cell(ui, pack, key) {
     const label = `${packName(pack)}: ${specName(key)}`;
     return html`<td class=${kind}>${numberField(ui, { label, value: wanted ?? present, range: rangeOf(pack, key), digits: d ?? 0, take: (typed) => edit(ui, pack, key, typed) })}</td>`;
   }
-  const begin = () => (k === "flag" ? edit(ui, pack, key, !(wanted ?? present)) : openField(ui, [pack, key]));
+  const begin = () => {
+    if (k === "flag") return edit(ui, pack, key, !(wanted ?? present));
+    explain(ui, key);
+    openField(ui, [pack, key]);
+  };
   return html`<td class=${kind}><button type="button" class="value" aria-label=${`${packName(pack)}, ${specName(key)}: ${text(wanted ?? present)}`} @click=${begin}>${value}</button></td>`;
 }
 
-/** What a setting does, and what is usual for each chemistry where that is known. */
-function help(key) {
-  const { usual: known, u, d } = state.hello.specs[key];
-  const values = known && Object.entries(known).map(([chemistry, value]) => `${chemistry} ${unit(value, u ?? "", d ?? 0).trim()}`).join(" · ");
-  return html`<p class="help">${t(`help.${key}`)}${values ? ` ${t("help.usual", { values })}` : ""}</p>`;
-}
-
 function row(ui, packs, key, apart) {
-  const { u, lvl } = state.hello.specs[key], others = usual(ui.chosen, key);
-  return html`<tr class=${apart.has(key) ? "differs" : ""}><th scope="row"><button type="button" class="what" aria-expanded=${String(ui.help === key)} aria-label=${t("help.what", { name: specName(key) })} @click=${() => ui.set({ help: ui.help === key ? null : key })}>${specName(key)}</button> ${u ? html`<span class="muted">${u}</span>` : nothing} ${lvl ? html`<small>${t(`level.${lvl}`)}</small>` : nothing}
-    ${ui.help === key ? help(key) : nothing}
-    ${odd(ui.chosen, key) ? html`<small class="phone others">${t("set.others", { value: settingText(key, others) })}</small>` : nothing}</th>${packs.map((pack) => cell(ui, pack, key))}</tr>`;
+  const { u, lvl } = state.hello.specs[key], others = usual(ui.chosen, key), open = ui.help === key;
+  const name = html`<button type="button" class="name" aria-expanded=${String(open)} aria-controls="help-${key}" @click=${() => explain(ui, open ? null : key)}>${specName(key)}</button>`;
+  return html`<tr class=${apart.has(key) ? "differs" : ""}><th scope="row">${name} ${u ? html`<span class="muted">${u}</span>` : nothing} ${lvl ? html`<small>${t(`level.${lvl}`)}</small>` : nothing}
+    ${odd(ui.chosen, key) ? html`<small class="phone others">${t("set.others", { value: settingText(key, others) })}</small>` : nothing}</th>${packs.map((pack) => cell(ui, pack, key))}</tr>${open ? help(key, packs.length + 1) : nothing}`;
 }
 
 function table(ui, packs, apart) {
