@@ -10,7 +10,9 @@ from jkbms_addon.charging.decision import Decision
 from jkbms_addon.charging.memory import Memory
 from jkbms_addon.charging.setpoints import Setpoints
 from tests.bank.packs import WALL
-from tests.charging.plant import DAY, Plant, candidates
+from tests.charging.plant import DAY, Plant, candidates, open_circuit
+
+WELL = 90.0  # s after which a pack that is well must be known to be: 60 of rest, 10 to come back, its mean and a poll
 
 
 @dataclass(slots=True)
@@ -23,10 +25,11 @@ class Seen:
     cell_most: float = -9.0
     above: float = 0.0  # s more than 0.1 V above the ceiling
     dark: float = 0.0  # s without discharging although a pack could
-    told_dark: float = 0.0  # s of DCL 0 although a pack may discharge and is not empty
+    told_dark: float = 0.0  # s of DCL 0 although a pack may discharge and is not empty, as the control sees it
+    sure_dark: float = 0.0  # s of DCL 0 although a pack has been well for long, as the plant knows
+    mute: float = 0.0  # most s without a word although a pack has been well for long
     blind_dark: float = 0.0  # s of DCL 0 after all fell silent although they were charged well and free to discharge
-    disobeyed: float = 0.0  # s of charge told although the owner had switched it off
-    lowered: bool = False  # whether the owner took the ceiling down while the battery was above it
+    disobeyed: float = 0.0  # s in which a direction was told although the owner had switched it off
     charge_edges: int = 0
     discharge_edges: int = 0
     phases: int = 0
@@ -56,6 +59,10 @@ class Loop:
         self._read: dict[int, tuple[float, object]] = {}
         self._lost_at = begin
         self._doubtful_at = begin  # when it was last so that the house might have to go dark with the data
+        self._well_since = dict.fromkeys((one.address for one in plant.packs), begin)
+        self._emptied: set[int] = set()  # who was near empty and has not shown by rest that it is not any more
+        self._mute = 0.0
+        self._coming_down = False  # the owner took the ceiling down below what the battery has at rest
         self.decision: Decision | None = None
         self.start()
 
@@ -74,7 +81,8 @@ class Loop:
 
     def change(self, setpoints: Setpoints) -> None:
         """The owner changes what is allowed."""
-        self.setpoints = setpoints
+        before, self.setpoints = self.ceiling, setpoints
+        self._coming_down = self._coming_down or self.ceiling < before
         self.controller.allow(setpoints)
 
     @property
@@ -123,27 +131,53 @@ class Loop:
         closed = [one for one in self.plant.packs if not one.charge_open] or self.plant.packs
         voltage = max(one.voltage for one in closed)
         seen.seconds += seconds
-        seen.voltage_most = max(seen.voltage_most, voltage - ceiling)
+        self._coming_down = self._coming_down and (voltage > ceiling or self._resting > ceiling)
+        if not self._coming_down:
+            seen.voltage_most = max(seen.voltage_most, voltage - ceiling)
+            seen.above += seconds * (voltage > ceiling + 0.1)
         seen.cell_most = max(seen.cell_most, *(one.high - one.ovp for one in self.plant.packs))
-        seen.above += seconds * (voltage > ceiling + 0.1)
         seen.charged += max(0.0, flowing) * seconds / 3600
         seen.high += seconds * (voltage / 16 > 3.40)
         inverter = self.plant.inverter
         if surplus < 0 and not inverter.on and self.plant.serves:
             seen.dark += seconds
+        well = self._well()
+        self._mute = self._mute + seconds if now is None and well else 0.0
+        seen.mute = max(seen.mute, self._mute)
         if now is None:
             seen.blind += self.running and before is not None
             return
         seen.told_most = max(seen.told_most, now.charge_voltage - ceiling)
-        if not now.lost and now.discharge_current <= 0 and self.controller.usable(self.state):
-            seen.told_dark += seconds
+        dark = now.discharge_current <= 0 and self.setpoints.discharging
+        seen.told_dark += seconds * (dark and not now.lost and self.controller.usable(self.state) > 0)
+        seen.sure_dark += seconds * (dark and well)
         self._note_blind(now, seconds)
         seen.disobeyed += seconds * (not self.setpoints.charging and now.charge_current > 0)
-        seen.grid = seen.grid or now.wanted.now or now.wanted.full
+        seen.disobeyed += seconds * (not self.setpoints.discharging and now.discharge_current > 0)
+        seen.grid = seen.grid or (self.setpoints.grid == "never" and (now.wanted.now or now.wanted.full))
         if before is not None:
             seen.charge_edges += before.charge_current > 0 and now.charge_current <= 0
             seen.discharge_edges += (before.discharge_current > 0) != (now.discharge_current > 0)
             seen.phases += before.phase != now.phase
+
+    @property
+    def _resting(self) -> float:
+        """V that the highest pack would have after a long rest."""
+        return max(sum(group.count * open_circuit(group.charge) for group in one.cells) for one in self.plant.packs)
+
+    def _well(self) -> bool:
+        """Whether a pack has been heard, connected and far from empty for so long that it must serve the house."""
+        for one in self.plant.packs:
+            empty = max(one.uvp + 0.10, self.setpoints.empty_voltage or 0.0)
+            if one.low <= empty + 0.02:
+                self._emptied.add(one.address)
+            rested = abs(one.current) < 0.04 * one.capacity and one.low > empty + 0.22
+            good = one.heard and not one.discharge_open and (rested or one.address not in self._emptied)
+            if not good:
+                self._well_since[one.address] = self.now
+            elif self.now - self._well_since[one.address] > WELL:
+                self._emptied.discard(one.address)
+        return any(self.now - since > WELL for since in self._well_since.values())
 
     def _note_blind(self, now: Decision, seconds: float) -> None:
         """While nothing is heard the house stays lit for a quarter of an hour, where the packs were well before."""
@@ -154,7 +188,7 @@ class Loop:
             if not well or now.discharge_current <= 0:
                 self._doubtful_at = self.now
             self._lost_at = self.now
-        elif now.discharge_current <= 0 and self._lost_at - self._doubtful_at > 15:
+        elif now.discharge_current <= 0 and self.setpoints.discharging and self._lost_at - self._doubtful_at > 15:
             self.seen.blind_dark += seconds * (self.now - self._lost_at < self.setpoints.hold - 15)
 
 
