@@ -39,6 +39,11 @@ UNIT_TESTS = tuple(
 OTHER_TESTS = ("bank/test_bank.py", "bank/test_membership.py", "inverter/test_state.py", "views")
 # where the tests of a module are that has no file of its own name
 TESTS_OF = {"voltage": "decide", "told_charge": "decide", "lasting": "moments", "cadence": "moments"}
+# what every child needs and no change touches; it is imported once
+PRELOADED = (
+    *("pydantic", "asyncio", "voluptuous", "yaml", "pytest", "hypothesis.strategies", "pytest_asyncio.plugin"),
+    *("jkbms_addon.battery.quantities", "jkbms_addon.battery.snapshot", "jkbms_addon.kept"),
+)
 # what no test can tell, and why: module and source of the line, or part of it
 EXCUSED = {
     ("phases", "LONGEST_EVENTS"): "a bound of memory",
@@ -240,6 +245,7 @@ def _tried(finder: _Finder, stages: Sequence[Sequence[str]]) -> int:
 
     sys.meta_path.insert(0, finder)
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:randomly", "--no-header"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what was imported before
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return next((status for stage in stages if (status := int(pytest.main([*options, *stage])))), 0)
 
@@ -264,7 +270,7 @@ def main() -> None:
     chosen = every
     if args.sample and args.sample < len(every):
         chosen = Random(args.seed).sample(every, args.sample)
-    for preloaded in ("pydantic", "pytest", "asyncio", "voluptuous", "yaml"):
+    for preloaded in PRELOADED:
         importlib.import_module(preloaded)
     stages = list(tests_for("nothing"))[: -1 if args.fast else None]
     path, tree = next((sources()[name], tree) for name, tree in trees.items())

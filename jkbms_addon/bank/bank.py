@@ -248,9 +248,9 @@ class BatteryBank:
 
     def _consistent(self, candidate: Candidate, one: Judged) -> Judged:
         """A battery that told its alarms or MOSFET states once and does not any more may hide the worst."""
-        pack = candidate.pack
-        if one.view is None or pack is None:
+        if one.view is None:
             return one
+        pack = one.view.pack
         if pack.alarms is not None and pack.charging is not None and pack.discharging is not None:
             self._told[candidate.key, candidate.source] = frozenset(TOLD)
             return one

@@ -173,6 +173,7 @@ class TestLeavingAndReturning:
         bank.step([candidate(1), candidate(2)], 0)
         bank.step([], 20)
         assert bank.step([candidate(1), candidate(2)], 30).packs_online == 0
+        assert bank.step([candidate(1), candidate(2)], 39.995).packs_online == 0
         assert bank.step([candidate(1), candidate(2)], 40).packs_online == 2
 
     def test_who_is_not_listed_any_more_is_named(self) -> None:

@@ -109,6 +109,11 @@ def test_refused_where_it_was_not_empty() -> None:
     assert bench.controller.wake(bench.now) == "no battery was ever heard"
 
 
+def test_who_is_heard_after_a_sleep_is_loaded_slowly() -> None:
+    bench = restarted(memory=asleep(with_cell(4, 2.93, current=0.0)))
+    assert [got(bench.step(candidate())).discharge_current for _ in range(6)] == [20, 40, 60, 80, 90, 90]
+
+
 def test_who_is_heard_is_no_longer_asleep() -> None:
     bench = restarted()
     bench.controller.wake(bench.now)

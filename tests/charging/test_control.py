@@ -54,6 +54,26 @@ class Bench:
         return decision
 
 
+def test_several_inverters_hear_the_same_goodbyes() -> None:
+    """Half a second apart they are one; each of them is heard three times and then there is silence."""
+    bench = Bench()
+    for _ in range(70):
+        bench.step()
+    last = bench.control.count
+
+    def told(seconds: float) -> tuple[int, float | None]:
+        bench.now += seconds
+        decision = bench.control.goodbye(bench.now)
+        return bench.control.count - last, decision.charge_current if decision else None
+
+    assert [told(seconds) for seconds in (0.5, 0.0, 0.25, 0.125, 0.125, 0.25, 0.75, 0.0, 1.0)] == [
+        *((1, 0.0), (1, 0.0), (1, 0.0), (1, 0.0)),
+        *((2, 0.0), (2, 0.0)),
+        *((3, 0.0), (3, 0.0)),
+        (4, None),
+    ]
+
+
 def test_a_beat_is_a_fixed_raster_that_leaves_missed_moments_out() -> None:
     cadence = Cadence(-0.05)
     assert cadence.next(10.2) == pytest.approx(10.95)

@@ -141,7 +141,8 @@ class TestPhases:
     def test_balance(self) -> None:
         bench = running()
         bench.controller.ask("balance")
-        assert bench.run(candidate(), seconds=20).charge_current == 5
+        told = bench.run(candidate(), seconds=20)
+        assert (told.charge_current, told.reasons["charge_current"]) == (5, "charge limited to 5 A: balancing")
 
 
 class TestDischarging:

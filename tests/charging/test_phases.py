@@ -1,11 +1,11 @@
 """Phases: every mark and every time, on a battery of 16 cells and 100 Ah."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from jkbms_addon.charging.phases import DAY, Aims, Phases, Progress, Seen
+from jkbms_addon.charging.phases import DAY, PHASES, Aims, Phase, Phases, Progress, Seen
 from tests.bank.packs import WALL
 
 AIMS = Aims(3.45, 3.35, 3.55, 3.30, 16, 100.0, 10.0, 14.0)
@@ -27,6 +27,10 @@ class One:
     @property
     def progress(self) -> Progress:
         return self.phases.progress
+
+
+def test_every_phase_has_its_name() -> None:
+    assert get_args(Phase) == PHASES
 
 
 class TestBulk:
@@ -246,7 +250,7 @@ class TestFloat:
     def test_never(self) -> None:
         assert self.floating(replace(AIMS, days=0.0), last_full=WALL - 900 * DAY).run(self.REST) == "float"
 
-    @pytest.mark.parametrize(("hours", "phase"), [(19.9, "float"), (20.0, "bulk"), (-1.0, "bulk")])
+    @pytest.mark.parametrize(("hours", "phase"), [(0.0, "float"), (19.9, "float"), (20.0, "bulk"), (-1.0, "bulk")])
     def test_a_full_charge_that_is_due_is_tried_once_in_twenty_hours(self, hours: float, phase: str) -> None:
         one = self.floating(last_full=WALL - 20 * DAY, tried=WALL + 1 - hours * 3600)
         assert one.run(self.REST) == phase
