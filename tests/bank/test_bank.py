@@ -156,6 +156,13 @@ class TestLeavingAndReturning:
         assert reasons(bank.step([candidate(1), apart], 30)) == {2: "51.2 V, 1.6 V below the others"}
         assert bank.step([candidate(1), candidate(2)], 31).packs_online == 2
 
+    @pytest.mark.parametrize(("volts", "packs"), [(53.8, 2), (53.81, 1), (51.8, 2), (51.79, 1)])
+    def test_one_volt_is_close(self, volts: float, packs: int) -> None:
+        bank = BatteryBank()
+        told = values(total_voltage=volts)
+        bank.step([candidate(1, values(total_voltage=52.8))], 0)
+        assert bank.step([candidate(1, values(total_voltage=52.8)), candidate(2, told)], 1).packs_online == packs
+
     def test_who_counts_may_drift_apart_and_it_shows(self) -> None:
         bank = BatteryBank()
         bank.step([candidate(1), candidate(2)], 0)

@@ -40,6 +40,12 @@ def limits(setpoints: Setpoints | None = None, **changes: Any) -> CellLimits:
         ({"charge_voltage": 3.42}, {}, 3.42, "charge voltage of the owner"),
         ({"charge_voltage": 3.54}, {}, 3.54, "charge voltage of the owner"),
         ({"charge_voltage": 3.30}, {}, 3.40, "the least for LFP"),
+        ({"charge_voltage": 3.40}, {}, 3.40, "charge voltage of the owner"),
+        ({"charge_voltage": 3.55}, {}, 3.55, "charge voltage of the owner"),
+        ({}, {"cell_request_charge_voltage": 1.49}, 3.45, "usual for LFP"),
+        ({}, {"cell_request_charge_voltage": 1.5}, 3.40, "the least for LFP"),
+        ({}, {"cell_request_charge_voltage": 4.51}, 3.45, "usual for LFP"),
+        ({}, {"cell_request_charge_voltage": 4.5}, 3.55, "over-voltage protection of pack 3 less 0.10 V per cell"),
         ({"charge_voltage": 3.60}, {}, 3.55, "over-voltage protection of pack 3 less 0.10 V per cell"),
         ({"charge_voltage": 3.60}, UNSET, 3.51, "over-voltage protection of pack 3 less 0.10 V per cell"),
         (
@@ -64,6 +70,10 @@ def test_charge_voltage_and_what_it_rests_on(options: Any, changes: Any, charge:
         ({}, {"cell_request_float_voltage": 3.38}, 3.38),
         ({}, {"cell_request_float_voltage": None}, 3.35),
         ({"float_voltage": 3.30}, {}, 3.30),
+        ({}, {"cell_request_float_voltage": 1.49}, 3.35),
+        ({}, {"cell_request_float_voltage": 1.5}, 1.5),
+        ({}, {"cell_request_float_voltage": 4.5}, 3.40),
+        ({}, {"cell_request_float_voltage": 4.51}, 3.35),
         ({"float_voltage": 3.44}, {"cell_request_charge_voltage": 3.45}, 3.40),
     ],
 )
@@ -96,6 +106,11 @@ def test_balance_voltage(options: Any, changes: Any, balance: float) -> None:
         ({"min_discharge_voltage": 2.0}, {}, 2.9, None, 3.0),
         ({"min_discharge_voltage": 48.0}, {}, 2.9, 3.0, 3.0),
         ({"min_discharge_voltage": 5.0}, {}, 5.0, None, 5.1),
+        ({"min_discharge_voltage": 5.05}, {}, 2.9, 5.05 / 16, 3.0),
+        ({"chemistry": "LFP"}, {"cell_voltage_undervoltage_protection": 0.99}, 2.9, None, 3.0),
+        ({"chemistry": "LFP"}, {"cell_voltage_undervoltage_protection": 1.0}, 1.1, None, 3.0),
+        ({"chemistry": "LFP"}, {"cell_voltage_undervoltage_protection": 4.0}, 4.1, None, 4.2),
+        ({"chemistry": "LFP"}, {"cell_voltage_undervoltage_protection": 4.01}, 2.9, None, 3.0),
         ({"empty_voltage": 3.05}, {}, 3.05, None, 3.15),
     ],
 )
@@ -123,7 +138,12 @@ def test_protections_of_the_whole_battery_count_too() -> None:
         ({}, 0, 55, -20, 60, 90),
         ({"charge_undertemperature_protection": 4.0}, 4, 55, -20, 60, 90),
         ({"charge_undertemperature_protection": -51.0}, 0, 55, -20, 60, 90),
+        ({"charge_undertemperature_protection": 30.0}, 30, 55, -20, 60, 90),
+        ({"charge_undertemperature_protection": 30.3}, 0, 55, -20, 60, 90),
         ({"charge_overtemperature_protection": 50.0}, 0, 50, -20, 60, 90),
+        ({"charge_overtemperature_protection": 30.0}, 0, 30, -20, 60, 90),
+        ({"charge_overtemperature_protection": 29.7}, 0, 55, -20, 60, 90),
+        ({"mosfet_overtemperature_protection": 40.0}, 0, 55, -20, 60, 40),
         ({"charge_overtemperature_protection": 29.0}, 0, 55, -20, 60, 90),
         ({"discharging_low_temperature_protection": -10.0}, 0, 55, -10, 60, 90),
         ({"discharge_overtemperature_protection": 55.0}, 0, 55, -20, 55, 90),
@@ -259,3 +279,19 @@ def test_a_mosfet_protection_counts_from_40_to_120_degrees(told: float, counts: 
     usual = limits(mosfet_overtemperature_protection=None).mosfet
     found = limits(mosfet_overtemperature_protection=told).mosfet
     assert found == (told if counts and told < usual else usual)
+
+
+def test_of_two_chemistries_the_narrower_mark_counts() -> None:
+    """Nobody should, and if somebody does nothing is told that one of them does not bear."""
+    of, other = CellLimitsOf(Setpoints(chemistry="LFP")), CellLimitsOf(Setpoints(chemistry="Li-ion"))
+    lfp = of(view(1))
+    lithium = other(
+        view(2, cell_voltage_overvoltage_protection=4.2, cell_voltage_undervoltage_protection=3.0, **NO_WISHES)
+    )
+    for both in ([lfp, lithium], [lithium, lfp]):
+        found = narrowest(both)
+        assert (found.chemistry, found.charge, found.floating, found.rebulk) == ("LFP", 3.45, 3.35, 3.30)
+        assert (found.tapering, found.rested, found.empty) == (3.00, 3.60, 3.10)
+
+
+NO_WISHES = {"cell_request_charge_voltage": None, "cell_request_float_voltage": None}

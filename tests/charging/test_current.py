@@ -40,12 +40,31 @@ class TestCharging:
         assert bench.run(candidate(told=back), seconds=59).charge_current == 0
         assert bench.run(candidate(told=back), seconds=2).charge_current > 0
 
+    @pytest.mark.parametrize(("total", "amps"), [(56.05, 4.5), (56.06, 0.0)])
+    def test_the_pause_begins_above_its_mark(self, total: float, amps: float) -> None:
+        bench = running(Setpoints(charge_voltage=3.50))
+        told = values(3.5, total_voltage=total)
+        assert got(bench.step(candidate(told=told))).charge_current == pytest.approx(amps)
+
+    @pytest.mark.parametrize(("total", "pause"), [(55.70, True), (55.69, False)])
+    def test_the_pause_ends_below_its_mark(self, total: float, pause: bool) -> None:
+        bench = running(Setpoints(charge_voltage=3.50))
+        bench.step(candidate(told=values(3.5, total_voltage=56.06)))
+        told = candidate(told=values(3.48, total_voltage=total))
+        assert (bench.run(told, seconds=70).charge_current == 0) is pause
+
     def test_rises_to_its_sum_in_a_minute_and_by_five_amperes_at_most(self) -> None:
         bench = Bench()
         assert [got(bench.step(candidate())).charge_current for _ in range(4)] == pytest.approx([0, 1.5, 3, 4.5])
         large = Bench()
         packs = [candidate(n) for n in range(1, 6)]
         assert [got(large.step(*packs)).charge_current for _ in range(4)] == pytest.approx([0, 5, 10, 15])
+
+    def test_a_tiny_pack_rises_by_a_tenth_of_an_ampere(self) -> None:
+        told = values(max_charge_current=2.0)
+        bench = Bench()
+        rising = [got(bench.step(candidate(told=told))).charge_current for _ in range(4)]
+        assert rising == pytest.approx([0, 0.1, 0.2, 0.3])
 
     def test_settings_unknown(self) -> None:
         """Half the capacity of those that are there, never the whole bank's option."""

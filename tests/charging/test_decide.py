@@ -45,6 +45,13 @@ class TestStart:
         assert bench.step(candidate(1), faulty) is not None
         assert bench.step(candidate(1)) is not None  # only at the start
 
+    @pytest.mark.parametrize(("seconds", "amps"), [(15, 180), (16, 110)])
+    def test_who_comes_within_a_quarter_of_a_minute_has_his_share_at_once(self, seconds: int, amps: float) -> None:
+        bench = Bench()
+        bench.run(candidate(1), seconds=seconds)  # the first step is at 0 s
+        decision = got(bench.step(candidate(1), candidate(2)))
+        assert decision.discharge_current == amps
+
     def test_named_packs_are_waited_for(self) -> None:
         bench = Bench()
         bench.controller._named = frozenset({("garage", 1), ("garage", 3)})
@@ -125,6 +132,12 @@ class TestVoltage:
                 Setpoints(),
                 "brake, as 10 A flow although charging is stopped",
             ),
+            (
+                {"phase": "float", "ramp": 53.6, "brake": 53.6},
+                values(3.35, charging=False, current=0.0),
+                Setpoints(),
+                "float",
+            ),
         ],
     )
     def test_the_reason_names_what_decides(self, memory: Any, told: Any, setpoints: Any, reason: str) -> None:
@@ -155,6 +168,23 @@ class TestFacts:
         assert shown.trim == pytest.approx(0.5, abs=0.01)
         assert shown.chemistry == "LFP"
 
+    def test_a_clock_that_went_back_makes_no_days(self) -> None:
+        ahead = Memory(last_full=WALL + 5 * DAY)
+        assert Bench(memory=ahead).run(candidate(), seconds=1).facts.days_since_full == 0
+
+    def test_without_a_trim_nothing_is_lowered(self) -> None:
+        assert Bench().run(candidate(), seconds=2).facts.trim == 0
+        # that of a balance lies above the charge voltage
+        bench = Bench(Setpoints(balance_voltage=3.55), memory=Memory(phase="balance", trim=56.0, highest=50))
+        told = values(3.53, state_of_charge=99, current=1.0)
+        assert bench.run(candidate(told=told), seconds=1).facts.trim == 0
+
+    @pytest.mark.parametrize(("cell", "asleep"), [(2.949, True), (2.9505, False)])
+    def test_nearly_empty_is_five_hundredths_of_a_volt_above(self, cell: float, asleep: bool) -> None:
+        told = with_cell(4, cell, current=0.0)
+        assert Bench().run(candidate(told=told), seconds=2).facts.asleep is asleep
+        assert not Bench().run(candidate(1, told), candidate(2), seconds=2).facts.asleep
+
     def test_findings(self) -> None:
         day = WALL // DAY * DAY + 5 * DAY
         unbalanced = tuple(day - n * DAY for n in (1, 2, 3))
@@ -165,7 +195,10 @@ class TestFacts:
         )
         twice = Memory(unbalanced=(unbalanced[0], unbalanced[0] + 60, unbalanced[1]))
         assert Bench(memory=twice).run(candidate(), seconds=1).facts.findings == ()
-        old = Memory(unbalanced=(*unbalanced[:2], WALL - 31 * DAY))
+        # WALL + 1001 is when it is asked
+        edge = Memory(unbalanced=(*unbalanced[:2], WALL + 1001 + 1 - 30 * DAY))
+        assert len(Bench(memory=edge).run(candidate(), seconds=1).facts.findings) == 1
+        old = Memory(unbalanced=(*unbalanced[:2], WALL + 1001 - 30 * DAY))
         assert Bench(memory=old).run(candidate(), seconds=1).facts.findings == ()
 
 

@@ -158,6 +158,20 @@ def test_a_stop_ends_some_way_back(share: Any, at: Any, still: Any, back: Any) -
         (values(temperature_sensor_2=4.0), "charge", "sensor 2-T2 at 4.0 °C"),
         (values(temperature_sensor_1=50.0), "charge", "sensor 2-T1 at 50.0 °C"),
         (values(mosfet_temperature=80), "charge", "MOSFETs of pack 2 at 80 °C"),
+        (values(temperature_sensor_1=-15.0), "discharge", "sensor 2-T1 at -15.0 °C"),
+        (values(temperature_sensor_2=55.0), "discharge", "sensor 2-T2 at 55.0 °C"),
+        (values(mosfet_temperature=80), "discharge", "MOSFETs of pack 2 at 80 °C"),
+        # of several that hinder alike the first is named: cell, cold, hot, MOSFETs
+        (with_cell(11, 3.60, temperature_sensor_1=-1.0, mosfet_temperature=95), "charge", "cell 2-11 at 3.60 V"),
+        (with_cell(11, 3.60, temperature_sensor_1=None, temperature_sensor_2=None), "charge", "cell 2-11 at 3.60 V"),
+        (values(temperature_sensor_1=-1.0, temperature_sensor_2=60.0), "charge", "sensor 2-T1 at -1.0 °C"),
+        (values(temperature_sensor_2=60.0, mosfet_temperature=95), "charge", "sensor 2-T2 at 60.0 °C"),
+        (values(temperature_sensor_1=-21.0, temperature_sensor_2=66.0), "discharge", "sensor 2-T1 at -21.0 °C"),
+        (values(temperature_sensor_2=66.0, mosfet_temperature=95), "discharge", "sensor 2-T2 at 66.0 °C"),
+        # of several that hinder the narrowest is
+        (with_cell(11, 3.52, temperature_sensor_1=1.0), "charge", "sensor 2-T1 at 1.0 °C"),
+        (with_cell(4, 2.93, temperature_sensor_1=-19.0), "discharge", "sensor 2-T1 at -19.0 °C"),
+        (with_cell(4, 2.99, temperature_sensor_1=-6.0), "discharge", "cell 2-4 at 2.99 V"),
     ],
 )
 def test_the_reason_names_pack_and_place(told: Any, direction: Direction, why: str) -> None:

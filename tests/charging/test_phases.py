@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from jkbms_addon.charging.phases import DAY, PHASES, Aims, Phase, Phases, Progress, Seen
+from jkbms_addon.charging.phases import DAY, PHASES, Aims, Phase, Phases, Progress, Seen, _Still
 from tests.bank.packs import WALL
 
 AIMS = Aims(3.45, 3.35, 3.55, 3.30, 16, 100.0, 10.0, 14.0)
@@ -109,6 +109,12 @@ class TestBulk:
         assert (one.progress.clock, one.progress.at_voltage) == (1000, 2000)
         one.run(state_of_charge=75.0)
         assert (one.progress.clock, one.progress.at_voltage, one.progress.highest) == (0, 0, 75)
+
+
+def test_a_voltage_that_stands_still() -> None:
+    still = _Still()
+    told = [(55.0, False), (55.0, True), (55.05, True), (55.099, True), (55.101, True), (55.1, True), (55.0, False)]
+    assert [still.step(bank, now, holds=holds) for now, (bank, holds) in enumerate(told)] == [0, 0, 1, 2, 0, 1, 0]
 
 
 class TestAbsorption:
