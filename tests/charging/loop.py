@@ -87,7 +87,12 @@ class Loop:
 
     @property
     def ceiling(self) -> float:
-        """V of the battery above which nothing may be told: the owner's, else what the packs ask for."""
+        """V that the battery may have: the owner's, else what the packs ask for; more where he tells more."""
+        return 16 * (self.setpoints.charge_voltage or 3.45) + max(0.0, self.setpoints.offset)
+
+    @property
+    def told_ceiling(self) -> float:
+        """V above which nothing may be told."""
         return 16 * (self.setpoints.charge_voltage or 3.45) + self.setpoints.offset
 
     @property
@@ -147,7 +152,7 @@ class Loop:
         if now is None:
             seen.blind += self.running and before is not None
             return
-        seen.told_most = max(seen.told_most, now.charge_voltage - ceiling)
+        seen.told_most = max(seen.told_most, now.charge_voltage - self.told_ceiling)
         dark = now.discharge_current <= 0 and self.setpoints.discharging
         seen.told_dark += seconds * (dark and not now.lost and self.controller.usable(self.state) > 0)
         seen.sure_dark += seconds * (dark and well)
