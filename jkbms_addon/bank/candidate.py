@@ -240,7 +240,7 @@ def _view(candidate: Candidate, pack: Pack, label: str) -> View:
         state_of_health=pack.state_of_health,
         capacity=capacity,
         remaining=remaining,
-        cells=_cell_count(pack, (low.value + high.value) / 2),
+        cells=_cell_count(pack, pack.total_voltage, (low.value + high.value) / 2),
         low=low,
         high=high,
         coldest=coldest,
@@ -301,7 +301,6 @@ def _cell_extremes(pack: Pack, label: str, address: int) -> tuple[Extreme, Extre
     )
 
 
-def _cell_count(pack: Pack, cell: float) -> int:
+def _cell_count(pack: Pack, total: float, cell: float) -> int:
     """Cells in series: as listed, as set, or as total and cell voltage tell (at least 1)."""
-    total = pack.total_voltage or 0.0
     return _listed(pack) or int(pack.cell_count or 0) or (max(1, round(total / cell)) if cell > 0 else 1)

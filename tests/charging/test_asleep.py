@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from jkbms_addon.charging.asleep import told
+from jkbms_addon.charging.asleep import recalled, told
 from jkbms_addon.charging.memory import Asleep, Memory
+from jkbms_addon.charging.phases import Progress
 from jkbms_addon.charging.setpoints import Setpoints
 from tests.bank.packs import WALL, Bench, candidate, got, values, with_cell
 
@@ -107,6 +108,29 @@ def test_refused_where_it_was_not_empty() -> None:
     bench = restarted(memory=asleep(with_cell(4, 3.25)))
     assert bench.step() is None
     assert bench.controller.wake(bench.now) == "no battery was ever heard"
+
+
+def test_what_is_remembered_allows_nothing() -> None:
+    known = asleep().asleep
+    assert known
+    decision = recalled(known, Setpoints(), Progress(phase="float", clock=7.0, learned=0.2), WALL)
+    assert (decision.charge_current, decision.discharge_current) == (0, 0)
+    assert (decision.charge_enabled, decision.discharge_enabled) == (False, False)
+    assert (decision.charge_voltage, decision.discharge_voltage, decision.state_of_charge) == (53.6, 46.4, 3)
+    assert (decision.phase, decision.lost, decision.recalled) == ("float", True, known)
+    facts = decision.facts
+    assert (facts.may_charge, facts.may_discharge, facts.trim, facts.asleep) == (0, 0, 0, True)
+    assert (facts.absorbed, facts.learned, facts.charge_voltage, facts.float_voltage) == (7.0, 0.2, 3.45, 3.35)
+    assert decision.reasons["discharge_voltage"] == "discharge down to 46.4 V"
+
+
+@pytest.mark.parametrize(("ago", "days"), [(None, None), (5 * DAY, 5.0), (-9 * DAY, 0.0)])
+def test_its_last_full_charge_is_still_known(ago: float | None, days: float | None) -> None:
+    bench = restarted(seconds=0)
+    at = None if ago is None else bench.wall + 70 - ago
+    memory = asleep().model_copy(update={"last_full": at})
+    facts = got(restarted(memory=memory).decision).facts
+    assert (facts.last_full, facts.days_since_full) == (at, days if days is None else pytest.approx(days))
 
 
 def test_who_is_heard_after_a_sleep_is_loaded_slowly() -> None:

@@ -209,6 +209,7 @@ def test_switches_of_charging_and_discharging() -> None:
     bench.control.command("discharging", "OFF")  # too late for the second time
     bench.step()
     assert bench.shown().discharge_current > 0
+    bench.step(29)  # half a minute after it is not
     bench.control.command("discharging", "OFF")
     bench.step()
     assert (bench.shown().discharge_current, bench.shown().discharge_enabled) == (0, False)

@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
+from jkbms_addon.bank.bank import BatteryBank
+from jkbms_addon.charging.cell_limits import CellLimitsOf
+from jkbms_addon.charging.current import Currents, Permitted
+from jkbms_addon.charging.phases import Phase
 from jkbms_addon.charging.setpoints import Setpoints
+from jkbms_addon.charging.together import together
 from tests.bank.packs import Bench, candidate, got, running, values, with_cell
 
 
@@ -38,7 +43,7 @@ class TestCharging:
         assert bench.run(candidate(told=back), seconds=2).charge_current > 0
         bench.step(candidate(told=values(3.4532)))
         assert bench.run(candidate(told=back), seconds=59).charge_current == 0
-        assert bench.run(candidate(told=back), seconds=2).charge_current > 0
+        assert bench.run(candidate(told=back), seconds=1).charge_current > 0
 
     @pytest.mark.parametrize(("total", "amps"), [(56.05, 4.5), (56.06, 0.0)])
     def test_the_pause_begins_above_its_mark(self, total: float, amps: float) -> None:
@@ -72,6 +77,12 @@ class TestCharging:
         one = Bench(Setpoints(max_charge_current=200, max_discharge_current=200)).run(candidate(told=told), seconds=80)
         assert (one.charge_current, one.discharge_current) == (45, 45)
         assert "0.5 C of pack 1" in one.reasons["charge_current"]
+
+    def test_each_direction_has_its_own_setting(self) -> None:
+        told = values(max_charge_current=80.0, max_discharge_current=120.0)
+        one = Bench().run(candidate(told=told), seconds=80)
+        assert one.reasons["charge_current"] == "charge limited to 72 A: over-current setting of pack 1, 80 A"
+        assert one.reasons["discharge_current"] == "discharge limited to 108 A: over-current setting of pack 1, 120 A"
 
     def test_options_bound_everything(self) -> None:
         decision = got(running(Setpoints(max_charge_current=30, max_discharge_current=20), packs=4).decision)
@@ -147,6 +158,24 @@ class TestPhases:
         assert at(53.75) > 0
         assert at(54.0) > 0
 
+    def test_what_float_rested_from_is_forgotten_in_other_phases(self) -> None:
+        """Between its two marks float goes on as it was, and begins with current."""
+        told = values(53.8 / 16, state_of_charge=98, current=0.0)
+        state = BatteryBank().step([candidate(told=told)], 0.0)
+        limits = {view.key: CellLimitsOf(Setpoints())(view) for view in state.counted}
+        battery = together(state).battery
+        currents = Currents(Setpoints())
+
+        def allowed(phase: Phase, sent: float) -> float:
+            currents.step(Permitted(state, limits, 3.45, phase, sent, 98.0), battery, 0.0, 1.0, starting=False)
+            return currents.allowed["charge"].amps
+
+        assert 0 < allowed("float", 53.6) < 5
+        assert allowed("float", 53.2) == 0
+        assert allowed("float", 53.6) == 0
+        assert allowed("bulk", 55.2) == 90
+        assert 0 < allowed("float", 53.6) < 5
+
     def test_limited(self) -> None:
         bench = self.bench("limited")
         bench.controller.allow(Setpoints(soc_limit=80))
@@ -217,6 +246,22 @@ class TestDischarging:
         bench = Bench()
         assert got(bench.step(candidate(1))).discharge_current == 90
         assert got(bench.step(candidate(1), candidate(2))).discharge_current == pytest.approx(180)
+
+    @pytest.mark.parametrize(
+        ("first", "amps"),
+        [(Setpoints(discharging=False), 20.0), (Setpoints(max_discharge_current=0.5), 90.0)],
+    )
+    def test_what_was_stopped_at_the_start_rises(self, first: Setpoints, amps: float) -> None:
+        bench = Bench(first)
+        bench.run(candidate(), seconds=5)
+        bench.controller.allow(Setpoints())
+        assert got(bench.step(candidate())).discharge_current == amps
+
+    def test_an_empty_pack_beside_one_that_is_switched_off(self) -> None:
+        bench = running(packs=2)
+        off, low = candidate(1, values(discharging=False)), candidate(2, with_cell(4, 2.85, current=-2.0))
+        reason = bench.run(off, low, seconds=30).reasons["discharge_current"]
+        assert reason == "discharge stopped: every pack is empty, cell 2-4 at 2.85 V"
 
 
 class TestOwner:

@@ -95,6 +95,15 @@ def test_ready_when_two_percent_were_charged() -> None:
     assert other.run(2.99, 1000, 20.0)
 
 
+def test_exactly_two_percent_are_enough() -> None:
+    one = One(empty=True)
+    one.step(3.00, 20.0, seconds=360.0)  # 2 Ah
+    one.step(3.00, 0.0, seconds=59.0)
+    assert one.emptiness.is_empty(KEY)
+    one.step(3.00, 0.0, seconds=1.0)
+    assert not one.emptiness.is_empty(KEY)
+
+
 def test_what_is_discharged_again_does_not_count() -> None:
     one = One(empty=True)
     one.run(3.00, 300, 20.0)

@@ -27,7 +27,7 @@ def test_an_emergency_lasts_until_some_was_charged() -> None:
     asked(requests, "emergency", starving=True)
     assert asked(requests, "emergency", 30.0).now  # 3 Ah
     assert asked(requests, "emergency", -5.0).now
-    assert asked(requests, "emergency", 24.0).now  # 4.9 Ah
+    assert asked(requests, "emergency", 24.95).now  # 4.995 Ah
     assert not asked(requests, "emergency", 2.0).now
     assert not asked(requests, "emergency").now
 
