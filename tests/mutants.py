@@ -59,6 +59,8 @@ EXCUSED = {
     ("decide", "spread = 1000 * BALANCED"): "is shown in whole millivolts",
     ("decide", "LtE -> Lt: if not 0 <= wall - self._seen"): "notes the same moment once more",
     ("derating", 'latches.factor(key, "'): "a name that is told apart from the others is all that is wanted",
+    ("derating", "'both' -> 'bothx': return latches"): "as above",
+    ("derating", "'mosfet' -> 'mosfetx': return latches"): "as above",
     ("derating", "stop - 1e-9"): "far less than a BMS can tell",
     ("derating", "factor > 1e-6"): "far less than a BMS can tell",
     ("trim", "Gt -> GtE: if excess > 0"): "a difference of measured voltages that is 0 to its last bit",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jkbms_addon.charging.cadence import Cadence
-from jkbms_addon.charging.control import DEADMAN, Control
+from jkbms_addon.charging.control import AHEAD, DEADMAN, Control
 from jkbms_addon.charging.decide import Controller
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.charging.memory import Memory
@@ -376,6 +376,21 @@ async def test_it_decides_once_a_second_and_tells(monkeypatch: pytest.MonkeyPatc
     assert told == pytest.approx([100.2, 100.953, 101.953, 102.953])  # 50 ms before it is sent, and no drift
 
 
+async def test_at_the_end_everything_is_written(tmp_path: Path) -> None:
+    bench = Bench(memory=JsonFile(tmp_path / "charging.json"))
+    noted = Noted(bench)
+    bench.control._memory = noted  # type: ignore[assignment]
+    task = asyncio.create_task(bench.control.run())
+    await asyncio.sleep(0)
+    assert noted.at == [0]
+    bench.packs = [candidate(1, values(state_of_charge=61))]
+    bench.step()
+    assert noted.at == [0]  # not yet
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert noted.at == [0, 1]
+
+
 def test_who_was_never_there_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     bench = Bench()
@@ -418,6 +433,18 @@ class TestPreview:
         assert found.after
         assert found.after.charge_current == 20
         assert found.after.discharge_current == found.before.discharge_current
+
+    def test_it_is_what_would_be_told_in_the_next_seconds(self, tmp_path: Path) -> None:
+        control = self.running(tmp_path).control
+        assert control._controller
+        full = WALL - 3 * 86400
+        control._controller._voltage.phases.progress.last_full = full
+        before = control.preview("charging", "OFF").before
+        assert before
+        assert before.valid_until == pytest.approx(control.clock() + AHEAD[-1] + 3)
+        now = WALL + control.clock() + AHEAD[-1]
+        assert before.facts.days_since_full == pytest.approx((now - full) / 86400, abs=1e-9)
+        assert tuple(sorted(AHEAD)) == AHEAD
 
     def test_nothing_is_done_by_looking(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level("DEBUG")

@@ -144,6 +144,7 @@ class TestPhases:
         decision = bench.run(candidate(told=told), seconds=30)
         assert decision.phase == "float"
         assert decision.charge_current == pytest.approx(most * share, abs=1e-6)
+        assert decision.reasons["charge_current"].endswith("A: float") is (share > 0)
 
     def test_float_rests_until_the_battery_has_come_down(self) -> None:
         bench = self.bench("float")
@@ -256,6 +257,14 @@ class TestDischarging:
         bench.run(candidate(), seconds=5)
         bench.controller.allow(Setpoints())
         assert got(bench.step(candidate())).discharge_current == amps
+
+    def test_a_pack_whose_bms_says_so_is_empty_at_once(self) -> None:
+        opened = values(3.1, discharging=False, alarms=("cell_under_voltage_protection",))
+        reason = got(running().step(candidate(told=opened))).reasons["discharge_current"]
+        assert reason == "discharge stopped: every pack is empty, cell 1-1 at 3.10 V"
+        hot = values(3.1, discharging=False, alarms=("discharge_over_current_protection",))
+        reason = got(running().step(candidate(told=hot))).reasons["discharge_current"]
+        assert reason == "discharge stopped: pack 1: Discharge over-current protection"
 
     def test_an_empty_pack_beside_one_that_is_switched_off(self) -> None:
         bench = running(packs=2)

@@ -45,6 +45,9 @@ def test_after_a_gap_it_begins_anew() -> None:
     one = One()
     one.run(3.20, 30)
     assert one.step(3.00, seconds=10.5) == pytest.approx(3.00)
+    other = One()
+    other.run(3.20, 30)
+    assert other.step(3.00, seconds=10.0) == pytest.approx(3.10)  # the last one is just young enough
 
 
 def test_empty_after_ten_seconds_below() -> None:
