@@ -73,6 +73,7 @@ def test_it_is_woken_after_a_second_restart_too() -> None:
         (Setpoints(charge_voltage=3.32), 53.1),
         (Setpoints(float_voltage=3.30), 52.8),
         (Setpoints(voltage_offset=0.4), 53.6),
+        (Setpoints(float_voltage=3.3497, voltage_offset=0.4), 53.5),  # 53.595 V, rounded down
         (Setpoints(voltage_offset=-0.4), 53.2),
     ],
 )
