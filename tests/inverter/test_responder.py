@@ -64,7 +64,8 @@ def line() -> Iterator[Line]:
 async def answering(**changes: Any) -> AsyncIterator[tuple[Plant, Line]]:
     with line() as far:
         async with plant(far.port, protocol="pylontech_rs485", **changes) as one:
-            await decided(one, 1)  # and the port is open
+            await decided(one, 1)
+            await until(lambda: one.link.connected, 10)  # what is said before is thrown away by opening
             yield one, far
 
 

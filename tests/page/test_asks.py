@@ -73,11 +73,13 @@ class Client:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket, self.number = socket, 0
+        self.jobs: list[dict[str, Any]] = []  # as last told: a tick that comes while an answer is awaited counts, too
 
     async def said(self, *kinds: str) -> dict[str, Any]:
         async with asyncio.timeout(15):
             while True:
                 message: dict[str, Any] = json.loads(await self.socket.recv())
+                self.jobs = message.get("jobs", self.jobs)
                 if message["t"] in kinds:
                     return message
 

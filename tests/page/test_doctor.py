@@ -136,10 +136,10 @@ async def job(page: Client, number: int, *states: str) -> dict[str, Any]:
     """How a job is doing, as soon as it is so."""
     async with asyncio.timeout(60):
         while True:
-            message = await tick(page)
-            for one in message.get("jobs", ()):
+            for one in page.jobs:
                 if one["id"] == number and one["state"] in states:
                     return dict(one)
+            await tick(page)
 
 
 async def get(port: int, path: str, method: str = "GET") -> tuple[int, Message, bytes]:
