@@ -20,6 +20,7 @@ from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.commands.deed import Change, Deed
 from jkbms_addon.errors import OptionsError
+from jkbms_addon.link.place import exists
 from jkbms_addon.link.stream import Link
 from jkbms_addon.supervise import guarded
 from jkbms_addon.validators import ADDRESSES, explained
@@ -149,7 +150,7 @@ def foreign() -> list[str]:
 
 def look_in(folder: Path) -> None:
     """Plug-ins may also lie in a folder; behind everything else on the path, so that they can replace nothing."""
-    if folder.is_dir() and str(folder) not in sys.path:
+    if exists(folder) and str(folder) not in sys.path:
         sys.path.append(str(folder))
 
 

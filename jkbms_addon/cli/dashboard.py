@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from jkbms_addon.errors import OptionsError
+from jkbms_addon.link.place import exists
 from jkbms_addon.mqtt.announced import Published
 from jkbms_addon.mqtt.discovery import DEFAULT_BASE, Topics
 from jkbms_addon.mqtt.register import Announced
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 def _base(options: Path | None, data: Path) -> str:
     """The base topic of the options, the default one where there are none."""
     path = options or data / "options.json"
-    return read(path).mqtt.base_topic if options or path.exists() else DEFAULT_BASE
+    return read(path).mqtt.base_topic if options or exists(path) else DEFAULT_BASE
 
 
 def _known(topics: Topics, device: Device, announced: Announced) -> Known:

@@ -22,6 +22,7 @@ from jkbms_addon.commands.plan import NAMED, Step, differences, forbidden, left_
 from jkbms_addon.commands.proposal import other_cells
 from jkbms_addon.commands.rules import shown
 from jkbms_addon.errors import CommandError, OptionsError
+from jkbms_addon.link.place import exists
 from jkbms_addon.options.file import DEFAULT_FILE, read
 from jkbms_addon.validators import ADDRESSES
 
@@ -125,7 +126,7 @@ async def _carried_out(args: argparse.Namespace, task: Task) -> int:
 
 # --- save ----------------------------------------------------------------------------------------------
 async def _save(args: argparse.Namespace, task: Task) -> int:
-    if args.file.exists():
+    if exists(args.file):
         raise OptionsError(f"{args.file} exists already; a backup is never overwritten")
     async with task.visiting([args.address]) as visit:
         values = (await visit.values([args.address]))[args.address]

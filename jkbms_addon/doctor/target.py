@@ -4,7 +4,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jkbms_addon.link.place import real
+from jkbms_addon.link.place import exists, real
 from jkbms_addon.link.stream import Link, serial_link, tcp_link
 
 BY_ID = Path("/dev/serial/by-id")
@@ -38,6 +38,6 @@ class Target:
 
 def lasting(port: str, folder: Path = BY_ID) -> str:
     """The name of a serial port that stays when adapters are plugged in another order, if it has one."""
-    if not folder.is_dir():
+    if not exists(folder):
         return port
     return next((str(link) for link in sorted(folder.iterdir()) if real(str(link)) == real(port)), port)

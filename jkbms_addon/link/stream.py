@@ -8,7 +8,6 @@ hangs takes the kernel up to half a minute, which its owner's thread waits for.
 
 import asyncio
 import logging
-import os
 import socket
 import termios
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,6 +20,7 @@ import serial
 import serial_asyncio
 
 from jkbms_addon.errors import LinkError
+from jkbms_addon.link.place import exists
 from jkbms_addon.link.tcp import connected
 from jkbms_addon.worker import own
 
@@ -162,7 +162,7 @@ def leftover(context: Mapping[str, Any]) -> bool:
 
 
 def _why_not(port: str, error: Exception) -> str:
-    if not os.path.exists(port):  # noqa: PTH110 - a name that is too long does not exist either
+    if not exists(port):
         return f"{port} does not exist; is the adapter plugged in?"
     text = str(error)
     if "exclusively lock" in text or "Resource temporarily unavailable" in text:

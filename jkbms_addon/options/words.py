@@ -1,10 +1,10 @@
 """What would run with some options, in words."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from jkbms_addon.acquisition.contract import BusOptions
 from jkbms_addon.battery.snapshot import label
+from jkbms_addon.link.place import exists
 from jkbms_addon.options.file import Options
 
 WRITES = {
@@ -43,7 +43,7 @@ def _bus(bus: BusOptions) -> str:
     if bus.plugin is None:
         return f"WRONG {bus.problem}"
     target = bus.target
-    missing = target.startswith("/") and not Path(target).exists()
+    missing = target.startswith("/") and not exists(target)
     return f"{bus.strategy} on {target}{', which is not plugged in now' if missing else ''}{_asked(bus)}"
 
 

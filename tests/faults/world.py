@@ -51,6 +51,7 @@ class World:
         self.environment: dict[str, str] = {}
         self.clock = folder / "clock"
         self.program = ["jkbms_addon"]
+        self.before: list[str] = []  # what starts it
         self.process: Process | None = None
         self.log = folder / "log"
 
@@ -70,7 +71,7 @@ class World:
         path.write_text(json.dumps(options))
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", *self.program, "run", "--options", str(path)),
+                *(*self.before, sys.executable, "-m", *self.program, "run", "--options", str(path)),
                 stderr=log,
                 env={**os.environ, **self.environment},
             )
