@@ -28,6 +28,8 @@ RUN apt-get update \
 
 COPY --from=build /opt/jkbms /opt/jkbms
 COPY run.sh /run.sh
+# a new volume takes this over; anybody may be the user of a plain container. Home Assistant puts its own folder here
+RUN mkdir --mode 1777 /data
 ENV PATH=/opt/jkbms/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1

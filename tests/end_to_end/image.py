@@ -3,7 +3,8 @@
 ``IMAGE_BUILD`` is given the folder with the Dockerfile. ``IMAGE_RUN`` is given a folder that becomes ``/data`` and
 perhaps a command in place of the entry point; it runs in the host's network with the files of ``DEVICES`` bound in
 under the same names, passes SIGTERM on and ends with the status of the container. With ``ROFS=1`` the root file
-system is read-only.
+system is read-only. With ``AS=USER:GROUP:MORE`` (three numbers) it is that user with one more group, without any
+capability and without ever getting one.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ async def build() -> None:
 
 @asynccontextmanager
 async def container(
-    data: Path, *command: str, devices: Iterable[Path] = (), read_only: bool = True
+    data: Path, *command: str, devices: Iterable[Path] = (), read_only: bool = True, user: str = ""
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A running container with a pipe for what it says; it is ended with the block."""
     assert RUN
@@ -46,7 +47,13 @@ async def container(
         *command,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "NET": "host", "DEVICES": " ".join(map(str, devices)), "ROFS": "1" if read_only else ""},
+        env={
+            **os.environ,
+            "NET": "host",
+            "DEVICES": " ".join(map(str, devices)),
+            "ROFS": "1" if read_only else "",
+            "AS": user,
+        },
     )
     try:
         yield process
