@@ -49,4 +49,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["run"]:
         # until the app is there to take leave, nothing was begun; as process 1 nobody else would end it
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # before a command could take it
+        sys.exit(130)

@@ -55,8 +55,8 @@ def captures(name: str) -> Any:
     return json.loads((CAPTURES / f"{name}.json").read_text(encoding="utf-8"))
 
 
-async def until(condition: Callable[[], Any], seconds: float = 8.0) -> float:
-    """Wait for a condition; how long it took."""
+async def until(condition: Callable[[], Any], seconds: float = 20.0) -> float:
+    """Wait for a condition; how long it took. Who has a goal says it: a busy machine is no fault."""
     start = time.monotonic()
     while not condition():
         assert time.monotonic() - start < seconds, "did not happen in time"

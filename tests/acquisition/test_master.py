@@ -171,7 +171,7 @@ async def test_a_vanishing_bms_goes_the_others_stay_and_it_comes_back() -> None:
         far.batteries[2].silent = True
         gone = time.monotonic()
         await until(lambda: 2 not in bus.online(), 14)
-        assert time.monotonic() - gone >= 9
+        assert time.monotonic() - gone >= 8  # ten since it was heard last
         assert bus.online() == {1, 3}
         times = [at for at, r in bus.history if r.address == 1 and r.kind == "live" and at > gone]
         assert max(b - a for a, b in pairwise(times)) < 1.6

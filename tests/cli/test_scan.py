@@ -6,7 +6,7 @@ import pty
 import re
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -290,10 +290,19 @@ async def test_one_line_that_is_drawn_anew_on_a_terminal() -> None:
             stdout=asyncio.subprocess.PIPE,
             stderr=theirs,
         )
-        await asyncio.sleep(4)
+        os.set_blocking(ours, False)
+        shown = ""
+
+        def more() -> str:
+            nonlocal shown
+            with suppress(BlockingIOError):
+                shown += os.read(ours, 65536).decode()
+            return shown
+
+        await until(lambda: more().count("\r\033[Klistening") > 1)
         process.send_signal(2)
         await process.communicate()
-    shown = os.read(ours, 65536).decode()
+    more()
     os.close(ours)
     os.close(theirs)
     assert process.returncode == 130

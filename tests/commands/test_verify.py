@@ -225,8 +225,9 @@ async def test_refused_at_once(topic: str, payload: str, retained: bool, reason:
         assert me.outcomes[-1].result == "refused"
         assert reason in me.outcomes[-1].reason
         assert far.batteries[1].writes == []
-        await until((tmp_path / "writes.jsonl").exists)
-        lines = [json.loads(line) for line in (tmp_path / "writes.jsonl").read_text().splitlines()]
+        kept = tmp_path / "writes.jsonl"
+        await until(lambda: kept.exists() and kept.read_text().endswith("\n"))
+        lines = [json.loads(line) for line in kept.read_text().splitlines()]
         assert lines[-1]["outcome"] == "refused"
         assert lines[-1]["source"] == f"mqtt {topic}"
 

@@ -103,6 +103,15 @@ async def test_a_victron_is_told_the_energies_that_were_counted(tmp_path: Path) 
         await until(lambda: told() and told()[-1] == bytes([123, 0, 0, 0, 57, 0, 0, 0]), 20)
 
 
+async def settled(far: Adapter) -> int:
+    """How many frames came when all that were on their way had come."""
+    seen = -1
+    while seen != len(far.transmitted):
+        seen = len(far.transmitted)
+        await asyncio.sleep(0.5)
+    return seen
+
+
 async def test_switch_and_button_over_mqtt(broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with AsyncExitStack() as stack:
         _, buses = await stack.enter_async_context(four_on_can())
@@ -131,7 +140,7 @@ async def test_switch_and_button_over_mqtt(broker: Mosquitto, tmp_path: Path, ca
             await home.publish("jkbms/inverter/enable/set", "OFF")
             await until(lambda: not one.inverter.control.enabled)
         assert json.loads((tmp_path / "inverter.json").read_text()) == {"enabled": False}
-        seen = len(far.transmitted)
+        seen = await settled(far)
         async with app(tmp_path, broker.port, buses, channel=far.port) as one:
             await until(lambda: one.inverter.control.state.packs_online == 4, 30)
             count = one.inverter.control.count

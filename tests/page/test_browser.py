@@ -112,7 +112,7 @@ async def visit(
         viewport={"width": width, "height": 844}, color_scheme="dark" if theme == "dark" else "light", **more
     )
     page = await context.new_page()
-    page.set_default_timeout(8000)
+    page.set_default_timeout(20_000)
     seen = Visit(page, "/".join(url.split("/")[:3]).replace("localhost", "127.0.0.1"))
     try:
         await page.goto(url)
@@ -201,7 +201,7 @@ async def test_it_survives_a_restart_and_refused_sessions(browser: Browser, tmp_
             opened = visit(browser, seen.url)
             found = await opened.__aenter__()
             await found.page.wait_for_selector(".pack")
-        await found.page.wait_for_selector(".gone", timeout=8000)
+        await found.page.wait_for_selector(".gone", timeout=20_000)
         assert "No connection, last data" in await found.text(".gone")
         assert await found.page.locator(".pack").count() == 2  # what was known stays
         seen.allowed = False
