@@ -67,10 +67,14 @@ tests() {
     fi
     installed chromium || echo "run.sh: chromium is not installed: the tests of the page in a browser are left out"
     installed mosquitto || echo "run.sh: mosquitto is not installed: the tests with a real broker are left out"
+    # every test that starts the program would compile it anew, and every process of pytest all tests
+    unset PYTHONDONTWRITEBYTECODE
+    .venv/bin/python -m pytest --collect-only -q >/dev/null 2>&1 &
     status=0
     part "ruff format" .venv/bin/ruff format --check .
     part "ruff check" .venv/bin/ruff check .
     part mypy .venv/bin/mypy
+    wait
     # most tests wait for real links, so more of them than cores may run side by side
     part pytest .venv/bin/python -m pytest -n 8 --dist worksteal "$@"
     exit "$status"
