@@ -130,7 +130,7 @@ ANSWERS = """
       const data = JSON.parse(text);
       for (const one of Array.isArray(data) ? data : [data]) {
         if (!String(one.type).startsWith('supervisor/')) { left.push(one); continue; }
-        const path = Object.keys(known).find((path) => path === one.endpoint);
+        const path = Object.keys(known).find((path) => path === (one.endpoint ?? one.type));
         const said = {id: one.id, type: 'result', success: true, result: path ? known[path] : {}};
         setTimeout(() => {
           const event = new MessageEvent('message', {data: JSON.stringify(said)});

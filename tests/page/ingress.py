@@ -74,6 +74,18 @@ async def front(target: int, local: str = "127.0.0.1") -> AsyncIterator[Front]:
                     await runner.cleanup()
 
 
+@asynccontextmanager
+async def supervisor(target: int) -> AsyncIterator[int]:
+    """The Supervisor's proxy alone, for a Core that is real; its port."""
+    port = free_port()
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        runner = await _run(_app(session, f"http://127.0.0.1:{target}", "", lambda: _user(Front(0))), port)
+        try:
+            yield port
+        finally:
+            await runner.cleanup()
+
+
 def _user(seen: Front) -> dict[str, str]:
     return {"X-Remote-User-Id": "abc", "X-Remote-User-Name": "anna", "X-Remote-User-Display-Name": seen.user}
 
