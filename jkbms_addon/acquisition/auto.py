@@ -32,7 +32,9 @@ class Auto:
         self, link: Link, status: BusStatus, wanted: frozenset[int], every: float, *, tcp: bool = False
     ) -> None:
         self._link, self._status, self._wanted, self._every, self._tcp = link, status, wanted, every, tcp
-        self._listener: Listener | None = Listener(link, status, tcp=tcp)
+        listener = Listener(link, status, tcp=tcp)
+        listener.receiver.diagnosis.undecided = True
+        self._listener: Listener | None = listener
         self._master: Master | None = None
         self._clock = status.clock
         self._since = self._clock()
@@ -91,6 +93,7 @@ class Auto:
         elif now - heard >= YIELD:
             self._ask("the master has been silent for a minute")
         elif self._status.mode != "listening":
+            listener.receiver.diagnosis.undecided = False
             self._status.mode = "listening"
             _LOGGER.info("%s: a master was heard: listening", self._status.name)
 

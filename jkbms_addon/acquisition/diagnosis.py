@@ -132,11 +132,13 @@ class Trouble:
 class Diagnosis:
     """Evidence of one bus. ``polling`` tells which silence is strange, ``tcp`` whether a gateway is between.
 
+    ``undecided`` is while it is not known yet whether this program has to ask: then silence tells nothing.
     ``missed`` is since when those who were there do not answer: between two rounds nobody need speak.
     """
 
     polling: bool
     tcp: bool = False
+    undecided: bool = False
     started: float | None = None
     last_frame: float | None = None
     last_byte: float | None = None
@@ -251,12 +253,14 @@ class Diagnosis:
         quiet = self.last_byte is None or now - self.last_byte > PATIENCE
         return quiet and not self.damaged and HEADER in b"".join(recent)
 
-    def _silence(self) -> str:
+    def _silence(self) -> str | None:
+        if self.undecided:
+            return None
         if self.tcp:
             return "nothing_gateway"
         return "nothing_polled" if self.polling else "nothing_heard"
 
-    def _noise(self, recent: list[bytes], sample: bytes, *, asked: bool) -> str:
+    def _noise(self, recent: list[bytes], sample: bytes, *, asked: bool) -> str | None:
         heard = b"".join(recent)
         causes = (
             ("legacy", b"\x4e\x57\x00" in heard or b"\x4e\x57\x01" in heard),

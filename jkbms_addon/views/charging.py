@@ -1,5 +1,6 @@
 """How charging goes and what the owner steers: on the device "Inverter", or on the bank without one. Pure."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from jkbms_addon.commands.rules import Range
 from jkbms_addon.views.entities import Entity, Takes, measured, shown, text
 
 LONGEST: Final = 255  # characters of a state in Home Assistant
+_AMPERES: Final = re.compile(r" limited to [\d.]+ A: ")
 SET: Final = "set_"  # before the name of a number of the owner
 LIMITS: Final[Mapping[str, Spec]] = {
     "charge_current": measured("CCL charge limit", "A", "current", 1),
@@ -117,9 +119,10 @@ def limits(now: Charge) -> dict[str, Scalar]:
 
 
 def reasons(now: Charge, keys: Sequence[str]) -> dict[str, Scalar]:
-    """Why the limits are what they are."""
+    """Why the limits are what they are; how many amperes that makes stands beside it, and moves all the time."""
     found = now.decision.reasons if now.decision else {}
-    return {f"{key}_reason": found[key][:LONGEST] if key in found else None for key in keys}
+    told = {key: _AMPERES.sub(" limited: ", found[key])[:LONGEST] for key in keys if key in found}
+    return {f"{key}_reason": told.get(key) for key in keys}
 
 
 def values(now: Charge) -> dict[str, Scalar]:

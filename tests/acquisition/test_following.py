@@ -211,7 +211,9 @@ async def test_a_dead_connection_is_given_up_before_anybody_is_missed(tmp_path: 
 
 
 @pytest.mark.parametrize("kind", ["port", "host"])
-async def test_auto_follows_a_master_or_asks_where_there_is_none(kind: str, tmp_path: Path) -> None:
+async def test_auto_follows_a_master_or_asks_where_there_is_none(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     opened = serial_bus(slaves(), slot=SLOT) if kind == "port" else tcp_bus(slaves(), slot=SLOT)
     async with opened as far:
         link: dict[str, Any] = {"port": far.port} if kind == "port" else {"host": "127.0.0.1", "tcp_port": far.port}
@@ -221,6 +223,10 @@ async def test_auto_follows_a_master_or_asks_where_there_is_none(kind: str, tmp_
             assert far.requests == []
             await until(lambda: online(running) == {1, 7}, 12)
             assert status.mode == "polling"
+            # that nobody spoke before it asked was no trouble
+            assert [
+                one.message for one in caplog.records if one.levelname == "WARNING" and "MQTT" not in one.message
+            ] == []
             far.master = dip0()  # a master appears
             await until(lambda: status.mode == "listening", 5)
             asked = len(far.requests)

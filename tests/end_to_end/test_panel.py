@@ -14,7 +14,7 @@ from tests.end_to_end.panel import SideBar, needs_its_folder, side_bar
 from tests.page.browser import CHROMIUM, FLAGS
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser
+    from playwright.async_api import Browser, ConsoleMessage
 
 pytestmark = [
     pytest.mark.home_assistant,
@@ -36,12 +36,16 @@ async def panel(
         page = await context.new_page()
         page.set_default_timeout(60_000)
         wrong: list[str] = []
-        page.on(
-            "console", lambda one: wrong.append(one.text) if one.type == "error" and OWN in str(one.location) else 0
-        )
+
+        def said(one: "ConsoleMessage") -> None:
+            if one.type == "error" and OWN in str(one.location):
+                wrong.append(one.text)
+
+        page.on("console", said)
         await page.add_init_script(bar.script(language, dark=dark))
         await page.goto(bar.url)
-        frame = await (await page.wait_for_selector("iframe")).content_frame()
+        element = await page.wait_for_selector("iframe")
+        frame = await element.content_frame() if element else None
         assert frame
         await frame.wait_for_selector(".pack >> nth=3")
         await frame.wait_for_selector("jk-plot canvas")

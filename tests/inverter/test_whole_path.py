@@ -177,7 +177,7 @@ async def test_an_empty_battery_that_sleeps_is_woken_after_a_restart(broker: Mos
             await until(lambda: json.loads(heard.last(STATE) or "{}").get("charge_current") == 5, 20)
             shown = json.loads(heard.last(STATE) or "")
             assert "press Wake up" in shown["findings"]
-            assert (shown["charge_current_reason"], shown["temperature"]) == ("charge limited to 5 A: waking up", None)
+            assert (shown["charge_current_reason"], shown["temperature"]) == ("charge limited: waking up", None)
             await until(lambda: far.transmitted[-1][1].can_id == 0x359, 5)
         again = {frame.can_id: frame.data for _, frame in far.transmitted[begun:]}
         assert again[0x355] == told[0x355]
@@ -312,7 +312,7 @@ async def test_the_owner_steers_over_mqtt_and_it_is_kept(
             assert shown("set_max_charge_current") == 80
             await home.publish("jkbms/inverter/set_max_discharge_current/set", "30")
             await until(lambda: shown("discharge_current") == 30)
-            assert shown("discharge_current_reason") == "discharge limited to 30 A: discharge current of the owner"
+            assert shown("discharge_current_reason") == "discharge limited: discharge current of the owner"
             await until(lambda: limits(far.transmitted)[-1][1] == 30)
             await home.publish("jkbms/inverter/discharging/set", "OFF")
             await until(lambda: "a house off the grid goes dark" in caplog.text)

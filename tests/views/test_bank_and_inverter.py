@@ -74,6 +74,9 @@ def test_what_is_published_is_what_is_announced() -> None:
     report = reported(bench).values(0.0)
     assert set(report) == {*inverter.ENTITIES, "enable", *charging.EVERY}
     assert set(charging.limits(charge(bench))) == set(charging.LIMITS)
+    why = charging.reasons(charge(bench), ("charge_current", "nothing"))
+    assert why["nothing_reason"] is None
+    assert str(why["charge_current_reason"]).startswith("charge limited: ")  # A stand beside it, and move
     assert set(charging.values(charge(bench))) == {*charging.CHARGING, *charging.EVERY}
     assert {*sent_keys(extremes=False)} < set(report)
     assert len(EXTREMES) == 8
@@ -134,7 +137,7 @@ def test_every_value_that_is_sent_is_shown_with_its_reason() -> None:
     told = reported(bench, emission).values(103.2)
     assert bench.decision
     assert told["charge_current"] == round(bench.decision.charge_current, 1)
-    assert told["charge_current_reason"] == bench.decision.reasons["charge_current"]
+    assert told["charge_current_reason"] == "charge limited: over-current setting of pack 1, 100 A"
     assert (told["heartbeat_age"], told["heartbeats"], told["heartbeat_ids"]) == (3, 1, "305")
     assert (told["emitting"], told["reason"], told["phase"]) == (True, "ok", "bulk")
     assert (told["protections"], told["alarms"]) == ("none", "none")
