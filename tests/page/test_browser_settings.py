@@ -1,6 +1,7 @@
 """Settings changed in Debian's Chromium: the whole program, simulated BMSs behind a pty, edit, review, write, undo."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from jkbms_addon.wire.pb.modbus import LIVE, page_request
+from tests.conftest import until
 from tests.page.browser import MARKS
 from tests.page.stage import Stage, batteries, served
 from tests.page.test_asks import TOKEN, House, house
@@ -109,6 +112,82 @@ async def test_what_is_refused_says_why(browser: Browser, home: House) -> None:
         await expect(page.locator(".changes .badge.bad")).to_have_text("refused", timeout=10_000)
         assert home.asked(1, "max_charge_current") == 100.0
         assert seen.wrong == []
+
+
+async def reviewed(page: Page, *wishes: tuple[int, str, str]) -> None:
+    """Typed and looked at, so that a press writes."""
+    for pack, name, wanted in wishes:
+        await typed(page, pack, name, wanted)
+    await page.get_by_role("button", name="Review").click()
+
+
+async def written(page: Page, *results: str) -> None:
+    """Write, and what became of each is shown."""
+    await page.get_by_role("button", name="Write").click()
+    for row, result in enumerate(results):
+        await expect(page.locator(".changes li").nth(row).locator(".badge")).to_have_text(result)
+
+
+async def test_what_a_bms_does_not_take_is_shown_as_that(browser: Browser, home: House) -> None:
+    async with visit(browser, address(home)) as seen:
+        page = await unlocked(seen)
+        home.bus.batteries[1].reaction = "ignore"  # it acknowledges, and holds what it held
+        await reviewed(page, (1, "Charge OCP", "90"), (1, "Discharge OCP", "160"))
+        await written(page, "not taken", "refused")
+        await expect(page.locator(".sheet")).to_contain_text("not tried: the one before was not done")
+        assert home.asked(1, "max_charge_current") == 100.0
+        assert seen.wrong == []
+
+
+async def test_another_master_on_the_bus_ends_writing(browser: Browser, home: House) -> None:
+    async with visit(browser, address(home)) as seen:
+        page = await unlocked(seen)
+        await reviewed(page, (1, "Charge OCP", "90"))
+        await home.bus.say(page_request(9, LIVE))  # somebody else asks here
+        await until(lambda: "another master" in home.app.buses["garage"].problem)
+        await written(page, "refused")
+        await expect(page.locator(".sheet")).to_contain_text("another master is on this bus")
+        assert home.bus.batteries[1].writes == []
+        assert seen.wrong == []
+
+
+async def test_a_link_that_is_lost_meanwhile(browser: Browser, home: House) -> None:
+    async with visit(browser, address(home)) as seen:
+        page = await unlocked(seen)
+        await reviewed(page, (1, "Charge OCP", "90"))
+        home.bus.frozen = True
+        for bms in home.bus.batteries.values():
+            bms.silent = True
+        await page.get_by_role("button", name="Write").click()
+        await expect(page.locator(".changes .badge.bad")).to_have_text(re.compile("failed|refused"))
+        assert home.bus.batteries[1].writes == []
+        assert seen.wrong == []
+
+
+async def test_locked_by_the_owner_while_it_writes(browser: Browser, home: House) -> None:
+    async with visit(browser, address(home)) as seen:
+        page = await unlocked(seen)
+        home.bus.batteries[1].reaction = "late"
+        await reviewed(page, (1, "Charge OCP", "90"), (1, "Discharge OCP", "160"))
+        await page.get_by_role("button", name="Write").click()
+        await until(lambda: home.records() != [])
+        await page.get_by_role("button", name="Lock again").click()
+        await expect(page.locator(".changes li").nth(1).locator(".badge")).to_have_text("refused")
+        assert home.asked(1, "max_discharge_current") == 150.0
+        assert seen.wrong == []
+
+
+async def test_two_browsers_that_change_the_same(browser: Browser, home: House) -> None:
+    async with visit(browser, address(home)) as one, visit(browser, address(home)) as other:
+        first, second = await unlocked(one), await unlocked(other)
+        await reviewed(first, (1, "Charge OCP", "90"))
+        await reviewed(second, (1, "Charge OCP", "80"))
+        await written(first, "✓ applied")
+        assert home.asked(1, "max_charge_current") == 90.0
+        await written(second, "refused")  # it was shown 100 A
+        await expect(second.locator(".sheet")).to_contain_text("look again")
+        assert home.asked(1, "max_charge_current") == 90.0
+        assert one.wrong == other.wrong == []
 
 
 async def test_saved_copied_and_restored(browser: Browser, home: House, tmp_path: Path) -> None:
