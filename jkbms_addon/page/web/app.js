@@ -1,6 +1,6 @@
 // Starts the page and draws it: view = f(state, ui), one render for each message or touch.
 import { html, render } from "./vendor/lit-html/lit-html.js";
-import { language, speak, t } from "./format.js";
+import { language, learnSaid, speak, t } from "./format.js";
 import { start as connect, state } from "./data.js";
 import { preferredLanguage, start as follow, store } from "./theme.js";
 import { frame, LANGUAGES } from "./frame.js";
@@ -95,7 +95,7 @@ function paint() {
   document.title = `${name} · JK BMS`;
   if (!whole && state.at) {
     whole = true;
-    setTimeout(fetched, SOON);
+    setTimeout(() => { fetched(); learnSaid(draw); }, SOON);
   }
 }
 
@@ -121,6 +121,7 @@ async function learn(one) {
   const answer = await fetch(new URL(`i18n/${one}.json`, import.meta.url));
   speak(one, await answer.json());
   document.documentElement.lang = one;
+  if (whole) learnSaid(draw);
 }
 
 /** A deep link of Home Assistant's panel: /app/<slug>/cells. */

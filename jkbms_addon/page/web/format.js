@@ -10,6 +10,53 @@ export function speak(language, table) {
   locale = [...navigator.languages].find((one) => one.startsWith(language)) ?? language; // 24 h or AM as the reader has it
   words = table;
   numbers.clear();
+  phrases = [];
+  known.clear();
+}
+
+// --- what the server says in English -------------------------------------------------------------------------
+let phrases = []; // [pattern, translation], the most particular first
+const known = new Map(); // what was translated: the same few sentences come again every second
+const MOST = 500;
+
+/** Fetch the sentences of the server in the reader's language; where there are none, they stay English. */
+export async function learnSaid(draw) {
+  const one = language();
+  if (one === "en") return;
+  try {
+    const answer = await fetch(new URL(`said/${one}.json`, import.meta.url));
+    const table = await answer.json();
+    if (language() !== one) return; // another one was chosen meanwhile
+    const plain = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+    const sorted = Object.entries(table).sort(([a], [b]) => b.replaceAll("{}", "").length - a.replaceAll("{}", "").length);
+    phrases = sorted.map(([text, to]) => [new RegExp(`^${text.split("{}").map(plain).join("(.+?)")}$`), to]);
+    known.clear();
+    draw();
+  } catch { /* English, then */ }
+}
+
+/** A sentence of the server, with the sentences in it, in the reader's language as far as it has them. */
+export function said(text) {
+  if (!text || !phrases.length) return text ?? "";
+  if (!known.has(text)) {
+    if (known.size >= MOST) known.clear();
+    known.set(text, translated(text));
+  }
+  return known.get(text);
+}
+
+function translated(text) {
+  const decimals = /^[+-]?\d+\.(\d+)$/.exec(text);
+  if (decimals) return (text.startsWith("+") ? "+" : "") + num(Number(text), decimals[1].length);
+  for (const [pattern, to] of phrases) {
+    const found = pattern.exec(text);
+    if (found) return to.replace(/\{(\d)\}/g, (_, n) => translated(found[Number(n) + 1]));
+  }
+  for (const between of ["; ", ": "]) {
+    const [first, ...rest] = text.split(between);
+    if (rest.length) return `${translated(first)}${between}${translated(rest.join(between))}`;
+  }
+  return text;
 }
 
 const fetched = {}; // language of the words of each view that has its own

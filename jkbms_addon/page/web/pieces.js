@@ -1,6 +1,6 @@
 // Small pieces that several pages are made of. Pure functions of what they are given.
 import { html, nothing, svg } from "./vendor/lit-html/lit-html.js";
-import { age, barHeight, clock, DASH, join, num, power, span, t, tOr } from "./format.js";
+import { age, barHeight, clock, DASH, join, num, power, said, span, t, tOr } from "./format.js";
 import { state } from "./data.js";
 
 const PATHS = {
@@ -138,8 +138,8 @@ export function reasons(bus) {
 }
 
 export function reasonCard(who, [symptom, cause, remedy]) {
-  return html`<div class="why"><p class="symptom">${(who + symptom).replace(/^[a-z]/, (one) => one.toUpperCase())}</p>
-    ${cause ? html`<dl class="reason"><div><dt>${t("first.likely")}</dt><dd>${cause}</dd></div><div><dt>${t("first.try")}</dt><dd>${remedy}</dd></div></dl>` : nothing}</div>`;
+  return html`<div class="why"><p class="symptom">${(who + said(symptom)).replace(/^[a-z]/, (one) => one.toUpperCase())}</p>
+    ${cause ? html`<dl class="reason"><div><dt>${t("first.likely")}</dt><dd>${said(cause)}</dd></div><div><dt>${t("first.try")}</dt><dd>${said(remedy)}</dd></div></dl>` : nothing}</div>`;
 }
 
 /** What is connected to this computer; `act` gives what can be done with a port that nobody uses. */

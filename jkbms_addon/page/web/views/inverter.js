@@ -1,6 +1,6 @@
 // What the inverter is told and why, what each pack allows, and what its owner may steer.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { age, clock, DASH, num, plural, t, tOr, unit } from "../format.js";
+import { age, clock, DASH, num, plural, said, t, tOr, unit } from "../format.js";
 import { ask, openFor, state } from "../data.js";
 import { LIMITS, numberField, openField, packKeys, packName, valuesOf } from "../pieces.js";
 import { lockBar } from "./settings.js";
@@ -28,10 +28,10 @@ const asked = (ui, key, to) => ui.asking?.key === key && (to == null || ui.askin
 /** What is told then, without and with the change: only what differs. */
 function becomes({ before, after }) {
   if (!after) return html`<p>${t(before ? "steer.silence" : "steer.same")}</p>`;
-  const said = (limit, symbol) => (limit ? unit(limit[0], symbol, 1) : DASH);
-  const rows = LIMITS.filter(([key, symbol]) => said(before?.[key], symbol) !== said(after[key], symbol));
+  const shown = (limit, symbol) => (limit ? unit(limit[0], symbol, 1) : DASH);
+  const rows = LIMITS.filter(([key, symbol]) => shown(before?.[key], symbol) !== shown(after[key], symbol));
   if (!rows.length) return html`<p>${t("steer.same")}</p>`;
-  return html`<p>${t("steer.becomes")}</p><dl class="rows">${rows.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd>${said(before?.[key], symbol)} → <b>${said(after[key], symbol)}</b> <small>${after[key][1]}</small></dd></div>`)}</dl>`;
+  return html`<p>${t("steer.becomes")}</p><dl class="rows">${rows.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd>${shown(before?.[key], symbol)} → <b>${shown(after[key], symbol)}</b> <small>${said(after[key][1])}</small></dd></div>`)}</dl>`;
 }
 
 /** The question, what comes of it, and yes or no. */
@@ -51,9 +51,9 @@ function told(ui) {
   const { limits, enabled, phase, since, outlets } = state.inverter, sending = outlets.some((one) => one.emitting);
   return html`<section class="card"><header><h2>${t("inverter.told")} <span class="badge ${sending ? "charge" : "warn"}">${t(sending ? "inverter.sending" : enabled ? "inverter.silent" : "inverter.off")}</span></h2>
       ${enabled ? sure(ui, "stop", "", t("steer.stop"), "danger") : sure(ui, "enable", "ON", t("steer.enable"), "primary")}</header>
-    <dl class="limits">${LIMITS.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${limits ? unit(limits[key][0], symbol, 1) : DASH}</b><span>${limits?.[key][1] ?? ""}</span></dd></div>`)}</dl>
+    <dl class="limits">${LIMITS.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${limits ? unit(limits[key][0], symbol, 1) : DASH}</b><span>${said(limits?.[key][1])}</span></dd></div>`)}</dl>
     <ol class="rail" aria-label=${t("inverter.phase")}>${PHASES.map((one) => html`<li class=${one === phase ? "now" : ""} aria-current=${one === phase ? "step" : nothing}>${t(`phase.${one}`)}${one === phase && since != null ? html` <small>${t("phase.since", { time: clock(since) })}</small>` : nothing}</li>`)}</ol>
-    ${outlets.map((one) => html`<p class="muted">${one.title}: ${one.heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(one.heard_s) })} · ${plural("inverter.sets", one.sets)}${one.why ? ` · ${one.why}` : ""}</p>`)}</section>`;
+    ${outlets.map((one) => html`<p class="muted">${one.title}: ${one.heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(one.heard_s) })} · ${plural("inverter.sets", one.sets)}${one.why ? ` · ${said(one.why)}` : ""}</p>`)}</section>`;
 }
 
 /** What a pack allows in the direction in which current flows, and what it carries of it. */
@@ -62,7 +62,7 @@ function packRow(key, charging, largest) {
   const carries = pack.on ? Math.abs(v.current ?? 0) : null, out = state.bank?.out.find((one) => one.pack === key);
   const share = (value) => Math.min(100, (100 * (value ?? 0)) / largest);
   return html`<tr class=${pack.on ? "" : "stale"}><th scope="row">${packName(key)}</th><td class="desk"><span class="carry"><i class=${charging ? "charge" : "discharge"} style="--w:${share(carries)}"></i>${allows == null ? nothing : html`<u style="--at:${share(allows)}"></u>`}</span></td>
-    <td>${allows == null ? DASH : unit(allows, "A")}</td><td>${carries == null ? DASH : unit(carries, "A", 1)}</td><td>${out ? html`<span class="badge bad">${out.why}</span>` : html`<span class="badge charge">${t("inverter.counts_yes")}</span>`}</td></tr>`;
+    <td>${allows == null ? DASH : unit(allows, "A")}</td><td>${carries == null ? DASH : unit(carries, "A", 1)}</td><td>${out ? html`<span class="badge bad">${said(out.why)}</span>` : html`<span class="badge charge">${t("inverter.counts_yes")}</span>`}</td></tr>`;
 }
 
 function packs() {
@@ -97,7 +97,7 @@ function owner(ui) {
   const { switches, rows, facts, problem } = state.owner;
   const found = [["last_full", facts.last_full && clock(Date.parse(facts.last_full) / 1000)], ["days_since_full", facts.days_since_full == null ? null : t("span.d", { d: num(facts.days_since_full, 1) })], ["time_absorbed", facts.time_absorbed ? t("span.min", { n: facts.time_absorbed }) : null]].filter(([, one]) => one);
   return html`<section class="card owner"><header><h2>${t("steer.title")}</h2></header>
-    ${problem ? html`<p class="problem" role="alert">${problem}</p>` : nothing}
+    ${problem ? html`<p class="problem" role="alert">${said(problem)}</p>` : nothing}
     <p class="acts">${Object.entries(switches).map(([key, on]) => sure(ui, key, on ? "OFF" : "ON", t(`steer.${key}.${on ? "on" : "off"}`)))}${BUTTONS.map((key) => sure(ui, key, "", t(`steer.${key}`)))}</p>
     <dl class="rows">${rows.map((row) => value(ui, row))}${found.map(([key, one]) => html`<div><dt>${t(`owner.${key}`)}</dt><dd>${one}</dd></div>`)}</dl></section>`;
 }

@@ -1,7 +1,7 @@
 // The first page: how the bank is, what needs a look, every pack at a glance.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
-import { clock, DASH, num, plural, power, join, span, t, unit } from "../format.js";
+import { clock, DASH, num, plural, power, join, said, span, t, unit } from "../format.js";
 import { history, state } from "../data.js";
 import { store } from "../theme.js";
 import { alarmName, alarmsOf, badges, cellBars, cellsOf, figure, glyph, heard, icon, LIMITS, packKeys, packLabel, packName, powerFigure, stateBadge, SEVERE, tierSwitch, TIERS, valuesOf, volts } from "../pieces.js";
@@ -77,7 +77,7 @@ function hero(keys) {
     <div class="say"><p class="soc"><span class="vh">${t("soc")}</span>${num(bank.soc)}<small>%</small></p>${sentence(bank)}</div>
     ${bankBar(keys)}
     ${figures(bank, keys.length === 1)}
-    ${out.length ? html`<ul class="out">${out.map((one) => html`<li>${t("bank.out", { pack: packName(one.pack), why: one.why })}</li>`)}</ul>` : nothing}
+    ${out.length ? html`<ul class="out">${out.map((one) => html`<li>${t("bank.out", { pack: packName(one.pack), why: said(one.why) })}</li>`)}</ul>` : nothing}
   </section>`;
 }
 
@@ -92,8 +92,8 @@ function inverter() {
     : html`<span class="badge ${told.enabled ? "bad" : "idle"}">${t(told.enabled ? "inverter.silent" : "inverter.off")}</span>`);
   const why = [...new Set(told.outlets.map((one) => one.why).filter(Boolean))];
   return html`<section class="card told"><header><h2>${t("inverter.title")}</h2>${badges}</header>
-    ${told.limits ? html`<dl>${LIMITS.map(([key, symbol, digits]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${unit(told.limits[key][0], symbol, digits)}</b><span>${reason(told.limits[key][1])}</span></dd></div>`)}</dl>` : nothing}
-    ${why.map((words) => html`<p class="why">${words}</p>`)}
+    ${told.limits ? html`<dl>${LIMITS.map(([key, symbol, digits]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${unit(told.limits[key][0], symbol, digits)}</b><span>${said(reason(told.limits[key][1]))}</span></dd></div>`)}</dl>` : nothing}
+    ${why.map((words) => html`<p class="why">${said(words)}</p>`)}
     ${told.outlets.map(speaks)}</section>`;
 }
 
@@ -173,7 +173,7 @@ function links() {
       const kind = !bus.connected ? "bad" : bus.problem || silent.length ? "warn" : "ok";
       return html`<li><i class="dot ${kind}"></i><div><p><b>${bus.name}</b> · ${strategy(bus)} · <span class="path">${bus.target}</span></p>
         <small>${facts.filter(Boolean).join(" · ")}</small>
-        ${bus.problem ? html`<small class="problem">${bus.problem}</small>` : nothing}</div><b class="score">${bus.score ?? DASH}</b></li>`;
+        ${bus.problem ? html`<small class="problem">${said(bus.problem)}</small>` : nothing}</div><b class="score">${bus.score ?? DASH}</b></li>`;
     })}</ul></section>`;
 }
 
