@@ -22,6 +22,7 @@ from jkbms_addon.charging.owner import NUMBERS, Owner
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.commands.rules import LEVELS, RULES
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
+from jkbms_addon.inverter.dialects.menus import PROFILES, Profile
 from jkbms_addon.inverter.options import BANK, INVERTER
 from jkbms_addon.inverter.several import LISTED
 from jkbms_addon.views import bank, battery, charging, inverter
@@ -329,6 +330,32 @@ def chemistries() -> str:
     return table(("cells", "every voltage of a cell"), rows)
 
 
+NOBODY = "\u2013"  # a dash where there is nothing
+
+
+def makers() -> str:
+    """What to set in which inverter, and which protocol goes with it."""
+    head = ("inverter", "set in its menu", "`protocol`", "rests on", "good to know")
+    return table(head, map(_maker, PROFILES.values()))
+
+
+def _maker(one: Profile) -> Row:
+    protocols = ", else ".join(map(_code, one.protocols)) or NOBODY
+    return (
+        _marked(one.name),
+        _marked(one.menu) or NOBODY,
+        protocols,
+        ", ".join(one.rests_on) or NOBODY,
+        _marked(one.note),
+    )
+
+
+def _marked(text: str) -> str:
+    """A text with its options and protocols as code, and the words of a menu as such."""
+    named = re.sub(rf"\b({'|'.join(sorted(DIALECTS, key=len, reverse=True))}|stop_after)\b", r"`\1`", text)
+    return re.sub(r'"([^"]+)"', r"*\1*", named)
+
+
 def _sent(dialect: Dialect) -> str:
     if dialect.port == "serial":
         return "answers " + " ".join(f"{command:02X}" for command in sorted(dialect.heard))
@@ -392,6 +419,7 @@ def inverters_options() -> str:
 
 
 OF_INVERTERS: Mapping[str, Callable[[], str]] = {
+    "makers": makers,
     "dialects": dialects,
     "dialect_stops": dialect_stops,
     "inverters_options": inverters_options,

@@ -54,7 +54,7 @@ DEYE_PCS: Final = Dialect(
         Message(
             0x35E,
             (
-                Field("modules", 2, Coding("3s", _digits)),
+                Field("modules", 2, Coding("3s", _digits, int)),
                 Field("_maker", 5, count),
                 Field("full_charge_capacity", 6, amount("H", 10, 0, 6553.5)),
             ),

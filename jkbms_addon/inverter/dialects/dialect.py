@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from jkbms_addon.inverter.dialects.message import Frame, Length, Message, Values
+from jkbms_addon.inverter.dialects.message import Frame, Length, Message, Said, Values
 from jkbms_addon.inverter.state import State
 
 Extremes = Literal["off", "0x070", "0x370"]
@@ -103,11 +103,18 @@ class Dialect:
             messages = (*messages, *(one for one in optional if one and _any_known(one, values)))
         return [(one.can_id, one.data(values, length)) for one in messages if not one.needs or one.known(values)]
 
+    def read(self, can_id: int, data: bytes) -> list[tuple[str, Said]]:
+        """What a frame of this dialect says, by the keys of its rows."""
+        return next((one.read(data) for one in self._all if one.can_id == can_id), [])
+
     @property
     def ids(self) -> frozenset[int]:
         """Every id that the dialect may send."""
-        optional = (*self.extremes.values(), *((self.numbers,) if self.numbers else ()))
-        return frozenset(message.can_id for message in (*self.messages, *optional))
+        return frozenset(message.can_id for message in self._all)
+
+    @property
+    def _all(self) -> tuple[Message, ...]:
+        return (*self.messages, *self.extremes.values(), *((self.numbers,) if self.numbers else ()))
 
     def changed_by_adapting(self, state: State) -> list[str]:
         """Names of protections and alarms that are not sent as they are while a battery can serve."""

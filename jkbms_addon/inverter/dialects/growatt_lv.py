@@ -17,6 +17,7 @@ from jkbms_addon.inverter.dialects.message import (
     Coding,
     Field,
     Message,
+    Said,
     Values,
     amount,
     amperes,
@@ -27,6 +28,7 @@ from jkbms_addon.inverter.dialects.message import (
     flags,
     letters,
     millivolts,
+    moment,
     number,
     place,
     switch,
@@ -52,8 +54,18 @@ BOTH: Final = 0b11 << 6  # over-temperature of discharging (7) and charging (6)
 
 
 def _word(names: Mapping[str, int]) -> Coding:
-    told = flags("H", names).encode
-    return Coding("H", lambda value: told(value) | (BOTH if "over_temperature" in value else 0))
+    bits = flags("H", names)
+
+    def decode(raw: int) -> tuple[str, ...]:
+        if raw & BOTH == BOTH:
+            return (*_names(bits.decode(raw & ~BOTH)), "over_temperature")
+        return _names(bits.decode(raw))
+
+    return Coding("H", lambda value: bits.encode(value) | (BOTH if "over_temperature" in value else 0), decode)
+
+
+def _names(said: Said) -> tuple[str, ...]:
+    return said if isinstance(said, tuple) else ()
 
 
 def _derived(values: Values) -> Mapping[str, Any]:
@@ -74,7 +86,7 @@ def _digit(text: str) -> int:
     return min(next((int(word) for word in text.split(".") if int(word)), 1), 9)
 
 
-_date = Coding("I", clock)
+_date = Coding("I", clock, moment)
 digit: Final = Coding("B", _digit)
 milliampere_hours: Final = amount("H", 100, 0, 655.35)
 

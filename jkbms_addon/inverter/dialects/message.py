@@ -1,7 +1,8 @@
 """One frame of a dialect as a table: where a value sits, how it is coded, and in which range it is kept. Pure.
 
 Values are rounded, never cut off, and kept within their fields and within the range that the inverter takes. The
-numbers of a frame are packed at once; a set of twenty frames costs some ten microseconds.
+numbers of a frame are packed at once; a set of twenty frames costs some ten microseconds. Every coding can be read
+back, too, for who wants to see in words what was sent.
 """
 
 import struct
@@ -20,16 +21,21 @@ Frame = tuple[int, bytes]  # id, data
 Values = Mapping[str, Any]
 # how many rows share a field, the raw field to begin with, key and encoder of each
 Part = tuple[int, Any, tuple[tuple[str, Callable[[Any], Any]], ...]]
+Said = float | str | bool | tuple[str, ...] | None
 
 MILD: Final = 25.0  # °C told where no temperature is known: never an extreme, and charging is 0 then
 
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """Raw field of a ``struct`` format; ``encode`` takes the value, None where it is unknown."""
+    """Raw field of a ``struct`` format; ``encode`` takes the value, None where it is unknown.
+
+    ``decode`` gives what the raw field says: a number, a text, yes or no, or the names of what is raised.
+    """
 
     fmt: str
     encode: Callable[[Any], Any]
+    decode: Callable[[Any], "Said"] = lambda raw: raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +56,17 @@ def amount(fmt: str, divisor: int, low: float, high: float, unknown: float = 0) 
             return stand_in
         return round((low if value < low else min(value, high)) * divisor)
 
-    return Coding(fmt, encode)
+    return Coding(fmt, encode, lambda raw: raw / divisor)
 
 
 def marked(fmt: str, divisor: int, low: float, high: float, unknown: int) -> Coding:
     """As ``amount``; None becomes the raw value that the dialect keeps for "not known"."""
     told = amount(fmt, divisor, low, high).encode
-    return Coding(fmt, lambda value: unknown if value is None else told(value))
+    return Coding(
+        fmt,
+        lambda value: unknown if value is None else told(value),
+        lambda raw: None if raw == unknown else raw / divisor,
+    )
 
 
 def flags(fmt: str, names: Mapping[str, int], base: int = 0, mark: int = 1) -> Coding:
@@ -69,13 +79,21 @@ def flags(fmt: str, names: Mapping[str, int], base: int = 0, mark: int = 1) -> C
                 raised |= mark << names[name]
         return base ^ raised
 
-    return Coding(fmt, encode)
+    bits: dict[int, str] = {}
+    for name, position in names.items():
+        bits.setdefault(position, name)  # of several names for one bit the first one is said
+
+    def decode(raw: int) -> tuple[str, ...]:
+        turned = raw ^ base
+        return tuple(name for position, name in bits.items() if turned >> position & mark == mark)
+
+    return Coding(fmt, encode, decode)
 
 
 def switch(position: int) -> Coding:
     """One bit of a byte."""
     mask = 1 << position
-    return Coding("B", lambda value: mask if value else 0)
+    return Coding("B", lambda value: mask if value else 0, lambda raw: bool(raw & mask))
 
 
 def letters(length: int, fill: bytes = b"\0") -> Coding:
@@ -85,7 +103,7 @@ def letters(length: int, fill: bytes = b"\0") -> Coding:
     def encode(value: str | None) -> bytes:
         return (value or "").encode("ascii", "replace")[:length].ljust(length, fill)
 
-    return Coding(f"{length}s", encode)
+    return Coding(f"{length}s", encode, _text)
 
 
 def part(start: int, length: int) -> Coding:
@@ -95,7 +113,11 @@ def part(start: int, length: int) -> Coding:
     def encode(value: str | None) -> bytes:
         return (value or "").encode("ascii", "replace")[start : start + length].ljust(length, b"\0")
 
-    return Coding(f"{length}s", encode)
+    return Coding(f"{length}s", encode, _text)
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("ascii", "replace").rstrip("\0 ")
 
 
 def version(fmt: str, *, decimal: bool) -> Coding:
@@ -106,7 +128,10 @@ def version(fmt: str, *, decimal: bool) -> Coding:
         numbers = [min(int(number), 99 if decimal else 255) for number in (value or "0").split(".")[:2]]
         return bytes(int(str(number), 16) if decimal else number for number in [*numbers, 0][:2])
 
-    return Coding(fmt, encode)
+    def decode(raw: bytes) -> str:
+        return ".".join(f"{number:x}" if decimal else str(number) for number in raw)
+
+    return Coding(fmt, encode, decode)
 
 
 def clock(moment: datetime | None) -> int:
@@ -116,6 +141,12 @@ def clock(moment: datetime | None) -> int:
     year = min(max(moment.year - 2000, 0), 63)
     time = moment.second | moment.minute << 6 | moment.hour << 12
     return time | moment.day << 17 | moment.month << 22 | year << 26
+
+
+def moment(raw: int) -> str:
+    """The same as text, such as ``2026-11-27 13:05:00``; empty where it is not known."""
+    year, month, day = 2000 + (raw >> 26), raw >> 22 & 15, raw >> 17 & 31
+    return f"{year}-{month:02}-{day:02} {raw >> 12 & 31:02}:{raw >> 6 & 63:02}:{raw & 63:02}" if raw else ""
 
 
 def trailing(value: str | None) -> int:
@@ -133,7 +164,7 @@ def _addresses(value: Collection[int]) -> int:
 
 
 # bit n for address n; a byte has no place for more than eight
-addresses: Final = Coding("B", _addresses)
+addresses: Final = Coding("B", _addresses, lambda raw: tuple(str(n) for n in range(8) if raw >> n & 1))
 place: Final = Coding("B", cache(trailing))
 volts, centivolts_signed = amount("H", 10, 0, 6553.5), amount("h", 100, -327.68, 327.67)
 limit, amperes = amount("h", 10, 0, 3276.7), amount("h", 10, -3276.8, 3276.7)
@@ -190,6 +221,15 @@ class Message:
             parts.append((0, self.fixed[end:], ()))
         object.__setattr__(self, "_struct", struct.Struct(fmt))
         object.__setattr__(self, "_parts", tuple(parts))
+
+    def read(self, data: bytes) -> list[tuple[str, Said]]:
+        """What bytes of this frame say, in the order of the rows; what they are too short for is left out."""
+        found: list[tuple[str, Said]] = []
+        for row in self.rows:
+            fmt = self.order + row.coding.fmt
+            if row.offset + struct.calcsize(fmt) <= len(data):
+                found.append((row.key, row.coding.decode(struct.unpack_from(fmt, data, row.offset)[0])))
+        return found
 
     def known(self, values: Values) -> bool:
         """Whether it can be sent."""

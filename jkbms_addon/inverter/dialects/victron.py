@@ -62,7 +62,7 @@ def _kelvin(value: float | None) -> int:
 
 
 hundredths: Final = amount("H", 100, 0, 100)
-kelvin: Final = Coding("H", _kelvin)
+kelvin: Final = Coding("H", _kelvin, lambda raw: raw - 273)
 FLAGS: Final = Message(0x35A, (Field("protections", 0, pairs()), Field("alarms", 4, pairs())))
 MODULES: Final = Message(
     0x372,
@@ -145,7 +145,7 @@ VICTRON: Final = Dialect(
             cuts=(("state_of_charge_precise", 4),),
         ),
         MEASURED,
-        Message(0x360, (Field("_charge", 0, Coding("B", lambda value: 0xFF if value else 0)),), 1),
+        Message(0x360, (Field("_charge", 0, Coding("B", lambda value: 0xFF if value else 0, bool)),), 1),
         MODULES,
         EXTREMES,
         *PLACES,
