@@ -105,15 +105,16 @@ class Dialect:
 
     def read(self, can_id: int, data: bytes) -> list[tuple[str, Said]]:
         """What a frame of this dialect says, by the keys of its rows."""
-        return next((one.read(data) for one in self._all if one.can_id == can_id), [])
+        return next((one.read(data) for one in self.all_messages if one.can_id == can_id), [])
 
     @property
     def ids(self) -> frozenset[int]:
         """Every id that the dialect may send."""
-        return frozenset(message.can_id for message in self._all)
+        return frozenset(message.can_id for message in self.all_messages)
 
     @property
-    def _all(self) -> tuple[Message, ...]:
+    def all_messages(self) -> tuple[Message, ...]:
+        """Every frame that the dialect may send."""
         return (*self.messages, *self.extremes.values(), *((self.numbers,) if self.numbers else ()))
 
     def changed_by_adapting(self, state: State) -> list[str]:

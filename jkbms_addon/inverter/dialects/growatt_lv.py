@@ -81,6 +81,13 @@ def _derived(values: Values) -> Mapping[str, Any]:
     }
 
 
+def _status(raw: int) -> tuple[str, ...]:
+    """What the battery does, and what is allowed."""
+    doing = {STANDBY: "standby", CHARGING: "charging", DISCHARGING: "discharging"}.get(raw & 0b11)
+    allowed = (("discharge_enabled", 5), ("charge_enabled", 6))
+    return (*((doing,) if doing else ()), *(name for name, bit in allowed if raw >> bit & 1))
+
+
 def _digit(text: str) -> int:
     """First number that is not 0, at most 9: versions are 1 to 9 here."""
     return min(next((int(word) for word in text.split(".") if int(word)), 1), 9)
@@ -105,7 +112,7 @@ GROWATT_LV: Final = Dialect(
             Field("charge_voltage", 0, volts),
             Field("charge_current", 2, amount("H", 10, 0, 6553.5)),
             Field("discharge_current", 4, amount("H", 10, 0, 6553.5)),
-            Field("_status", 6, Coding("H", int)),
+            Field("_status", 6, Coding("H", int, _status)),
         ),
         _message(
             0x312,
