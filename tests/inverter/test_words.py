@@ -8,14 +8,14 @@ import pytest
 
 from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.dialects.message import clock, moment
-from jkbms_addon.inverter.dialects.pylontech_rs485 import answer
+from jkbms_addon.inverter.dialects.pylontech_rs485 import Query, answer
 from jkbms_addon.inverter.dialects.pylontech_rs485_words import KEYS, SHOWN
 from jkbms_addon.inverter.dialects.words import OWN, UNITS, Statement, statements, vocabulary
 from tests.inverter import receiver_rs485 as master
 from tests.inverter.receiver_rs485 import opened
 from tests.inverter.receivers import RECEIVERS, SunnyIsland
 from tests.inverter.test_dialects_random import ON_CAN, SEED, STATES, random_state
-from tests.inverter.test_pylontech_rs485 import BASE, Query
+from tests.inverter.test_pylontech_rs485 import BASE
 
 LIMITS = ("charge_voltage", "charge_current", "discharge_current", "discharge_voltage")
 MASTERS = {
@@ -91,7 +91,7 @@ def test_answers_on_rs485_are_read_back(command: int) -> None:
     for _ in range(STATES // 20):
         frame = answer(Query(2, command), random_state(draw))
         told = MASTERS[command](opened(frame)[2])
-        found = {one.key: one.value for one in statements(DIALECTS["pylontech_rs485"], command, frame)}
+        found: dict[str, Any] = {one.key: one.value for one in statements(DIALECTS["pylontech_rs485"], command, frame)}
         assert all(map(plain, found.values()))
         for key in told.keys() & found.keys():
             meant, value = told[key], found[key]
@@ -99,7 +99,7 @@ def test_answers_on_rs485_are_read_back(command: int) -> None:
                 assert abs(abs(value) - abs(meant)) < 1e-6 if key.endswith("_current") else abs(value - meant) < 1e-6
         if command in (0x63, 0x92):
             flags = {key for key, value in told.items() if value is True}
-            assert set(found["status"]) - {"force_charge_1"} == flags - {"charge_now", "force_charge_1"}  # type: ignore[arg-type]
+            assert set(found["status"]) - {"force_charge_1"} == flags - {"charge_now", "force_charge_1"}
 
 
 def test_limits_are_said_by_every_dialect() -> None:
