@@ -116,7 +116,7 @@ class App:
             self.buses,
             service.control,
             Energies(JsonFile(data / energy.NAME)),
-            Place(Editor(self.options.buses), self._file, Home(), Worker("options")),
+            Place(Editor(self.options), self._file, Home(), Worker("options")),
             service.outlets,
             problems=(*self.options.problems, *service.problems),
             slots=self._slots,

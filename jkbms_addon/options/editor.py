@@ -1,9 +1,9 @@
-"""The buses of the options, changed by somebody who sees no file: forms, checks, and what would change. It blocks.
+"""The options, changed by somebody who sees no file: forms, checks, and what would change. It blocks.
 
 Theory of operation. A *draft* is a list of buses; each names the one that it was (``was``, a number from 0) and, where
-it was touched, its new values (``bus``) and which secrets stay as they are (``keep``). It is checked by what checks the
-options file. No secret is told: where one stands, it is ``KEPT`` or ``NEW``. What is outside of the buses is never
-changed.
+it was touched, its new values (``bus``) and which secrets stay as they are (``keep``). Or it is an object with a first
+``inverter``, as long as there is none. It is checked by what checks the options file. No secret is told: where one
+stands, it is ``KEPT`` or ``NEW``. What is outside of the draft is never changed.
 """
 
 import hashlib
@@ -14,7 +14,6 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import isfinite
 from typing import Any, Final, cast
 
 import voluptuous as vol
@@ -22,9 +21,12 @@ import voluptuous as vol
 from jkbms_addon import validators
 from jkbms_addon.acquisition.contract import BusOptions, attempted, foreign, known, load
 from jkbms_addon.errors import OptionsError
+from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.link.place import real
+from jkbms_addon.options import first_inverter
 from jkbms_addon.options.coming_from import UNTOUCHED
-from jkbms_addon.options.file import PLUGIN, modern, parse, sharing
+from jkbms_addon.options.file import PLUGIN, Options, modern, parse, sharing
+from jkbms_addon.options.first_inverter import fits
 from jkbms_addon.options.plain_yaml import changed, written
 from jkbms_addon.options.words import troubles
 from jkbms_addon.validators import secret
@@ -32,7 +34,7 @@ from jkbms_addon.validators import secret
 KEPT, NEW = "(kept)", "(new)"  # in place of a secret
 MOST: Final = 32  # buses
 SHORT: Final = 5  # characters of a secret
-LONGEST: Final = 300  # characters of a value
+LONGEST: Final = first_inverter.LONGEST  # characters of a value
 # what is asked for in the browser; a validator of a plug-in that is not known takes a text or a number
 KINDS: Final[Mapping[object, str]] = {
     validators.port: "port",
@@ -53,17 +55,18 @@ CHOICES: Final[Mapping[object, tuple[object, ...]]] = {
     validators.bitrate: (250000, 500000),
 }
 Raw = dict[str, Any]
+Errors = Sequence[tuple[int | str, str, str]]  # number of the bus, or ``inverter``; key; the sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a draft would do: the options to be saved, what is wrong by number of the bus and key, and what differs."""
+    """What a draft would do: the options to be saved, what is wrong where, and what differs."""
 
     options: Raw
-    errors: tuple[tuple[int, str, str], ...]
+    errors: tuple[tuple[int | str, str, str], ...]
     notes: tuple[str, ...]  # what would be wrong elsewhere
     diff: tuple[str, ...]
-    text: str  # of the buses, to be pasted, as YAML
+    text: str  # of what was drafted, to be pasted, as YAML
     json: str  # and as it stands in a file
 
     def told(self) -> dict[str, Any]:
@@ -73,10 +76,10 @@ class Review:
 
 
 class Editor:
-    """Of one program; ``running`` are the buses that it runs with."""
+    """Of one program; ``running`` is what it runs with."""
 
-    def __init__(self, running: Sequence[BusOptions]) -> None:
-        self._running = [_meant(bus) for bus in running]
+    def __init__(self, running: Options) -> None:
+        self._running = _meant(running)
         self._key = secrets.token_bytes(32)  # without it, nobody can try secrets against a sum
 
     def total(self, raw: object) -> str:
@@ -94,7 +97,7 @@ class Editor:
             kept = [key for key in own if secret(key)]
             shown = {_plain(key): _plain(value) for key, value in own.items() if key not in kept}
             told.append({"bus": shown, "kept": kept, "problem": self.scrubbed(read.problem, raw)})
-        pending = [_meant(bus) for bus in options.buses] != self._running
+        pending = _meant(options) != self._running
         proposed = _proposed(buses, entry) if isinstance(entry, dict) else None
         more = {"forms": forms(), "foreign": foreign(), "sum": self.total(raw), "pending": pending}
         return {"buses": told, **more, **({"proposed": proposed} if proposed else {})}
@@ -102,25 +105,30 @@ class Editor:
     def reviewed(self, raw: Any, draft: object) -> Review:  # noqa: ANN401 - decoded JSON
         """What a draft would do; ``OptionsError`` where it is none."""
         today, _ = modern(raw)
-        before = today.get("buses", [])
-        rows = list(_drafted(draft, before))
-        # a section whose contents were read as ours stays, empty: the Supervisor demands all of them
-        emptied = {key: type(value)() for key, value in raw.items() if key in today or isinstance(value, dict | list)}
-        after = _full({**emptied, **today, "buses": [bus for bus, _ in rows]})
+        if isinstance(draft, dict) and "inverter" in draft:
+            section = first_inverter.drafted(draft["inverter"], today)
+            after = _after(raw, today, {"inverter": section})
+            wrong = [("inverter", key, text) for key, text in first_inverter.wrong(section, parse(after))]
+            return _review(raw, today, after, wrong, "inverter")
+        rows = list(_drafted(draft, today.get("buses", [])))
+        after = _after(raw, today, {"buses": [bus for bus, _ in rows]})
         known_already = frozenset(_problems(parse(today).buses))
-        errors = tuple(_errors([bus for bus, _ in rows], [touched for _, touched in rows], known_already))
-        hidden = {**dict.fromkeys(_secrets(after), NEW), **dict.fromkeys(_secrets(raw), KEPT)}
-        wrong = set(troubles(parse(today)))
-        notes = [_scrubbed(line, hidden) for line in troubles(parse(after)) if line not in wrong and not _of_bus(line)]
-        old, new = _masked(_full(raw), hidden), _masked(after, hidden)
-        return Review(
-            after,
-            tuple((n, key, _scrubbed(text, hidden)) for n, key, text in errors),
-            tuple(dict.fromkeys(notes)),
-            tuple(changed(written(old), written(new))),
-            written({"buses": new["buses"]}),
-            _plain(json.dumps(new["buses"], ensure_ascii=False, indent=2), 0),
-        )
+        errors = list(_errors([bus for bus, _ in rows], [touched for _, touched in rows], known_already))
+        return _review(raw, today, after, errors, "buses")
+
+    def inverter(self, raw: object) -> dict[str, Any]:
+        """The inverters that the options name, none where one may be set up, and whether they wait for a restart."""
+        today, _ = modern(raw)
+        options = parse(today)
+        named = first_inverter.named(today, options)
+        return {"named": named, "sum": self.total(raw), "pending": _meant(options) != self._running}
+
+    def rehearsed(self, raw: Any, section: object) -> tuple[InverterOptions, list[tuple[str, str]]]:  # noqa: ANN401
+        """A first inverter as the program would run it, and what is wrong with it by key; ``OptionsError``."""
+        today, _ = modern(raw)
+        drafted = first_inverter.drafted(section, today)
+        options = parse(_after(raw, today, {"inverter": drafted}))
+        return options.inverter, first_inverter.wrong(drafted, options)
 
     def scrubbed(self, text: str, *options: object) -> str:
         """A text of somebody else, without what may be a secret of these options; he may quote all of them."""
@@ -134,6 +142,30 @@ class Editor:
         if isinstance(sent, list) and isinstance(held, list):
             return len(sent) == len(held) and all(map(self.same, sent, held))
         return sent == held or str(sent) == str(held)
+
+
+def _after(raw: Raw, today: Raw, part: Raw) -> Any:  # noqa: ANN401 - decoded JSON
+    """All options with a part that is new."""
+    # a section whose contents were read as ours stays, empty: the Supervisor demands all of them
+    emptied = {key: type(value)() for key, value in raw.items() if key in today or isinstance(value, dict | list)}
+    return _full({**emptied, **today, **part})
+
+
+def _review(raw: Raw, today: Raw, after: Raw, errors: Errors, part: str) -> Review:
+    """What it would do that a part of the options is another one."""
+    hidden = {**dict.fromkeys(_secrets(after), NEW), **dict.fromkeys(_secrets(raw), KEPT)}
+    told = ("bus ", "inverter") if part == "inverter" else "bus "  # at its field
+    before = set(troubles(parse(today)))
+    news = (line for line in troubles(parse(after)) if line not in before and not line.startswith(told))
+    old, new = _masked(_full(raw), hidden), _masked(after, hidden)
+    return Review(
+        after,
+        tuple((where, key, _scrubbed(text, hidden)) for where, key, text in errors),
+        tuple(dict.fromkeys(_scrubbed(line, hidden) for line in news)),
+        tuple(changed(written(old), written(new))),
+        written({part: new[part]}),
+        _plain(json.dumps(new[part], ensure_ascii=False, indent=2), 0),
+    )
 
 
 # --- forms ------------------------------------------------------------------------------------------------
@@ -198,23 +230,17 @@ def _earlier(was: object, before: Sequence[Any]) -> Any:  # noqa: ANN401
 
 def _filled(bus: object, keep: object, earlier: object) -> Raw:
     """The values that were typed, and secrets that stay."""
-    if not isinstance(bus, dict) or not all(_fits(key, value) for key, value in bus.items()):
+    if not isinstance(bus, dict) or not all(fits(key, value) for key, value in bus.items()):
         raise OptionsError("buses: values must be short texts, numbers or true and false")
     own = _given(earlier)
     kept = {key: own[key] for key in (keep if isinstance(keep, list) else []) if key in own and secret(key)}
     return {**_given(bus), **kept}
 
 
-def _fits(key: object, value: object) -> bool:
-    short = isinstance(value, str) and len(value) <= LONGEST
-    number = isinstance(value, int | float) and isfinite(value)
-    return isinstance(key, str) and len(key) <= LONGEST and (short or number or value is None)
-
-
 def _plain(value: Any, most: int = LONGEST) -> Any:  # noqa: ANN401
     """A value as it can be sent, whatever stands in a file."""
     if not isinstance(value, str):
-        return value if value is None or (isinstance(value, int | float) and isfinite(value)) else str(value)[:most]
+        return value if value is None or (isinstance(value, int | float) and fits("", value)) else str(value)[:most]
     return value.encode(errors="replace").decode()[: most or None]
 
 
@@ -264,13 +290,10 @@ def _wrong(row: Raw, bus: BusOptions) -> list[str]:
     return [bus.problem]
 
 
-def _of_bus(line: str) -> bool:
-    """Whether a line is about a bus, which is told at its field."""
-    return line.startswith("bus ")
-
-
-def _meant(bus: BusOptions) -> tuple[object, ...]:
-    return bus.name, bus.strategy, dict(bus.values)
+def _meant(options: Options) -> tuple[object, ...]:
+    """What the program does by these options, as far as it is changed here."""
+    buses = [(bus.name, bus.strategy, dict(bus.values)) for bus in options.buses]
+    return buses, options.inverter, options.inverters
 
 
 # --- what was found by a scan -----------------------------------------------------------------------------

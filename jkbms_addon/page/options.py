@@ -39,8 +39,8 @@ class Review(Protocol):
         """All options as they would be saved, with their secrets."""
 
     @property
-    def errors(self) -> tuple[tuple[int, str, str], ...]:
-        """What is wrong, by number of the bus and key."""
+    def errors(self) -> tuple[tuple[int | str, str, str], ...]:
+        """What is wrong, by number of the bus, or by section, and key."""
 
     def told(self) -> dict[str, Any]:
         """What may be told of it: no secrets."""

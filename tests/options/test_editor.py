@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jkbms_addon.acquisition.contract import known, load
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.options.editor import CHOICES, KINDS, LONGEST, MOST, Editor, forms
-from jkbms_addon.options.file import parse
+from jkbms_addon.options.file import Options, parse
 from tests.acquisition.test_plugins import install
 from tests.options_form import files
 from tests.test_manifest import CONFIG, faults
@@ -33,7 +33,7 @@ OPTIONS: dict[str, Any] = {
 
 @pytest.fixture
 def editor() -> Editor:
-    return Editor(parse(OPTIONS).buses)
+    return Editor(parse(OPTIONS))
 
 
 def options(**more: Any) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def test_a_sum_tells_nothing_and_changes_with_every_secret(editor: Editor) -> No
     other["buses"][1]["pin"] = "123456"
     assert editor.total(OPTIONS) == editor.total(options())
     assert editor.total(OPTIONS) != editor.total(other)
-    assert editor.total(OPTIONS) != Editor(()).total(OPTIONS)  # so nobody can try PINs against it
+    assert editor.total(OPTIONS) != Editor(Options()).total(OPTIONS)  # so nobody can try PINs against it
 
 
 def test_options_of_another_app_are_shown_in_our_words(editor: Editor) -> None:
@@ -272,6 +272,7 @@ def test_what_would_be_wrong_elsewhere_is_a_note(editor: Editor) -> None:
         *(None, {}, "x", [1], [{"was": 2}], [{"was": -1}], [{"was": True}], [{"was": "0"}], [{"was": 0}, {"was": 0}]),
         *([{"bus": []}], [{"bus": {"name": ["a"]}}], [{"bus": {"name": "x" * (LONGEST + 1)}}]),
         *([{"bus": {"interval": float("nan")}}], [{"bus": {"x" * 1000: 1}}], [{}] * (MOST + 1)),
+        [{"bus": {"interval": 10**400}}],
     ],
 )
 def test_what_is_no_draft_is_refused(editor: Editor, draft: object) -> None:
@@ -293,7 +294,7 @@ def test_null_is_not_saved(editor: Editor) -> None:
 @settings(max_examples=60, deadline=None)
 @given(files(), st.data())
 def test_whatever_the_form_holds_can_be_shown_and_saved_again(raw: dict[str, Any], data: st.DataObject) -> None:
-    editor = Editor(())
+    editor = Editor(Options())
     told = editor.shown(raw)
     json.dumps(told, allow_nan=False).encode()
     rows: list[dict[str, Any]] = [{"was": n} for n in range(len(told["buses"]))]
