@@ -12,7 +12,7 @@ from math import floor
 from typing import Final
 
 from jkbms_addon.bank.bank import BankState, weights
-from jkbms_addon.bank.candidate import View
+from jkbms_addon.bank.candidate import Key, View
 from jkbms_addon.battery.alarms import Direction
 from jkbms_addon.charging.cell_limits import ABOVE_PROTECTION, CellLimits, CellLimitsOf
 from jkbms_addon.charging.derating import FULL, rating
@@ -37,7 +37,7 @@ class Proposed:
 class OfPack:
     """What one pack brings: cells in series and their kind, V per cell and A by its own settings, None for unknown."""
 
-    name: str
+    key: Key
     cells: int
     chemistry: str
     charge_voltage: float | None
@@ -52,7 +52,7 @@ def packs(bank: BankState) -> list[OfPack]:
     """Every pack that counts."""
     return [
         OfPack(
-            view.name,
+            view.key,
             view.cells,
             limits.chemistry.name,
             None if _overvoltage(view) is None else limits.charge,

@@ -1,4 +1,4 @@
-"""The buses of the options on the page: looked at, changed, reviewed, saved by the Supervisor, and used by a restart.
+"""The options on the page: looked at, changed, reviewed, saved by the Supervisor, and used by a restart.
 
 Everybody who may look may see them, but for secrets. Saving and restarting want the page unlocked: Home Assistant tells
 an app who looks, and not whether he is an administrator. Without a Supervisor, or where it refuses, the page shows the
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from jkbms_addon.errors import AddonError, CommandError, LinkError
+from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.page.place import supervised
 from jkbms_addon.page.supervisor import SLOW, Home
 from jkbms_addon.page.visitor import LOCKED, Visitor
@@ -24,7 +25,8 @@ Message = Mapping[str, Any]
 Answer = dict[str, Any]
 Tell = Callable[[Answer], Awaitable[None]]
 Kinds = Mapping[object, Callable[[Message], Awaitable[Answer]]]
-OPTIONS: Final = ("options", "options_review", "options_save", "restart")  # kinds of questions
+# kinds of questions
+OPTIONS: Final = ("options", "options_review", "options_save", "restart", "inverter_setup", "inverter_rehearse")
 PATIENCE: Final = 20.0  # s for a check, which loads every strategy the first time
 UNREAD: Final = "the options cannot be read: the disk does not answer"
 CHANGED: Final = "the options were changed elsewhere meanwhile: look at them again"
@@ -57,6 +59,12 @@ class Editing(Protocol):
 
     def reviewed(self, raw: object, draft: object) -> Review:
         """What a draft would do."""
+
+    def inverter(self, raw: object) -> dict[str, Any]:
+        """The inverters that the options name, none where a first one may be set up."""
+
+    def rehearsed(self, raw: object, section: object) -> tuple[InverterOptions, list[tuple[str, str]]]:
+        """A first inverter as it would run, and what is wrong with it by key."""
 
     def scrubbed(self, text: str, *options: object) -> str:
         """A text of somebody else, without what may be a secret of these options."""
@@ -103,6 +111,7 @@ class Desk:
     visitor: Visitor
     tell: Tell
     tasks: TaskGroup
+    more: Kinds  # questions that others answer, in the same turn
     _busy: bool = False
 
     def answer(self, message: Message) -> None:
@@ -112,6 +121,7 @@ class Desk:
             "options_review": self._reviewed,
             "options_save": self._saved,
             "restart": self._restarted,
+            **self.more,
         }
         kind = message.get("t")
         if kind in ("options_save", "restart"):

@@ -188,11 +188,11 @@ def _outlet(outlet: Outlet, now: float) -> dict[str, Any]:
         "why": emission.why or (link.problem if link.connected else ""),  # what is wrong although it is told
         "sets": emission.sets,
         "heard_s": None if emission.heard_at is None else rounded(now - emission.heard_at, 1),
-        "speaks": _speaks(DIALECTS[outlet.options.protocol]),
+        "speaks": speaks(DIALECTS[outlet.options.protocol]),
     }
 
 
-def _speaks(dialect: Dialect) -> dict[str, Any]:
+def speaks(dialect: Dialect) -> dict[str, Any]:
     """What an inverter makes of being told to stop, and what its protocol cannot or must not say."""
     stops = (dialect.stop_charging, dialect.stop_discharging)
     return {

@@ -33,7 +33,7 @@ from jkbms_addon.page.asks import Asks
 from jkbms_addon.page.doctor import DOCTOR, SLOW, Doctor
 from jkbms_addon.page.files import SAFETY, Files
 from jkbms_addon.page.jobs import Download
-from jkbms_addon.page.options import OPTIONS, Desk
+from jkbms_addon.page.options import OPTIONS, Desk, Kinds
 from jkbms_addon.page.place import Place
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.page.visitor import Visitor
@@ -223,7 +223,7 @@ class Page:
             sources = self._sources
             asks = Asks(sources.store, sources.commands, sources.control, visitor, tell)
             doctor = Doctor(sources, visitor, tell, tasks, self._tasks or tasks, self._thread)
-            desk = Desk(sources.options, visitor, tell, tasks)
+            desk = Desk(sources.options, visitor, tell, tasks, _setup(sources))
             teller = tasks.create_task(self._tell(connection, told, lock, doctor))
             try:
                 await self._listen(connection, lock, Client(asks, doctor, desk, tasks))
@@ -296,6 +296,23 @@ class Page:
         """One message; ``TimeoutError`` where nobody takes it."""
         async with lock, asyncio.timeout(SILENCE):
             await connection.send(text)
+
+
+def _setup(sources: Sources) -> Kinds:
+    """What the set-up of a first inverter asks."""
+
+    async def shown(message: Mapping[str, Any]) -> dict[str, Any]:
+        # who has an inverter needs no memory for it
+        from jkbms_addon.page import inverter_setup  # noqa: PLC0415
+
+        return await inverter_setup.shown(sources, message)
+
+    async def rehearse(message: Mapping[str, Any]) -> dict[str, Any]:
+        from jkbms_addon.page import inverter_setup  # noqa: PLC0415
+
+        return await inverter_setup.rehearse(sources, message)
+
+    return {"inverter_setup": shown, "inverter_rehearse": rehearse}
 
 
 def _peer(connection: ServerConnection) -> str:

@@ -25,7 +25,7 @@ TOKEN = "correct horse battery staple"
 Changes = list[dict[str, Any]]
 ANSWERS = (
     *("no", "lock", "plan", "file", "begun", "told", "preview", "ports", "bundle"),
-    *("options", "review", "saved", "usual"),
+    *("options", "review", "saved", "usual", "inverter_setup", "inverter_rehearsal"),
 )
 
 
