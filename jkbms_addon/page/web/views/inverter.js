@@ -102,8 +102,16 @@ function owner(ui) {
     <dl class="rows">${rows.map((row) => value(ui, row))}${found.map(([key, one]) => html`<div><dt>${t(`owner.${key}`)}</dt><dd>${one}</dd></div>`)}</dl></section>`;
 }
 
+let setup = null; // the set-up of a first inverter, fetched where there is none
+
+function none(ui) {
+  if (setup?.view) return setup.view(ui);
+  setup ??= import("./setup.js").then((module) => { setup = module; ui.draw(); }, () => { setup = { lost: true }; ui.draw(); });
+  return html`<section class="card ${setup.lost ? "" : "ghost"}"><h1>${t("tab.inverter")}</h1>${setup.lost ? html`<p>${t("inverter.none")}</p>` : nothing}</section>`;
+}
+
 export function view(ui) {
-  if (!state.inverter) return html`<section class="card"><h1>${t("tab.inverter")}</h1><p>${t("inverter.none")}</p></section>`;
+  if (!state.inverter) return none(ui);
   return html`<h1 class="vh">${t("tab.inverter")}</h1><section class="card tools"><p class="muted">${t("steer.intro")}</p>${lockBar()}</section>
     ${ui.told ? html`<p class=${ui.told.bad ? "problem" : "done"} role="status">${ui.told.text}</p>` : nothing}
     ${told(ui)}<div class="columns"><div>${packs()}</div><div>${state.owner ? owner(ui) : nothing}</div></div>`;

@@ -2,6 +2,8 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { learnMore, t, tOr } from "../format.js";
 import { ask, openFor, state } from "../data.js";
+import { packKeys } from "../pieces.js";
+import { difference, ending, pasted, waiting } from "./saving.js";
 import { lockBar } from "./settings.js";
 
 let met = null; // the greeting of the connection on which the options were read
@@ -11,7 +13,7 @@ let found = null; // an entry of a scan that has no place yet
 let open = null; // row whose form is shown
 let ports = { ports: [], can: [] };
 let typed = new Set(); // fields of ports that are typed, as the port is not in the list
-let review = null, busy = false, problem = "", paste = "", saved = false, restarting = false, copied = false;
+let review = null, busy = false, problem = "", paste = "", saved = false, restarting = false;
 
 const touched = () => rows.some((one) => one.touched) || rows.length !== (told?.buses.length ?? 0);
 const draft = () => ({ sum: told.sum, draft: rows.map(({ was, bus, keep, touched: changed }) => (changed ? { was, bus: clean(bus), keep } : { was })) });
@@ -194,45 +196,27 @@ function bus(ui, row) {
 
 // --- review ---------------------------------------------------------------------------------------------------
 
-async function copy(ui) {
-  const text = document.querySelector(".paste");
-  try {
-    await navigator.clipboard.writeText(text.textContent);
-  } catch { // where the page is not encrypted, there is the old way only
-    getSelection().selectAllChildren(text);
-    document.execCommand("copy");
-  }
-  copied = true;
-  ui.draw();
-}
-
-const pasted = (ui, why, text) => html`<p>${why}</p><pre class="paste" tabindex="0">${text}</pre>
-  <p class="acts"><button type="button" class="btn" @click=${() => copy(ui)}>${t("opt.copy")}</button> <span role="status">${copied ? t("opt.copied") : ""}</span></p>`;
-
-const KINDS = { "+": "added", "-": "left", "@": "gap" };
-
 function reviewCard(ui) {
   const back = html`<button type="button" class="btn" @click=${() => { review = null; paste = ""; ui.draw(); }}>${t("set.back")}</button>`;
   if (!review.diff.length) return html`<section class="card"><p>${t("opt.nothing")}</p><p class="acts">${back}</p></section>`;
   return html`<section class="card sheet"><header><h2>${t("opt.review")}</h2></header>
-    <ol class="diff" tabindex="0" aria-label=${t("opt.review")}>${review.diff.map((line) => html`<li class=${KINDS[line[0]] ?? ""}>${line[0] === "@" ? "⋯" : line}</li>`)}</ol>
+    ${difference(review.diff)}
     ${review.notes.map((text) => html`<p class="problem">${text}</p>`)}
     ${told.home ? html`<p class="muted">${t("opt.how")}</p>${lockBar()}<p class="acts"><button type="button" class="btn primary" ?disabled=${!openFor() || busy} @click=${() => save(ui)}>${t("opt.save")}</button>${back}</p>
       ${paste ? pasted(ui, t("opt.paste"), paste) : nothing}` : html`${pasted(ui, t("opt.alone"), `"buses": ${review.json}`)}<p class="acts">${back}</p>`}</section>`;
 }
 
 function pending(ui) {
-  if (restarting) return html`<section class="card sheet" role="status"><p>${t("opt.restarting")}</p></section>`;
+  if (restarting) return ending();
   if (!told.home || !told.pending || touched()) return nothing;
-  const telling = state.inverter?.outlets.some((one) => one.emitting);
-  return html`<section class="card sheet" role="status"><header><h2>${t(saved ? "opt.saved" : "opt.pending")}</h2></header><p>${t("opt.later")} ${telling ? t("opt.inverter") : ""}</p>${lockBar()}
-    <p class="acts"><button type="button" class="btn primary" ?disabled=${!openFor() || busy} @click=${() => restart(ui)}>${t("opt.restart")}</button></p></section>`;
+  return waiting(t(saved ? "opt.saved" : "opt.pending"), busy, () => restart(ui));
 }
 
 function acts(ui) {
   const append = () => { const row = { was: null, bus: { name: "", strategy: "auto" }, keep: [], touched: true, problem: "" }; rows = [...rows, row]; open = row; review = null; saved = false; ui.draw(); };
   return html`<p class="acts"><button type="button" class="btn" @click=${append}>${t("opt.add")}</button>
-    ${touched() ? html`<button type="button" class="btn primary" ?disabled=${busy} @click=${() => look(ui)}>${t("set.review")}</button><button type="button" class="btn" @click=${() => { review = null; read(ui); }}>${t("set.drop_all")}</button>` : nothing}</p>`;
+    ${touched() ? html`<button type="button" class="btn primary" ?disabled=${busy} @click=${() => look(ui)}>${t("set.review")}</button><button type="button" class="btn" @click=${() => { review = null; read(ui); }}>${t("set.drop_all")}</button>` : nothing}</p>
+    ${state.inverter || touched() || !packKeys().length ? nothing : html`<p class="muted">${t("opt.no_inverter")} <a href="#inverter">${t("opt.set_up")}</a></p>`}`;
 }
 
 export function view(ui) {
