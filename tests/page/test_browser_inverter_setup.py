@@ -79,6 +79,21 @@ async def to_the_end(page: Page) -> None:
     await forward(page, "What would change", "To the review")
 
 
+async def saved(page: Page, site: Site) -> object:
+    """The section that is held after the review, the unlock, the confirmation, and a press on Save."""
+    await forward(page, "What would change", "To the review")
+    await expect(page.locator(".diff")).to_contain_text("+  protocol: pylontech")
+    save = page.get_by_role("button", name="Save", exact=True)
+    await page.get_by_role("button", name="Unlock for 10 minutes").click()
+    await expect(save).to_be_disabled()
+    assert site.far.asked == ["GET info"] * len(site.far.asked)  # nothing was posted before it was confirmed
+    await page.get_by_role("checkbox", name="Tell the inverter this from the restart on").check()
+    await expect(page.locator(".diff")).to_contain_text("+  confirmed: true")
+    await save.click()
+    await expect(page.get_by_role("heading", name="Saved")).to_be_visible()
+    return site.far.options["inverter"]
+
+
 async def test_four_steps_to_an_inverter_that_runs(browser: Browser, site: Site, tmp_path: Path) -> None:
     restarts: list[int] = []
     site.far.restarted = lambda: restarts.append(1)
@@ -100,12 +115,12 @@ async def test_four_steps_to_an_inverter_that_runs(browser: Browser, site: Site,
         await forward(page, "Step 3 of 4: Limits")
         await expect(page.get_by_label("Charge up to", exact=True)).to_have_value("3.45")
         await expect(page.locator(".field").first).to_contain_text("55.2 V for 16 cells. Proposed: requested voltage")
-        await expect(page.get_by_label("Charge at most with")).to_have_value("360")
+        await expect(page.get_by_label("Charge at most with", exact=True)).to_have_value("360")
         await expect(page.get_by_label("Discharge at most with")).to_have_value("540")
-        await page.get_by_label("Charge at most with").fill("99999")
+        await page.get_by_label("Charge at most with", exact=True).fill("99999")
         await page.get_by_role("button", name="Next").click()
         await expect(page.locator(".field.wrong")).to_contain_text("99999 is not a current from 0 to 3000")
-        await page.get_by_label("Charge at most with").fill("120")
+        await page.get_by_label("Charge at most with", exact=True).fill("120")
         await expect(page.get_by_role("button", name="Take 360 A again")).to_be_visible()
         await forward(page, "Step 4 of 4: Dry run")
         await expect(page.locator(".frames b")).to_have_text(["0x359", "0x351", "0x355", "0x356", "0x35C", "0x35E"])
@@ -113,18 +128,7 @@ async def test_four_steps_to_an_inverter_that_runs(browser: Browser, site: Site,
         await expect(frame.locator("code")).to_contain_text("28 02 B0 04")
         await expect(frame).to_contain_text("Charge at most120.0\u00a0A")
         await expect(page.locator(".limits")).to_contain_text("charge current of the owner")
-        await forward(page, "What would change", "To the review")
-        await expect(page.locator(".diff")).to_contain_text("+  protocol: pylontech")
-        save = page.get_by_role("button", name="Save", exact=True)
-        await page.get_by_role("button", name="Unlock for 10 minutes").click()
-        await expect(save).to_be_disabled()
-        assert site.far.asked == ["GET info"] * len(site.far.asked)  # nothing was posted before it was confirmed
-        await page.get_by_role("checkbox", name="Tell the inverter this from the restart on").check()
-        await expect(page.locator(".diff")).to_contain_text("+  confirmed: true")
-        await save.click()
-        await expect(page.get_by_role("heading", name="Saved")).to_be_visible()
-        saved = site.far.options["inverter"]
-        assert saved == {
+        assert await saved(page, site) == {
             "protocol": "pylontech",
             "channel": "can1",
             "set_up_link": True,
@@ -155,6 +159,7 @@ async def test_by_the_keyboard_alone(browser: Browser, site: Site) -> None:
         await expect(page.get_by_role("heading", name="Step 2 of 4: Adapter")).to_be_focused()
         await page.keyboard.press("Tab")
         await page.keyboard.press("Space")
+        await expect(page.get_by_role("button", name="Next")).to_be_enabled()
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name="Step 3 of 4: Limits")).to_be_focused()
         await page.get_by_label("Charge up to", exact=True).focus()
@@ -307,7 +312,7 @@ async def test_everybody_can_use_it(browser: Browser, site: Site, theme: str) ->
         await page.locator("summary").click()
         await usable(seen)
         await choose(page, "Another one")
-        await page.get_by_label("Protocol").select_option("victron")
+        await page.get_by_label("Protocol", exact=True).select_option("victron")
         await forward(page, "Step 2 of 4: Adapter")
         await choose(page, "Another one: type it")
         await page.get_by_label("Interface or port").fill("can 7")
