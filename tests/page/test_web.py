@@ -10,6 +10,10 @@ import pytest
 
 from jkbms_addon.battery.alarms import ALARMS
 from jkbms_addon.battery.quantities import specs
+from jkbms_addon.inverter.dialects.menus import PROFILES
+from jkbms_addon.inverter.dialects.words import vocabulary
+from jkbms_addon.inverter.state import ALARMS as WARNINGS
+from jkbms_addon.inverter.state import PROTECTIONS
 from jkbms_addon.page import settings
 from jkbms_addon.page.files import WEB, load
 from jkbms_addon.page.parts import SETTINGS
@@ -87,6 +91,23 @@ def test_every_finding_has_words() -> None:
         assert [word for word in LANGUAGES["en"] if word.startswith(f"find.{key}.")], key
     for quirk in findings.QUIRKS:
         assert f"find.quirk.{quirk.key}.title" in LANGUAGES["en"]
+
+
+def test_frames_and_menus_have_words() -> None:
+    for words in LANGUAGES.values():
+        assert {key.removeprefix("say.") for key in words if key.startswith("say.")} == vocabulary()
+        assert {f"trouble.{name}" for name in (*PROTECTIONS, *WARNINGS, "standby")} <= words.keys()
+        for key, one in PROFILES.items():
+            assert (f"inv.menu.{key}" in words, f"inv.note.{key}" in words) == (bool(one.menu), bool(one.note))
+            assert {f"inv.rests.{how}" for how in one.rests_on} <= words.keys()
+
+
+def test_menus_are_called_as_in_the_table() -> None:
+    """The table is the only truth; its words stand in the English bundle for who translates."""
+    for key, text in LANGUAGES["en"].items():
+        found = re.fullmatch(r"inv\.(name|menu|note)\.(\w+)", key)
+        if found:
+            assert text == getattr(PROFILES[found[2]], found[1]), key
 
 
 def test_names_of_quantities_and_alarms_exist() -> None:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from jkbms_addon.inverter.state import Targets
@@ -23,6 +23,7 @@ Values = Mapping[str, Any]
 Part = tuple[int, Any, tuple[tuple[str, Callable[[Any], Any]], ...]]
 Said = float | str | bool | tuple[str, ...] | None
 
+cached: Final = lru_cache(1024)  # texts are the same from set to set; whoever tries many must not fill the memory
 MILD: Final = 25.0  # °C told where no temperature is known: never an extreme, and charging is 0 then
 
 
@@ -99,7 +100,7 @@ def switch(position: int) -> Coding:
 def letters(length: int, fill: bytes = b"\0") -> Coding:
     """ASCII, filled up; longer texts are cut."""
 
-    @cache
+    @cached
     def encode(value: str | None) -> bytes:
         return (value or "").encode("ascii", "replace")[:length].ljust(length, fill)
 
@@ -109,7 +110,7 @@ def letters(length: int, fill: bytes = b"\0") -> Coding:
 def part(start: int, length: int) -> Coding:
     """A piece of a longer text, filled up with NUL."""
 
-    @cache
+    @cached
     def encode(value: str | None) -> bytes:
         return (value or "").encode("ascii", "replace")[start : start + length].ljust(length, b"\0")
 
@@ -123,7 +124,7 @@ def _text(raw: bytes) -> str:
 def version(fmt: str, *, decimal: bool) -> Coding:
     """Two numbers of a text such as ``1.17`` in two bytes; ``decimal``: a digit in each half byte."""
 
-    @cache
+    @cached
     def encode(value: str | None) -> bytes:
         numbers = [min(int(number), 99 if decimal else 255) for number in (value or "0").split(".")[:2]]
         return bytes(int(str(number), 16) if decimal else number for number in [*numbers, 0][:2])
@@ -165,7 +166,7 @@ def _addresses(value: Collection[int]) -> int:
 
 # bit n for address n; a byte has no place for more than eight
 addresses: Final = Coding("B", _addresses, lambda raw: tuple(str(n) for n in range(8) if raw >> n & 1))
-place: Final = Coding("B", cache(trailing))
+place: Final = Coding("B", cached(trailing))
 volts, centivolts_signed = amount("H", 10, 0, 6553.5), amount("h", 100, -327.68, 327.67)
 limit, amperes = amount("h", 10, 0, 3276.7), amount("h", 10, -3276.8, 3276.7)
 celsius = amount("h", 10, -3276.8, 3276.7, unknown=MILD)
