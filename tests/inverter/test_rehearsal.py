@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.battery.energy import Energy
@@ -96,6 +98,36 @@ def test_what_was_counted_and_the_clock_are_said_where_somebody_wants_them() -> 
     found = rehearsed(InverterOptions("victron", "can0"), bank(values()), 1000.0, LOCAL, energy=energy)
     assert said(found, "charged_energy") == [12.5]
     assert said(rehearse("growatt_lv", bank(values())), "date") == ["2026-11-27 13:05:00"]
+
+
+NUMBERS = {
+    "charge_voltage": (1.2, 4.4),
+    "float_voltage": (1.2, 4.4),
+    "balance_voltage": (1.2, 4.4),
+    "max_charge_current": (0, 3000),
+    "max_discharge_current": (0, 3000),
+    "min_discharge_voltage": (1.2, 1000),
+    "soc_limit": (20, 100),
+    "stop_after": (0, 86400),
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(sorted(DIALECTS)),
+    st.fixed_dictionaries({}, optional={key: st.floats(low, high) for key, (low, high) in NUMBERS.items()}),
+    st.lists(st.sampled_from([1, 4, 8, 16, 24, 32]), max_size=3),
+    st.booleans(),
+)
+def test_whatever_the_options_allow_can_be_rehearsed(
+    protocol: str, numbers: dict[str, float], cells: list[int], full: bool
+) -> None:
+    cell = 3.6 if full else 3.1
+    more: Any = numbers
+    found = rehearse(protocol, bank(*(values(cells=(cell,) * count) for count in cells)), **more)
+    assert bool(found.spoken) is bool(found.decision) is not bool(found.why)
+    wanted = numbers.get("max_charge_current")
+    assert found.decision is None or wanted is None or found.decision.charge_current <= wanted
 
 
 def test_it_leaves_no_trace(caplog: pytest.LogCaptureFixture) -> None:

@@ -88,6 +88,27 @@ async def hour(browser: Browser, folder: Path) -> None:
     await page.close()
 
 
+async def inverter(browser: Browser, folder: Path) -> None:
+    """Limits and dry run of the set-up of a first inverter."""
+    page = await browser.new_page(viewport={"width": 900, "height": 700}, color_scheme="light", locale="en-GB")
+    page.set_default_timeout(15_000)
+    with tempfile.TemporaryDirectory() as data:
+        (Path(data) / "options.json").write_text('{"buses": []}', encoding="utf-8")
+        async with served(stage(Path(data), 4)) as place:
+            await page.goto(f"http://127.0.0.1:{place.port}/#inverter")
+            await page.locator(".choice label").filter(has_text="Deye, Sunsynk").click()
+            await page.locator(".foot .primary").click()
+            await page.locator(".choice label").last.click()
+            await page.get_by_label("Interface or port").fill("can1")
+            for name, height in (("limits", 860), ("rehearsal", 1120)):
+                await page.set_viewport_size({"width": 900, "height": height})
+                await page.locator(".foot .primary").click()
+                await page.wait_for_selector("#inv-charge_voltage" if name == "limits" else ".frames")
+                await page.wait_for_timeout(800)
+                await page.screenshot(path=folder / f"inverter-setup-{name}.png")
+    await page.close()
+
+
 async def shoot(folder: Path, *, everything: bool) -> None:
     """All pictures."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,6 +136,7 @@ async def shoot(folder: Path, *, everything: bool) -> None:
                                 browser, url, folder / f"all-overview-1280-{language}.png", 1280, "light", language
                             )
         await hour(browser, folder)
+        await inverter(browser, folder)
         for count, cells in ((1, 16), (4, 32), (15, 8), (0, 16)) if everything else ():
             with tempfile.TemporaryDirectory() as data:
                 async with served(stage(Path(data), count, cells)) as place:

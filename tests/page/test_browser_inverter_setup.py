@@ -365,3 +365,51 @@ async def test_the_options_lead_there_and_who_has_an_inverter_fetches_nothing_of
         await seen.page.wait_for_selector(".limits")
         await seen.page.wait_for_timeout(2500)
         assert [url for url in seen.asked if "setup" in url or "i18n/inverter" in url] == []
+
+
+async def test_what_is_changed_must_be_confirmed_anew(browser: Browser, site: Site) -> None:
+    async with visit(browser, site.url, locale="en-GB") as seen:
+        page = seen.page
+        await to_limits(page)
+        await to_the_end(page)
+        await page.get_by_role("button", name="Unlock for 10 minutes").click()
+        await page.get_by_role("checkbox").check()
+        await expect(page.get_by_role("button", name="Save", exact=True)).to_be_enabled()
+        await page.get_by_role("button", name="Back").click()
+        await page.get_by_role("button", name="Back").click()
+        await page.get_by_label("Charge at most with", exact=True).fill("300")
+        await to_the_end(page)
+        await expect(page.get_by_role("checkbox")).not_to_be_checked()
+        await expect(page.get_by_role("button", name="Save", exact=True)).to_be_disabled()
+        await expect(page.locator(".diff")).to_contain_text("+  max_charge_current: 300")
+        await expect(page.locator(".diff")).to_contain_text("confirmed: false")
+        assert seen.wrong == []
+
+
+async def test_what_is_wrong_elsewhere_is_told_where_it_shows(browser: Browser, site: Site) -> None:
+    site.far.options["bank"] = {"members": "nowhere/1"}
+    async with visit(browser, site.url, locale="en-GB") as seen:
+        page = seen.page
+        await choose(page, "Deye, Sunsynk")
+        await forward(page, "Step 2 of 4: Adapter")
+        await choose(page, "can1")
+        await page.get_by_role("button", name="Next").click()
+        await expect(page.get_by_role("alert")).to_contain_text("nothing is sent, as the bank is wrong")
+        await expect(page.get_by_role("heading", name="Step 2 of 4: Adapter")).to_be_visible()
+        assert seen.wrong == []
+
+
+async def test_without_any_adapter_its_name_can_be_typed(
+    browser: Browser, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_run, "look", lambda: {"ports": [], "can": []})
+    async with visit(browser, site.url, locale="en-GB") as seen:
+        page = seen.page
+        await choose(page, "Victron")
+        await forward(page, "Step 2 of 4: Adapter")
+        await expect(page.locator("fieldset")).to_contain_text("None is connected to this computer")
+        monkeypatch.setattr(first_run, "look", lambda: PORTS)
+        await page.get_by_role("button", name="Look again").click()
+        await choose(page, "can1")
+        await forward(page, "Step 3 of 4: Limits")
+        assert seen.wrong == []

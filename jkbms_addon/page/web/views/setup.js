@@ -74,6 +74,7 @@ const draft = () => ({ sum: told.sum, draft: { inverter: section() } });
 function go(ui, to) {
   step = to;
   problem = paste = "";
+  if (step < STEPS.length) sure = false; // what is changed must be confirmed anew
   ui.draw();
   requestAnimationFrame(() => requestAnimationFrame(() => {
     document.querySelector(".setup h2")?.focus({ preventScroll: true });
@@ -245,9 +246,8 @@ function packs() {
 }
 
 function limits(ui) {
-  const rest = errors.filter(([key]) => !key);
   return html`<p class="muted">${t(told.packs.length ? "inv.limits_text" : "inv.limits_none")}</p>
-    ${told.packs.length ? packs() : nothing}${missing(told.missing)}${rest.map(([, text]) => html`<p class="problem" role="alert">${text}</p>`)}
+    ${told.packs.length ? packs() : nothing}${missing(told.missing)}
     <div class="fields">${NUMBERS.map((one) => limit(ui, one))}</div>
     <p class="acts"><button type="button" class="btn small" ?disabled=${busy} @click=${() => { numbers = {}; read(ui); }}>${t("inv.propose_again")}</button></p>`;
 }
@@ -267,7 +267,7 @@ function end(ui) {
   return html`<section class="card sheet"><header><h2 tabindex="-1">${t("opt.review")}</h2></header>${difference(review.diff)}
     ${review.notes.map((text) => html`<p class="problem">${text}</p>`)}
     <div class="sure"><label><input type="checkbox" .checked=${sure} ?disabled=${Boolean(why) || busy} @change=${confirm}> <span>${t("inv.sure")}</span></label>${why ? html`<p>${why}</p>` : nothing}</div>
-    ${told.home ? html`<p class="muted">${t("opt.how")}</p>${lockBar()}<p class="acts"><button type="button" class="btn" @click=${() => go(ui, 3)}>${t("set.back")}</button><button type="button" class="btn primary" ?disabled=${!openFor() || busy || !sure} @click=${() => save(ui)}>${t("opt.save")}</button></p>
+    ${told.home ? html`<p class="muted">${t("opt.how")}</p>${lockBar()}<p class="acts"><button type="button" class="btn" @click=${() => go(ui, 3)}>${t("set.back")}</button><button type="button" class="btn primary" ?disabled=${!openFor() || busy || !sure || Boolean(why) || errors.length > 0} @click=${() => save(ui)}>${t("opt.save")}</button></p>
       ${paste ? pasted(ui, t("inv.paste"), paste) : nothing}`
       : html`${pasted(ui, t(sure ? "inv.alone" : "inv.alone_unsure"), `"inverter": ${review.json}`)}<p class="acts"><button type="button" class="btn" @click=${() => go(ui, 3)}>${t("set.back")}</button></p>`}</section>`;
 }
@@ -285,9 +285,10 @@ const ready = () => [Boolean(pick.protocol), Boolean(pick.channel.trim()), true,
 
 function steps(ui) {
   const rail = html`<ol class="rail" aria-label=${t("inv.steps")}>${STEPS.map((key, n) => html`<li class=${n === step ? "now" : n < step ? "done" : ""} aria-current=${n === step ? "step" : nothing}>${n + 1} <span>${t(`inv.${key}`)}</span></li>`)}</ol>`;
-  if (step === STEPS.length) return html`${rail}${end(ui)}`;
+  const unnamed = errors.filter(([key]) => !key).map(([, text]) => html`<p class="problem" role="alert">${text}</p>`);
+  if (step === STEPS.length) return html`${rail}${unnamed}${end(ui)}`;
   const forward = (event) => { event.preventDefault(); if (!busy && ready()) (step === 3 ? look : next)(ui); };
-  return html`${rail}<form class="card" @submit=${forward}><header><h2 tabindex="-1">${t("inv.step", { n: step + 1, of: STEPS.length, name: t(`inv.${STEPS[step]}`) })}</h2></header>${DRAWN[step](ui)}
+  return html`${rail}<form class="card" @submit=${forward}><header><h2 tabindex="-1">${t("inv.step", { n: step + 1, of: STEPS.length, name: t(`inv.${STEPS[step]}`) })}</h2></header>${DRAWN[step](ui)}${unnamed}
     <p class="acts foot">${step ? html`<button type="button" class="btn" @click=${() => go(ui, step - 1)}>${t("set.back")}</button>` : nothing}<button class="btn primary" ?disabled=${busy || !ready()}>${t(step === 3 ? "inv.to_end" : "inv.next")}</button></p></form>`;
 }
 
