@@ -3,7 +3,8 @@
 Theory of operation. Each number is what the charge control would take from the packs by itself when nothing hinders
 them: no full or empty cell, no frost, no limit that still rises. It rests on the packs' own settings alone; where one
 of them does not tell what a number needs, the number is left out with the reason, and the control goes on deciding it
-from moment to moment. None is above what the option of that name may be.
+from moment to moment. None is above what the option of that name may be, or beyond what the owner has written there
+already.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from jkbms_addon.charging.slew import Limit
 MOST: Final = 3000.0  # A that an option may be
 LEAST: Final = 1.0  # A; less is no limit, but a switch
 NOBODY: Final = "no battery counts now"
+HELD: Final = "as it stands in the options"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,14 @@ def packs(bank: BankState) -> list[OfPack]:
             view.pack.max_charge_current,
             view.pack.max_discharge_current,
         )
-        for view, limits in _each(bank)
+        for view, limits in _each(bank, Setpoints())
     ]
 
 
-def proposal(bank: BankState) -> Mapping[str, Proposed]:
-    """A value for each option that says how far and how fast, by its name."""
-    each = _each(bank)
+def proposal(bank: BankState, owner: Setpoints | None = None) -> Mapping[str, Proposed]:
+    """A value for each option that says how far and how fast, by its name; ``owner`` is what stands there already."""
+    owner = owner or Setpoints()
+    each = _each(bank, owner)
     found = {
         "charge_voltage": _charge(each),
         "float_voltage": _float(each),
@@ -73,11 +76,19 @@ def proposal(bank: BankState) -> Mapping[str, Proposed]:
         "max_charge_current": _current(bank, "charge"),
         "max_discharge_current": _current(bank, "discharge"),
     }
-    return {key: _allowed(key, one) for key, one in found.items()}
+    return {key: _allowed(key, _bounded(one, getattr(owner, key), key)) for key, one in found.items()}
 
 
-def _each(bank: BankState) -> Each:
-    limits = CellLimitsOf(Setpoints())
+def _bounded(one: Proposed, held: float | None, key: str) -> Proposed:
+    """The same, unless the owner's own is the more careful one, or the only one."""
+    if held is None:
+        return one
+    low = key == "min_discharge_voltage"  # the owner may mean the whole battery
+    return Proposed(held, HELD) if low or one.value is None or held <= one.value else one
+
+
+def _each(bank: BankState, owner: Setpoints) -> Each:
+    limits = CellLimitsOf(owner)
     return [(view, limits(view)) for view in bank.counted]
 
 

@@ -20,6 +20,7 @@ import voluptuous as vol
 
 from jkbms_addon import validators
 from jkbms_addon.acquisition.contract import BusOptions, attempted, foreign, known, load
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.link.place import real
@@ -122,6 +123,10 @@ class Editor:
         options = parse(today)
         named = first_inverter.named(today, options)
         return {"named": named, "sum": self.total(raw), "pending": _meant(options) != self._running}
+
+    def setpoints(self, raw: object) -> Setpoints:
+        """What the owner has written already of how far and how fast."""
+        return parse(raw).inverter.setpoints
 
     def rehearsed(self, raw: Any, section: object) -> tuple[InverterOptions, list[tuple[str, str]]]:  # noqa: ANN401
         """A first inverter as the program would run it, and what is wrong with it by key; ``OptionsError``."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 from jkbms_addon.bank.bank import BankState
 from jkbms_addon.battery.snapshot import label
 from jkbms_addon.charging.proposal import packs, proposal
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.errors import CommandError
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.dialects.menus import PROFILES, Profile
@@ -28,7 +29,7 @@ async def shown(sources: Sources, _: Message) -> Answer:
     """What there is to choose from, and what the packs that count now would bear."""
     place, bank = sources.options, _bank(sources)
     raw = await place.read()
-    told = await place.worked(lambda: {**place.editor.inverter(raw), **_proposed(bank)})
+    told = await place.worked(lambda: {**place.editor.inverter(raw), **_proposed(bank, place.editor.setpoints(raw))})
     profiles = [_profile(one) for one in PROFILES.values()]
     dialects = {name: _dialect(one) for name, one in DIALECTS.items()}
     return {"t": "inverter_setup", "home": supervised(), "profiles": profiles, "dialects": dialects, **told}
@@ -60,7 +61,7 @@ def _missing(bank: BankState) -> list[list[str]]:
     return [[label(one.key), one.reason] for one in bank.excluded]
 
 
-def _proposed(bank: BankState) -> dict[str, Any]:
+def _proposed(bank: BankState, owner: Setpoints) -> dict[str, Any]:
     each = [
         {
             "pack": label(one.key),
@@ -72,7 +73,7 @@ def _proposed(bank: BankState) -> dict[str, Any]:
         }
         for one in packs(bank)
     ]
-    found = {key: [one.value, one.why] for key, one in proposal(bank).items()}
+    found = {key: [one.value, one.why] for key, one in proposal(bank, owner).items()}
     return {"packs": each, "missing": _missing(bank), "proposal": found}
 
 

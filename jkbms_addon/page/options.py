@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.errors import AddonError, CommandError, LinkError
 from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.page.place import supervised
@@ -62,6 +63,9 @@ class Editing(Protocol):
 
     def inverter(self, raw: object) -> dict[str, Any]:
         """The inverters that the options name, none where a first one may be set up."""
+
+    def setpoints(self, raw: object) -> Setpoints:
+        """What the owner has written already of how far and how fast."""
 
     def rehearsed(self, raw: object, section: object) -> tuple[InverterOptions, list[tuple[str, str]]]:
         """A first inverter as it would run, and what is wrong with it by key."""

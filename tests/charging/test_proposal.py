@@ -6,7 +6,7 @@ import pytest
 
 from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.battery.quantities import Value
-from jkbms_addon.charging.proposal import NOBODY, packs, proposal
+from jkbms_addon.charging.proposal import HELD, NOBODY, packs, proposal
 from jkbms_addon.charging.setpoints import Setpoints
 from tests.bank.packs import candidate, running, values
 
@@ -116,6 +116,31 @@ def test_nothing_is_above_what_an_option_may_be() -> None:
     assert (found["max_charge_current"], found["max_discharge_current"]) == (3000, 3000)
     several: Any = found
     Setpoints(**several).check()
+
+
+@pytest.mark.parametrize(
+    ("owner", "key", "value", "why"),
+    [
+        ({"max_charge_current": 60}, "max_charge_current", 60, HELD),
+        ({"max_charge_current": 500}, "max_charge_current", 90, "over-current setting of pack 1, 100 A, times 0.9"),
+        ({"max_discharge_current": 0}, "max_discharge_current", 0, HELD),
+        ({"charge_voltage": 3.42}, "charge_voltage", 3.42, HELD),
+        ({"charge_voltage": 3.6}, "charge_voltage", 3.55, "over-voltage protection of pack 1 less 0.10 V per cell"),
+        ({"float_voltage": 3.3}, "float_voltage", 3.3, HELD),
+        ({"min_discharge_voltage": 48}, "min_discharge_voltage", 48, HELD),
+        ({"min_discharge_voltage": 3.1}, "min_discharge_voltage", 3.1, HELD),
+    ],
+)
+def test_never_beyond_what_stands_in_the_options(owner: Any, key: str, value: float, why: str) -> None:
+    one = proposal(bank(values()), Setpoints(**owner))[key]
+    assert (one.value, one.why) == (value, why)
+
+
+def test_what_stands_in_the_options_needs_no_packs() -> None:
+    found = proposal(BankState(), Setpoints(charge_voltage=3.4, max_charge_current=50))
+    assert (found["charge_voltage"].value, found["max_charge_current"].value) == (3.4, 50)
+    assert found["charge_voltage"].why == HELD
+    assert found["float_voltage"].value is None
 
 
 def test_what_is_proposed_is_what_the_control_allows_when_nothing_hinders() -> None:

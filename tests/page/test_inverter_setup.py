@@ -92,6 +92,17 @@ async def test_menus_protocols_and_limits_are_told(site: Site) -> None:
         assert len(json.dumps(told)) < 24_000
 
 
+async def test_what_stands_in_the_options_already_is_not_exceeded(site: Site) -> None:
+    site.far.options["inverter"] |= {"max_charge_current": 80.0, "soc_limit": 90.0}
+    async with witness(site.port) as page:
+        told = await page.ask("inverter_setup")
+        assert told["proposal"]["max_charge_current"] == [80, "as it stands in the options"]
+        assert told["proposal"]["max_discharge_current"][0] == 540
+        await page.ask("unlock")
+        assert (await page.ask("options_save", **(await draft(page))))["t"] == "saved"
+    assert site.far.options["inverter"]["soc_limit"] == 90
+
+
 async def test_a_silent_pack_is_named(site: Site) -> None:
     site.stage.silence(site.stage.packs[3], 192)
     await until(lambda: bool(site.stage.control.state.excluded))
