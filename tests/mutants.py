@@ -49,6 +49,7 @@ PRELOADED = (
 EXCUSED = {
     ("control", "self._saved, self._saved_at, self._saved_as = Memory()"): "the first time it is written anyway",
     ("silence", "0.0 -> 0.01: if capacity is None"): "both are less than 20 %",
+    ("proposal", "6 -> 7: amps = floor"): "any number between an ampere and the last bit does",
     ("cell_limits", "50.0 -> 51.0: COLD"): "what is colder than all chemistries bear narrows nothing",
     ("cell_limits", "100.0 -> 102.0: HOT"): "what is hotter than all chemistries bear narrows nothing",
     ("cell_limits", "120 -> 121: mosfet"): "what is hotter than the usual narrows nothing",

@@ -22,7 +22,6 @@ from jkbms_addon.charging.sharing import MARGIN, Carrier, Shares, together_charg
 from jkbms_addon.charging.slew import Limit
 
 MOST: Final = 3000.0  # A that an option may be
-LEAST: Final = 1.0  # A; less is no limit, but a switch
 NOBODY: Final = "no battery counts now"
 HELD: Final = "as it stands in the options"
 
@@ -121,7 +120,7 @@ def _charge(each: Each) -> Proposed:
     if why := _unknown(each):
         return Proposed(None, why)
     _, decides = min(each, key=lambda one: one[1].charge)
-    return Proposed(round(decides.charge, 3), decides.why)
+    return Proposed(decides.charge, decides.why)
 
 
 def _float(each: Each) -> Proposed:
@@ -129,11 +128,11 @@ def _float(each: Each) -> Proposed:
         return Proposed(None, why)
     view, decides = min(each, key=lambda one: one[1].floating)
     requested = view.pack.cell_request_float_voltage
-    if requested is not None and abs(requested - decides.floating) < 1e-6:
-        return Proposed(round(decides.floating, 3), f"requested float voltage of pack {view.label}")
+    if requested == decides.floating:
+        return Proposed(decides.floating, f"requested float voltage of pack {view.label}")
     if decides.floating == decides.chemistry.floating:
-        return Proposed(round(decides.floating, 3), f"usual for {decides.chemistry.name}")
-    return Proposed(round(decides.floating, 3), "a little below the charge voltage")
+        return Proposed(decides.floating, f"usual for {decides.chemistry.name}")
+    return Proposed(decides.floating, "a little below the charge voltage")
 
 
 def _empty(each: Each) -> Proposed:
@@ -141,7 +140,7 @@ def _empty(each: Each) -> Proposed:
         return Proposed(None, why)
     view, decides = max(each, key=lambda one: one[1].empty)
     why = f"under-voltage protection of pack {view.label} and {ABOVE_PROTECTION:.2f} V per cell"
-    return Proposed(round(decides.empty, 3), why)
+    return Proposed(decides.empty, why)
 
 
 def _current(bank: BankState, direction: Direction) -> Proposed:
@@ -151,10 +150,11 @@ def _current(bank: BankState, direction: Direction) -> Proposed:
     if missing:
         return Proposed(None, f"the {direction} over-current setting of pack {missing.label} is not known")
     together = _together(bank, direction)
-    if together.amps < LEAST:
+    amps = floor(round(min(together.amps, MOST), 6))  # so that 89.99999 is 90
+    if not amps:
         return Proposed(None, together.why)
     several = f", {len(bank.counted)} packs together" if len(bank.counted) > 1 else ""
-    return Proposed(floor(min(together.amps, MOST) + 1e-6), f"{together.why}{several}, times {MARGIN:g}")
+    return Proposed(amps, f"{together.why}{several}, times {MARGIN:g}")
 
 
 def _setting(view: View, direction: Direction) -> float | None:

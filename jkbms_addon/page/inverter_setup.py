@@ -73,7 +73,7 @@ def _proposed(bank: BankState, owner: Setpoints) -> dict[str, Any]:
         }
         for one in packs(bank)
     ]
-    found = {key: [one.value, one.why] for key, one in proposal(bank, owner).items()}
+    found = {key: [parts.rounded(one.value, 3), one.why] for key, one in proposal(bank, owner).items()}
     return {"packs": each, "missing": _missing(bank), "proposal": found}
 
 

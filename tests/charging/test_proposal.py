@@ -107,6 +107,24 @@ def test_packs_with_different_cells_have_no_voltage_in_common() -> None:
 
 def test_a_current_of_nothing_is_no_limit() -> None:
     assert why("max_charge_current", values(max_charge_current=0.0)) == "over-current setting of pack 1, 0 A"
+    assert why("max_charge_current", values(max_charge_current=1.1)) == "over-current setting of pack 1, 1.1 A"
+    assert proposed(values(max_charge_current=1.2))["max_charge_current"] == 1
+
+
+def test_what_a_voltage_rests_on() -> None:
+    def float_of(*told: dict[str, Value]) -> tuple[float | None, str]:
+        one = proposal(bank(*told))["float_voltage"]
+        return one.value, one.why
+
+    request = "cell_request_float_voltage"
+    assert float_of(values(), values(**{request: 3.3})) == (3.3, "requested float voltage of pack 2")
+    assert float_of({**values(), request: None}) == (3.35, "usual for LFP")
+    assert float_of(values(**{request: 3.45})) == (3.4, "a little below the charge voltage")
+
+
+def test_currents_say_how_many_packs_bear_them() -> None:
+    one = proposal(bank(values(), values()))["max_charge_current"]
+    assert (one.value, one.why) == (180, "over-current setting of pack 1, 100 A, 2 packs together, times 0.9")
 
 
 # --- never above what an option may be --------------------------------------------------------------------
