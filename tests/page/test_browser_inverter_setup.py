@@ -399,6 +399,23 @@ async def test_what_is_wrong_elsewhere_is_told_where_it_shows(browser: Browser, 
         assert seen.wrong == []
 
 
+async def test_an_adapter_that_is_taken_meanwhile_is_told_at_its_step(browser: Browser, site: Site) -> None:
+    async with visit(browser, site.url, locale="en-GB") as seen:
+        page = seen.page
+        await to_limits(page, adapter=RS485)
+        await forward(page, "Step 4 of 4: Dry run")
+        site.far.options["buses"].append({"name": "attic", "strategy": "listen", "port": RS485})
+        await page.get_by_role("button", name="Once more").click()
+        await page.get_by_role("button", name="Read again").click()
+        await page.get_by_role("button", name="Once more").click()
+        await expect(page.get_by_role("heading", name="Step 2 of 4: Adapter")).to_be_focused()
+        await expect(page.get_by_role("alert")).to_contain_text("is already used by bus attic")
+        await choose(page, "can1")
+        await forward(page, "Step 3 of 4: Limits")
+        await to_the_end(page)
+        assert seen.wrong == []
+
+
 async def test_without_any_adapter_its_name_can_be_typed(
     browser: Browser, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

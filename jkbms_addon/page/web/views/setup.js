@@ -89,22 +89,17 @@ function wrongHere(found) {
   return Math.min(...places, Infinity);
 }
 
-/** Have everything checked, and rehearsed, before the next step. */
-async function next(ui) {
-  if (step === 0) return go(ui, 1);
+/** Have everything checked and rehearsed; on to a step, unless something is wrong in this one or before. */
+async function rehearse(ui, to) {
   const answer = await asked(ui, "inverter_rehearse", { sum: told.sum, inverter: { ...section(), confirmed: false } });
   if (answer.t === "no") return ui.draw();
   heard = answer.errors.length ? null : answer;
-  const wrong = wrongHere(answer.errors);
-  if (wrong <= step) return wrong === step ? ui.draw() : go(ui, wrong);
-  go(ui, step + 1);
+  const wrong = wrongHere(answer.errors), here = wrong <= step ? wrong : to;
+  if (here === step) ui.draw();
+  else go(ui, here);
 }
 
-async function again(ui) {
-  const answer = await asked(ui, "inverter_rehearse", { sum: told.sum, inverter: { ...section(), confirmed: false } });
-  if (answer.t !== "no") heard = answer;
-  ui.draw();
-}
+const next = (ui) => (step === 0 ? go(ui, 1) : rehearse(ui, step + 1));
 
 function reviewed(ui, answer) {
   review = answer;
@@ -280,7 +275,7 @@ function taken(ui) {
     ${told.home && told.pending ? waiting(t("opt.pending"), busy, () => restart(ui)) : nothing}`;
 }
 
-const DRAWN = [which, adapter, limits, (ui) => rehearsal(heard, busy, () => again(ui))];
+const DRAWN = [which, adapter, limits, (ui) => rehearsal(heard, busy, () => rehearse(ui, 3))];
 const ready = () => [Boolean(pick.protocol), Boolean(pick.channel.trim()), true, Boolean(heard)][step];
 
 function steps(ui) {
