@@ -22,7 +22,7 @@ from jkbms_addon.charging.owner import NUMBERS, Owner
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.commands.rules import LEVELS, RULES
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
-from jkbms_addon.inverter.dialects.menus import PROFILES, Profile
+from jkbms_addon.inverter.dialects.menus import PROFILES, SOCKETS, Profile
 from jkbms_addon.inverter.options import BANK, INVERTER
 from jkbms_addon.inverter.several import LISTED
 from jkbms_addon.views import bank, battery, charging, inverter
@@ -340,14 +340,35 @@ def makers() -> str:
 
 
 def _maker(one: Profile) -> Row:
-    protocols = ", else ".join(map(_code, one.protocols)) or NOBODY
+    ways = [f"{'over RS485 ' if n and _serial(name) else ''}{_code(name)}" for n, name in enumerate(one.protocols)]
     return (
         _marked(one.name),
         _marked(one.menu) or NOBODY,
-        protocols,
+        ", else ".join(ways) or NOBODY,
         ", ".join(one.rests_on) or NOBODY,
         _marked(one.note),
     )
+
+
+def sockets() -> str:
+    """The pins of the battery port of which inverter."""
+    head, usual = ("inverter", "socket", "CAN H", "CAN L", "ground", "RS485", "from"), SOCKETS["usual"]
+    rows = (
+        (
+            *(one.inverter, one.name, _pin(one.high, usual.high), _pin(one.low, usual.low)),
+            *("look it up" if one.ground is None else str(one.ground), one.rs485 or NOBODY, one.rests_on),
+        )
+        for one in SOCKETS.values()
+    )
+    return table(head, rows)
+
+
+def _pin(number: int, usual: int) -> str:
+    return str(number) if number == usual else f"**{number}**"
+
+
+def _serial(protocol: str) -> bool:
+    return DIALECTS[protocol].port == "serial"
 
 
 def _marked(text: str) -> str:
@@ -420,6 +441,7 @@ def inverters_options() -> str:
 
 OF_INVERTERS: Mapping[str, Callable[[], str]] = {
     "makers": makers,
+    "sockets": sockets,
     "dialects": dialects,
     "dialect_stops": dialect_stops,
     "inverters_options": inverters_options,

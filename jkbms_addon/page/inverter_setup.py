@@ -14,7 +14,7 @@ from jkbms_addon.charging.proposal import packs, proposal
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.errors import CommandError
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
-from jkbms_addon.inverter.dialects.menus import PROFILES, Profile
+from jkbms_addon.inverter.dialects.menus import PROFILES, SOCKETS, Profile, Socket
 from jkbms_addon.inverter.dialects.words import Statement
 from jkbms_addon.inverter.rehearsal import Rehearsal, Spoken, rehearsed
 from jkbms_addon.page import parts
@@ -86,7 +86,12 @@ def _profile(one: Profile) -> dict[str, Any]:
         "rests_on": one.rests_on,
         "note": one.note,
         "bitrate": one.bitrate,
+        "socket": _socket(SOCKETS[one.socket]),
     }
+
+
+def _socket(one: Socket) -> dict[str, Any]:
+    return {"name": one.name, "high": one.high, "low": one.low, "ground": one.ground}
 
 
 def _dialect(one: Dialect) -> dict[str, Any]:

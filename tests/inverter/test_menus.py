@@ -1,7 +1,7 @@
 """The table of what to set in which inverter."""
 
 from jkbms_addon.inverter.dialects import DIALECTS
-from jkbms_addon.inverter.dialects.menus import PROFILES
+from jkbms_addon.inverter.dialects.menus import PROFILES, SOCKETS
 from jkbms_addon.validators import bitrate
 
 
@@ -25,3 +25,11 @@ def test_nothing_is_better_proven_than_its_protocol() -> None:
     for one in PROFILES.values():
         if "capture" in one.rests_on:
             assert DIALECTS[one.protocols[0]].proof == "capture", one.key
+
+
+def test_every_socket_is_of_an_inverter_and_its_pins_are_pins() -> None:
+    assert {one.socket for one in PROFILES.values()} == SOCKETS.keys()
+    for one in SOCKETS.values():
+        pins = [pin for pin in (one.high, one.low, one.ground) if pin is not None]
+        assert len(set(pins)) == len(pins)
+        assert all(1 <= pin <= 8 for pin in pins)

@@ -108,6 +108,9 @@ async def test_four_steps_to_an_inverter_that_runs(browser: Browser, site: Site,
         await expect(page.locator(".choice.on")).to_contain_text("bytes of a real battery")
         await forward(page, "Step 2 of 4: Adapter")
         await expect(page.locator(".choice.closed")).to_contain_text("used by garage")
+        await expect(page.locator("form")).to_contain_text(
+            "Its socket BMS: CAN H on pin 4, CAN L on pin 5, ground on pin 3."
+        )
         await choose(page, "can0")
         await expect(page.get_by_label("Set up the interface")).not_to_be_checked()
         await choose(page, "can1")

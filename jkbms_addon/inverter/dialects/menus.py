@@ -1,4 +1,4 @@
-"""What to set in which inverter: its own menu's words, and the protocol that goes with them.
+"""What to set in which inverter: its own menu's words, the protocol that goes with them, and the pins of its socket.
 
 The only place where that stands: the manual's table and the set-up on the page are made from it. ``rests_on`` says how
 far anybody can vouch for it: a capture, the maker's paper, or reports of users. Words in quotes are the menu's own.
@@ -26,6 +26,46 @@ class Profile:
     rests_on: tuple[Rests, ...]
     note: str = ""
     bitrate: int | None = 500000
+    socket: str = "usual"
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """Where an inverter has its battery port, by the pins of an RJ45; ``rests_on`` says who tells it."""
+
+    inverter: str
+    name: str
+    high: int
+    low: int
+    ground: int | None
+    rs485: str
+    rests_on: str
+
+
+SOCKETS: Final[Mapping[str, Socket]] = MappingProxyType(
+    {
+        "victron": Socket(
+            "Victron GX",
+            "VE.Can, BMS-Can",
+            *(7, 8, 3, ""),
+            "Victron; needs a cable of its own and the terminators in both sockets",
+        ),
+        "sma": Socket(
+            "SMA Sunny Island",
+            "ComSync",
+            *(4, 5, 2, ""),
+            "SMA's manual; pins 1, 7 and 8 must stay free, a terminator sits in ComSyncOut",
+        ),
+        "deye": Socket("Deye, Sunsynk", "BMS", 4, 5, 3, "1 B, 2 A", "guide of the Sunsynk integration"),
+        "sol_ark": Socket("Sol-Ark", "Battery CANBus", 4, 5, 2, "1 or 8 B, 2 or 7 A", "Sol-Ark's manual"),
+        "usual": Socket(
+            "most others",
+            "BMS, BAT",
+            *(4, 5, None, "often 1 B, 2 A or 7 A, 8 B"),
+            "batteries of many makers; not checked by us",
+        ),
+    }
+)
 
 
 _ROWS: Final = (
@@ -37,6 +77,7 @@ _ROWS: Final = (
         ("capture", "reports"),
         "off the grid it goes by the state of charge alone; some models heed the charge current only in part. It "
         "answers with 0x305 late at times, which does not matter here",
+        socket="deye",
     ),
     Profile(
         "deye_pcs",
@@ -45,6 +86,7 @@ _ROWS: Final = (
         ("deye_pcs",),
         ("capture",),
         "an option for those who want limits on the grid apart from those off the grid; begin with pylontech",
+        socket="deye",
     ),
     Profile(
         "sol_ark",
@@ -54,6 +96,7 @@ _ROWS: Final = (
         ("paper", "reports"),
         "sol_ark tells the battery voltage in 0.1 V, pylontech in 0.01 V: if the inverter shows a tenth of the "
         "voltage, take the other one",
+        socket="sol_ark",
     ),
     Profile(
         "victron",
@@ -63,6 +106,7 @@ _ROWS: Final = (
         ("capture",),
         "switch DVCC on. In an island the inverter shuts down when no battery can be discharged. Its sockets are wired "
         "in another way than most, and need both terminators",
+        socket="victron",
     ),
     Profile(
         "sma",
@@ -72,6 +116,7 @@ _ROWS: Final = (
         ("paper",),
         "off the grid it goes by the state of charge. Stop the app for less than 60 s only: after that it shuts down "
         "and stays off until somebody presses start; so stop_after is not heeded",
+        socket="sma",
     ),
     Profile(
         "goodwe",

@@ -206,11 +206,18 @@ function link(ui) {
   return html`${rate}${field("set_up_link", html`<input type="checkbox" id="inv-set_up_link" aria-describedby="inv-set_up_link-help" .checked=${setUp()} @change=${(event) => chosen(ui, { up: event.target.checked })}>`, t("inv.h.set_up_link"))}`;
 }
 
+/** The pins of the inverter's socket, as far as anybody told. */
+function wiring() {
+  if (serial()) return t("inv.wires_rs485");
+  const { name, high, low, ground } = told.profiles.find((one) => one.key === pick.profile)?.socket ?? told.profiles.at(-1).socket;
+  return `${ground == null ? t("inv.wires_usual", { high, low }) : t("inv.wires", { name, high, low, ground })} ${t("inv.wires_measure")}`;
+}
+
 function adapter(ui) {
   const found = adapters();
   const words = ([path, kind, used, closed]) => html`<b class="path">${path}</b><small>${kind}${used ? html` <span class="badge idle">${t("doc.used", { bus: used })}</span>` : nothing}${used && !closed ? html` ${t("inv.shared")}` : nothing}</small>`;
   const typing = html`<div class="more">${field("channel", html`<input id="inv-channel" autocomplete="off" spellcheck="false" aria-describedby="inv-channel-help" .value=${pick.channel} @input=${(event) => chosen(ui, { channel: event.target.value })}>`, t(serial() ? "inv.h.port" : "inv.h.channel"))}</div>`;
-  return html`<p class="muted">${t(serial() ? "inv.adapter_serial" : "inv.adapter_can")}</p>
+  return html`<p class="muted">${t(serial() ? "inv.adapter_serial" : "inv.adapter_can")}</p><p>${wiring()}</p>
     <fieldset><legend class="vh">${t("inv.adapter")}</legend>${found.length ? nothing : html`<p>${t("inv.no_adapter")}</p>`}
       <ul class="choices">${found.map((one) => choice("adapter", !pick.typing && pick.channel === one[0], () => chosen(ui, { channel: one[0], typing: false, up: null }), words(one), nothing, one[3]))}
       ${choice("adapter", pick.typing, () => chosen(ui, { typing: true, channel: "" }), html`<b>${t("opt.type")}</b>`, typing)}</ul></fieldset>
