@@ -18,7 +18,7 @@ from jkbms_addon.inverter.sender import GAP
 from jkbms_addon.link.can import Channel
 from jkbms_addon.simulator.can import slcan_adapter
 from jkbms_addon.wire.can import Frame
-from tests.bank.packs import candidate
+from tests.bank.packs import candidate, values
 from tests.conftest import until
 from tests.inverter.senders import FIRST, LAST, LIMITS, decided, gaps, limits, plant, sender, starts
 
@@ -285,6 +285,23 @@ async def test_a_set_of_each_dialect_is_on_the_wire_each_second(name: str) -> No
     assert set(ids) <= DIALECTS[name].ids
     begun = [at for at, frame in sent if frame.can_id == ids[0]]
     assert all(0.7 < later - earlier < 1.3 for earlier, later in pairwise(begun))
+
+
+@pytest.mark.parametrize(("cells", "told"), [(8, False), (16, True)])
+async def test_no_inverter_is_told_more_than_the_owners_voltage_because_it_knows_no_less(
+    cells: int, told: bool
+) -> None:
+    packs = [candidate(1, values(cells=(3.30,) * cells))]
+    async with slcan_adapter(500000) as far, plant(far.port, packs, protocol="sma") as one:
+        await decided(one, 4)
+        if told:
+            await until(lambda: one.emission.emitting)
+            assert far.transmitted
+        else:
+            await until(lambda: "below 41 V" in one.emission.why)
+            assert "27.6 V is the most for this battery" in one.emission.why
+        await one.stop()
+        assert bool(far.transmitted) is told
 
 
 async def test_no_value_is_told_twice_within_a_fifth_of_a_second() -> None:

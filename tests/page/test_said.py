@@ -24,12 +24,22 @@ SOURCES = [
         "charging/" + name
         for name in ("cell_limits", "current", "derating", "sharing", "silence", "slew", "told_charge")
     ),
-    *("charging/" + name for name in ("decide", "voltage", "kept_owner", "asleep")),
-    *("bank/bank", "bank/candidate", "bank/membership", "inverter/emission", "inverter/responder", "inverter/watch"),
+    *("charging/" + name for name in ("decide", "voltage", "kept_owner", "asleep", "proposal")),
+    *(
+        "bank/bank",
+        "bank/candidate",
+        "bank/membership",
+        "inverter/emission",
+        "inverter/responder",
+        "inverter/sender",
+        "inverter/watch",
+    ),
 ]
 # not a reason that the page shows, or a part of one that is made whole in the next line
 APART = {
     "inverter: %s",
+    "inverter: sending on %s",
+    "inverter: nothing is sent: %s",
     "inverter: answering on %s",
     "inverter: nothing is said: %s",
     "discharge {}",
@@ -40,6 +50,10 @@ APART = {
     "{} MOSFET of pack {} off",
     ", with an offset of {} V",
     "{}, but ",
+    "the {}-voltage protection of pack {} is not known",  # under or over
+    "the {} over-current setting of pack {} is not known",
+    ", {} packs together",
+    "{}{}, times {}",
     "{}a restart may undo what was set: {}",
     "{} V, {} V {} the others",  # above or below
     "pack {}: {} unknown",  # of two that are known

@@ -71,6 +71,7 @@ class Dialect:
     soc_decides: bool = False  # the inverter goes by the charge told, whatever the limits are
     alarm_stops: bool = False  # any alarm bit stops both directions
     obeys_voltage_only: bool = False  # a charger heeds the voltage limit and no other
+    least_voltage: float = 0.0  # V; a lower charge voltage cannot be said
     silence_after: float | None = None  # until the inverter falls back to its own values, where that is known
     never: tuple[str, ...] = ()  # what must not be sent
     lacks: tuple[str, ...] = ()  # what it cannot say

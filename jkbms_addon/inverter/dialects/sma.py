@@ -18,6 +18,7 @@ from jkbms_addon.inverter.dialects.victron import PAIRS, pairs
 
 CLEARED: Final = 0x02AAAAAA  # the pairs that SMA knows; the reserved ones stay 00
 LITHIUM: Final = 3  # type of battery in 0x35F
+LEAST: Final = 41.0  # V of a limit
 UNSIGNED, SIGNED = 0xFFFF, -0x8000
 amperes: Final = amount("H", 10, 0, 1200)
 
@@ -43,10 +44,10 @@ SMA: Final = Dialect(
         Message(
             0x351,
             (
-                Field("charge_voltage", 0, amount("H", 10, 41, 63)),
+                Field("charge_voltage", 0, amount("H", 10, LEAST, 63)),
                 Field("charge_current", 2, amperes),
                 Field("discharge_current", 4, amperes),
-                Field("discharge_voltage", 6, amount("H", 10, 41, 48)),
+                Field("discharge_voltage", 6, amount("H", 10, LEAST, 48)),
             ),
         ),
         Message(
@@ -83,6 +84,7 @@ SMA: Final = Dialect(
     ),
     tuple(PAIRS),
     tuple(PAIRS),
+    least_voltage=LEAST,
     stop_charging=Stop(
         "stops",
         "within 10 s; a voltage limit below the battery's makes it discharge instead, whatever the other limit says",

@@ -1,6 +1,6 @@
 // A first inverter in four steps: which one, by which adapter, within which limits, and what it would be told.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { learnMore, list, num, t, tOr, unit } from "../format.js";
+import { learnMore, list, num, said, t, tOr, unit } from "../format.js";
 import { ask, openFor, state } from "../data.js";
 import { packName } from "../pieces.js";
 import { missing, rehearsal } from "./rehearsal.js";
@@ -237,7 +237,7 @@ function limit(ui, [key, symbol]) {
   const [value, why] = told.proposal[key], changed = numbers[key] !== undefined && numbers[key] !== shown(value);
   const take = (text) => { numbers = { ...numbers, [key]: text }; errors = []; heard = review = null; ui.draw(); };
   const back = html`<button type="button" class="link" @click=${() => take(shown(value))}>${t("inv.take", { value: unit(value, symbol, symbol === "V" ? 2 : 0) })}</button>`;
-  const help = value == null ? t("inv.unknown_why", { why }) : html`${t("inv.why", { why })} ${changed ? back : nothing}`;
+  const help = value == null ? t("inv.unknown_why", { why: said(why) }) : html`${t("inv.why", { why: said(why) })} ${changed ? back : nothing}`;
   return field(key, html`<input id="inv-${key}" inputmode="decimal" autocomplete="off" placeholder=${t("inv.open")} aria-describedby="inv-${key}-help" aria-invalid=${wrongAt(key).length ? "true" : nothing} .value=${typedOr(key)} @input=${(event) => take(event.target.value)}><span class="unit">${t(symbol === "V" ? "inv.per_cell" : "inv.amperes")}</span>`, html`${whole(key)} ${help}`);
 }
 
