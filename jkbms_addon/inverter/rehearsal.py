@@ -16,6 +16,7 @@ from jkbms_addon.charging.control import AHEAD
 from jkbms_addon.charging.decide import Controller
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.charging.owner import Owner, effective
+from jkbms_addon.inverter.bounds import too_low
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.dialects.pylontech_rs485 import OWN, Query, answer
 from jkbms_addon.inverter.dialects.pylontech_rs485_words import SHOWN
@@ -69,6 +70,8 @@ def rehearsed(
     decision = _decided(Controller(effective(options.setpoints, owner or Owner())), bank, now, local.timestamp())
     if decision is None:
         return Rehearsal(None, why="; ".join(one.text for one in bank.excluded) or WAITING)
+    if problem := too_low(DIALECTS[options.protocol], decision):
+        return Rehearsal(None, why=problem)
     told = portion(said(decision, options.manufacturer, local, energy), options.share)
     spoken = tuple(_spoken(options, told))
     return Rehearsal(decision, spoken, tuple(_otherwise(told, spoken)))

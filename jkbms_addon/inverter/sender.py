@@ -18,8 +18,8 @@ from jkbms_addon.charging.control import Control
 from jkbms_addon.charging.decide import GOODBYES
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.errors import LinkError
+from jkbms_addon.inverter.bounds import too_low
 from jkbms_addon.inverter.dialects import DIALECTS
-from jkbms_addon.inverter.dialects.dialect import Dialect
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.inverter.several import portion
@@ -38,18 +38,6 @@ REMIND: Final = 30.0  # s without a frame from the inverter until a serial adapt
 REMIND_KNOWN: Final = 3.0  # s; the same where the inverter was heard before
 FIRST_REMINDER: Final = 3.0  # s; one that started when it was opened has missed them
 FAREWELL: Final = 3.5  # s that the last sets may take
-
-
-def too_low(dialect: Dialect, decision: Decision) -> str:
-    """Why a decision cannot be told: the least that this inverter takes would be above the owner's voltage."""
-    cells = min((view.cells for view in decision.bank.counted), default=0)
-    most = cells * decision.facts.charge_voltage
-    if not cells or most >= dialect.least_voltage:
-        return ""
-    return (
-        f"this inverter takes no charge voltage below {dialect.least_voltage:g} V, "
-        f"and {most:.1f} V is the most for this battery"
-    )
 
 
 class Sender:

@@ -186,3 +186,17 @@ def test_the_same_is_counted_for_every_format() -> None:
     bms = bench.status.bms(1)
     assert (bms.implausible, bench.status.implausible, bms.frames) == (1, 1, 2)
     assert (bms.latency, bms.expected, bms.valid_for) == (0.05, 2.0, 10.0)
+
+
+def test_a_trouble_whose_numbers_move_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    bench.take(*table())
+    caplog.clear()
+    for count in (287, 295, 290):
+        bench.intake.named("", {2: f"its answers arrive cut or damaged ({count} of 300 bytes)"})
+    assert "(290 of 300 bytes)" in bench.status.bms(2).problem  # it is shown as it is
+    bench.intake.named("", {2: "two BMSs answer at the same address"})
+    assert [one.message for one in caplog.records if one.levelname == "WARNING"] == [
+        "t: BMS 2: its answers arrive cut or damaged (287 of 300 bytes)",
+        "t: BMS 2: two BMSs answer at the same address",
+    ]

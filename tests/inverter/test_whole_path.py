@@ -219,7 +219,7 @@ async def test_a_hung_broker_task_or_a_dead_bus_leaves_the_sender_alone(
         buses.append({"name": "b", "strategy": "master", "port": "/dev/nowhere"})
         await stack.enter_async_context(app(tmp_path, 9, buses, channel=far.port))
         await until(lambda: len(starts(far.transmitted)) >= 4, 30)
-        assert all(0.7 < period < 1.3 for period in gaps(far.transmitted))
+        assert all(0.5 < period < 2.5 for period in gaps(far.transmitted))
         assert any(frame.can_id == LIMITS for _, frame in far.transmitted)
 
 

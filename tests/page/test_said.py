@@ -32,6 +32,7 @@ SOURCES = [
         "inverter/emission",
         "inverter/responder",
         "inverter/sender",
+        "inverter/bounds",
         "inverter/watch",
     ),
 ]
