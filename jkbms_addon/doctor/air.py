@@ -82,11 +82,16 @@ async def _asked(one: InAir, adapter: str, say: Say) -> None:
                 return
 
 
-def entries(found: list[InAir], adapter: str) -> str:
-    """Buses of the options for those that were read; empty when there are none."""
+def buses(found: list[InAir], adapter: str) -> list[dict[str, str | int]]:
+    """A bus of the options for each that was read."""
     good = [one for one in found if one.told.kinds]
     on = {"adapter": adapter} if adapter else {}
-    buses: list[dict[str, str | int]] = [
+    return [
         {"name": f"ble{n}", "strategy": "ble", "mac": one.address, "address": n, **on} for n, one in enumerate(good, 1)
     ]
-    return yaml(*buses) if buses else ""
+
+
+def entries(found: list[InAir], adapter: str) -> str:
+    """The same as text; empty when there are none."""
+    told = buses(found, adapter)
+    return yaml(*told) if told else ""

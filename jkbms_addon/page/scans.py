@@ -82,7 +82,7 @@ class Scans:
 
     async def air(self, job: Job) -> None:
         """Batteries in the air; those of the options are left to their bus."""
-        from jkbms_addon.doctor.air import NOBODY, entries, scan  # noqa: PLC0415 - what a scan needs costs memory
+        from jkbms_addon.doctor.air import NOBODY, buses, entries, scan  # noqa: PLC0415 - what a scan needs costs memory
 
         def say(phase: str, detail: str = "") -> None:
             self.permit_air()
@@ -98,6 +98,7 @@ class Scans:
         job.said.update(
             air=[one.row() for one in found],
             entry=entries(found, ""),
+            buses=buses(found, ""),
             notes=troubles if found else [NOBODY],
             reason=None,
         )

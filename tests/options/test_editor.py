@@ -154,6 +154,15 @@ def test_an_entry_takes_the_place_of_the_bus_on_that_link(editor: Editor, tmp_pa
     assert proposed == {"was": 0, "bus": {**entry, "name": "a"}}
 
 
+def test_a_battery_in_the_air_takes_the_place_of_the_bus_that_reads_it(editor: Editor) -> None:
+    known = {"name": "boat", "strategy": "ble", "mac": "c8:47:80:00:00:01", "address": 1}
+    entry = {"name": "ble1", "strategy": "ble", "mac": "C8:47:80:00:00:01", "address": 1}
+    proposed = editor.shown(options(buses=[known]), entry)["proposed"]
+    assert proposed == {"was": 0, "bus": {**entry, "name": "boat"}}
+    other = {**entry, "mac": "C8:47:80:00:00:02"}
+    assert editor.shown(options(buses=[known]), other)["proposed"] == {"was": None, "bus": other}
+
+
 def test_an_entry_is_a_new_bus_with_a_name_of_its_own(editor: Editor) -> None:
     buses = [{**FOUND, "port": "/dev/a"}, {**FOUND, "port": "/dev/b", "name": "rs485_2"}]
     assert editor.shown(options(buses=buses), FOUND)["proposed"] == {"was": None, "bus": {**FOUND, "name": "rs485_3"}}

@@ -112,6 +112,10 @@ async def test_scan_after_an_unlock(browser: Browser, home: House, monkeypatch: 
             await expect(heard).to_contain_text("-60 dBm")
             await expect(heard.locator("pre")).to_contain_text('mac: "20:21:11:00:00:02"')
             assert await seen.axe() == []
+            (home.folder / "options.json").write_text('{"buses": []}')
+            await heard.get_by_role("link", name="Take this entry over").click()
+            await expect(page.locator("main input[type=text]").first).to_have_value("ble1")
+            await expect(page.get_by_label("Bluetooth address or name").first).to_have_value("20:21:11:00:00:02")
             assert seen.wrong == []
 
 

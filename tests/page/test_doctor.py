@@ -504,6 +504,7 @@ async def test_batteries_in_the_air_are_scanned_and_those_of_a_bus_left_to_it(
         assert done["notes"][1].startswith(f"{BALANCER}: connected, but it does not answer the question for about")
         (entry,) = yaml.safe_load(done["entry"])["buses"]
         assert (entry["strategy"], entry["mac"]) == ("ble", CARRIED)
+        assert done["buses"] == [entry]  # what a press takes over into the options
         assert [bus.problem for bus in parse({"buses": [entry]}).buses] == [""]
         assert units[RADIO].asked == []  # not a byte to what a bus connects to
         assert air.wires == {}

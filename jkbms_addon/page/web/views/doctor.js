@@ -57,13 +57,17 @@ const scan = (ui, more) => button(t("doc.scan"), () => begin(ui, "scan", more), 
 
 const AIR = ["address", "name", "rssi", "model", "firmware", "serial", "cells", "voltage"];
 
-function scanned(ui, { rows, air, entry, bus, notes, reason, where }) {
+/** An entry that was found goes to the options. */
+const take = (ui, bus, words) => html`<a class="btn primary" href="#options" @click=${() => { ui.entry = bus; }}>${words}</a>`;
+
+function scanned(ui, { rows, air, entry, bus, buses, notes, reason, where }) {
   const found = `${t("doc.found")}: ${where}`;
   return html`${notes.map((one) => html`<p class="muted">${one}</p>`)}${reason ? reasonCard("", reason) : nothing}
     ${rows?.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${found}><table class="answers"><thead><tr>${["BMS", ...["model", "firmware", "serial", "cells", "voltage", "after", "mode"].map((one) => t(`doc.${one}`))].map((one) => html`<th scope="col">${one}</th>`)}</tr></thead><tbody>${rows.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${[...row.slice(0, -1), t(`doc.how.${row.at(-1)}`)].map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
     ${air?.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${found}><table class="answers"><thead><tr>${AIR.map((one) => html`<th scope="col">${t(`doc.${one}`)}</th>`)}</tr></thead><tbody>${air.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${row.map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
     ${entry ? html`<p>${t("doc.entry")}</p><pre tabindex="0">${entry}</pre>` : nothing}
-    ${bus ? html`<p class="acts"><a class="btn primary" href="#options" @click=${() => { ui.entry = bus; }}>${t("opt.use")}</a></p>` : nothing}`;
+    ${bus ? html`<p class="acts">${take(ui, bus, t("opt.use"))}</p>` : nothing}
+    ${buses?.length ? html`<p class="acts">${buses.map((one) => take(ui, one, buses.length > 1 ? `${t("opt.use")}: ${one.mac}` : t("opt.use")))}</p>` : nothing}`;
 }
 
 /** One job: how far it is, what came of it. */
