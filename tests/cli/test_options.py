@@ -68,12 +68,6 @@ def test_no_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert "/nowhere/options.json" in capsys.readouterr().err
 
 
-def test_a_name_that_is_too_long_for_a_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, lines = checked(tmp_path, capsys, {"buses": [{**BUS, "port": "/dev/" + "x" * 300}]})
-    assert status == 0
-    assert "which is not plugged in now" in lines[0]
-
-
 def test_from_the_script(tmp_path: Path) -> None:
     path = tmp_path / "options.json"
     path.write_text(json.dumps({"buses": [BUS]}))

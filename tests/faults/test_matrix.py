@@ -26,7 +26,7 @@ BUSES = ("serial", "TCP", "CAN in")
 MEMBERS = (1, 2)
 BLIND, CAPACITY = 0.3, 560.0  # of the capacity of both batteries, A per Ah: what a house may take without data
 STALE = 10.0 + 2.5  # s after the last data until the inverter must be told of it
-STEADY = 2.6  # s between two sets of frames for the inverter, at most
+STEADY = 3.5  # s between two sets of frames for the inverter, at most, on a busy machine
 QUIET = 4.5  # s between two messages about a bystander, at most
 
 

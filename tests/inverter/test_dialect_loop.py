@@ -59,7 +59,7 @@ def test_one_weak_cell_never_darkens_the_house(name: str, kind: Kind) -> None:
     packs = [pack(n, 100, 0.5) for n in range(1, 5)]
     packs[0].cells[3].charge = 0.06
     loop = Loop(Plant(packs, Hearing(kind, dialect=name)), allowed(name))
-    loop.run(1.5 * HOUR, lambda _at: -60.0, step=3.0)
+    loop.run(1.5 * HOUR, lambda _at: -60.0, step=5.0)
     assert packs[0].shut  # its own BMS has opened
     lit(loop)
     within_bounds(loop)
@@ -72,7 +72,7 @@ def test_frost_stops_charging_and_nothing_else(name: str, kind: Kind) -> None:
         one.cold = -20.0  # the BMS would let it happen
     loop = Loop(plant, allowed(name))
     loop.run(300, lambda _at: -10.0)
-    loop.run(HOUR, lambda _at: 40.0, step=2.0)
+    loop.run(HOUR, lambda _at: 40.0, step=5.0)
     loop.run(300, lambda _at: -10.0)
     assert loop.seen.charged < 0.01 * plant.capacity
     lit(loop)
@@ -132,12 +132,12 @@ def test_all_empty_ends_the_discharge_and_the_sun_brings_it_back(name: str, kind
     for one in packs:
         one.counted = 60.0  # which an inverter that goes by the charge would believe
     loop = Loop(Plant(packs, Hearing(kind, dialect=name)), allowed(name))
-    loop.run(1.5 * HOUR, lambda _at: -30.0, step=2.0)
+    loop.run(1.5 * HOUR, lambda _at: -30.0, step=4.0)
     assert loop.decision
     assert loop.decision.discharge_current == 0
     assert not loop.plant.inverter.on
     assert not any(one.shut for one in packs)
-    loop.run(2 * HOUR, lambda _at: 40.0, step=3.0)
+    loop.run(2 * HOUR, lambda _at: 40.0, step=5.0)
     loop.run(60, lambda _at: -10.0)
     assert loop.plant.inverter.on
     within_bounds(loop)
