@@ -320,8 +320,6 @@ def _proposed(buses: Sequence[Any], entry: Raw) -> Raw:
 def _link(bus: Raw) -> str:
     if port := bus.get("port"):
         return real(str(port))
-    if unit := bus.get("mac"):
-        return str(unit).upper()
     return f"{bus['host']}:{bus.get('tcp_port')}" if bus.get("host") else ""
 
 

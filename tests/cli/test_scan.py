@@ -1,6 +1,7 @@
 """The command ``scan`` as a new user would use it, over real ptys and sockets."""
 
 import asyncio
+import itertools
 import os
 import pty
 import re
@@ -21,7 +22,7 @@ from jkbms_addon.doctor.found import yaml as written
 from jkbms_addon.doctor.target import Target, lasting
 from jkbms_addon.link.stream import serial_link
 from jkbms_addon.options.file import parse
-from jkbms_addon.simulator.far_end import FarEnd, serial_bus, tcp_bus
+from jkbms_addon.simulator.far_end import FarEnd, running, serial_bus, tcp_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.modbus import PAGES, page_request
 from jkbms_addon.wire.ttl import frames as legacy
@@ -201,13 +202,12 @@ async def test_something_else_talks(noise: bytes, key: str) -> None:
         sent = watched(far)
 
         async def other() -> None:
-            for n in range(40):
+            for n in itertools.count():
                 await far.say(noise if key == "heartbeat" else noise[n % 7 :])
                 await asyncio.sleep(0.1)
 
-        task = asyncio.create_task(other())
-        found = await scanned("--port", far, "--listen-seconds", "1")
-        await task
+        async with running(other()):
+            found = await scanned("--port", far, "--listen-seconds", "1")
         assert sent == []
     assert (found.status, found.out) == (1, "")
     assert REASONS[key].symptom in found.err
@@ -296,7 +296,7 @@ async def test_one_line_that_is_drawn_anew_on_a_terminal() -> None:
         def more() -> str:
             nonlocal shown
             with suppress(BlockingIOError):
-                shown += os.read(ours, 65536).decode()
+                shown += os.read(ours, 65536).decode(errors="replace")
             return shown
 
         await until(lambda: more().count("\r\033[Klistening") > 1)

@@ -154,13 +154,11 @@ def test_an_entry_takes_the_place_of_the_bus_on_that_link(editor: Editor, tmp_pa
     assert proposed == {"was": 0, "bus": {**entry, "name": "a"}}
 
 
-def test_a_battery_in_the_air_takes_the_place_of_the_bus_that_reads_it(editor: Editor) -> None:
-    known = {"name": "boat", "strategy": "ble", "mac": "c8:47:80:00:00:01", "address": 1}
-    entry = {"name": "ble1", "strategy": "ble", "mac": "C8:47:80:00:00:01", "address": 1}
-    proposed = editor.shown(options(buses=[known]), entry)["proposed"]
-    assert proposed == {"was": 0, "bus": {**entry, "name": "boat"}}
-    other = {**entry, "mac": "C8:47:80:00:00:02"}
-    assert editor.shown(options(buses=[known]), other)["proposed"] == {"was": None, "bus": other}
+def test_a_battery_in_the_air_is_a_bus_of_its_own(editor: Editor) -> None:
+    known = {"name": "ble1", "strategy": "ble", "mac": "C8:47:80:00:00:01", "address": 1, "pin": "1234"}
+    other = {"name": "ble1", "strategy": "ble", "mac": "C8:47:80:00:00:02", "address": 1}
+    proposed = editor.shown(options(buses=[known]), other)["proposed"]
+    assert proposed == {"was": None, "bus": {**other, "name": "ble1_2"}}
 
 
 def test_an_entry_is_a_new_bus_with_a_name_of_its_own(editor: Editor) -> None:
