@@ -75,9 +75,22 @@ tests() {
     part "ruff check" .venv/bin/ruff check .
     part mypy .venv/bin/mypy
     wait
-    # most tests wait for real links, so more of them than cores may run side by side
-    part pytest .venv/bin/python -m pytest -n 8 --dist worksteal "$@"
+    part pytest suite "$@"
     exit "$status"
+}
+
+# suite: all tests; a few that failed in the crowd once more, one after the other
+suite() {
+    failed=.pytest_cache/v/cache/lastfailed code=0
+    # most tests wait for real links, so more of them than cores may run side by side
+    .venv/bin/python -m pytest -n 8 --dist worksteal --cache-clear "$@" || code=$?
+    [ "$code" = 1 ] && [ -f "$failed" ] || return "$code"
+    count=$(grep -c '": true' "$failed")
+    [ "$count" -le 5 ] || return 1
+    # a deadline that passes while eight tests share two cores is no fault of the program; one that passes now is
+    echo "run.sh: $count failed beside others, and are tried once more alone; what passes now still deserves a look:"
+    grep '": true' "$failed"
+    .venv/bin/python -m pytest --last-failed "$@"
 }
 
 command=${1:-run}
