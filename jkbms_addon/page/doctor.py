@@ -120,7 +120,7 @@ class Doctor:
 
     def _bundle(self, message: Message) -> Answer:
         """What will be in it; and with ``make`` it is made."""
-        from jkbms_addon.page.report import contents, make  # noqa: PLC0415 - who wants no report need not pay for it
+        from jkbms_addon.page.report import contents, make, opened  # noqa: PLC0415 - who wants no report need not pay for it
 
         seconds = message.get("seconds")
         if seconds not in (0, BUNDLE) or isinstance(seconds, bool):
@@ -128,10 +128,12 @@ class Doctor:
         if message.get("make") is not True:
             return {"t": "bundle", "parts": contents(self.sources, seconds)}
 
-        async def work(job: Job) -> None:
-            self.sources.jobs.give(job, await make(self.sources, seconds, self.thread))
+        buses = opened(self.sources) if seconds else []
 
-        return _begun(self.sources.jobs.begin(("bundle", ""), self.visitor, seconds, work, self.lasting))
+        async def work(job: Job) -> None:
+            self.sources.jobs.give(job, await make(self.sources, buses, seconds, self.thread, job.release))
+
+        return _begun(self.sources.jobs.begin(("bundle", "", *buses), self.visitor, seconds, work, self.lasting))
 
     # --- asking ------------------------------------------------------------------------------------------
     def _scan(self, message: Message) -> Answer:

@@ -25,7 +25,10 @@ AT_A_TIME: Final = 64 * 1024  # bytes of text that are packed in one go
 
 @dataclass(slots=True)
 class Job:
-    """One thing. Times are monotonic s; ``said`` is what it has to tell beside its state."""
+    """One thing. Times are monotonic s; ``said`` is what it has to tell beside its state.
+
+    ``places`` are kept for it alone: ``where`` it is at work, and the buses that it needs beside.
+    """
 
     number: int
     kind: str
@@ -38,6 +41,11 @@ class Job:
     ended: float | None = None
     path: str = ""  # of its file
     task: Task[None] | None = None
+    places: frozenset[str] = frozenset()
+
+    def release(self) -> None:
+        """The buses beside are free again, before it ends."""
+        self.places = frozenset({self.where})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +91,25 @@ class Jobs:
 
     def begin(
         self,
-        job: tuple[str, str],
+        job: tuple[str, str, *tuple[str, ...]],
         visitor: Visitor,
         seconds: float,
         work: Callable[[Job], Awaitable[None]],
         tasks: TaskGroup,
     ) -> Job:
-        """Begin what is named by kind and place, for about so many s; ``CommandError`` says why not now."""
-        kind, where = job
+        """Begin what is named by kind, place and buses beside, for about so many s; ``CommandError``: not now."""
+        kind, where, *beside = job
+        places = frozenset({where, *beside})
         running = [one for one in self._jobs.values() if one.state == "runs"]
-        if busy := next((one for one in running if one.where == where), None):
-            raise CommandError(f"{where or kind} is busy: {busy.kind} of {busy.visitor.name} is under way")
+        if busy := next((one for one in running if one.places & places), None):
+            place = min(busy.places & places) or kind
+            raise CommandError(f"{place} is busy: {busy.kind} of {busy.visitor.name} is under way")
         if any(one.visitor is visitor for one in running):
             raise CommandError("one thing at a time: stop the other one first")
         if len(running) >= RUNNING:
             raise CommandError("too many things are under way")
         self._count += 1
-        new = Job(self._count, kind, where, visitor, self._clock(), seconds)
+        new = Job(self._count, kind, where, visitor, self._clock(), seconds, places=places)
         self._jobs[new.number] = new
         new.task = tasks.create_task(self._run(new, work))
         new.task.add_done_callback(lambda _: self._over(new))  # also of one that was stopped before it ran
@@ -155,4 +165,5 @@ class Jobs:
         file = self._files.get(f"/{job.path}")
         told = {"id": job.number, "kind": job.kind, "where": job.where, "who": job.visitor.name, "state": job.state}
         times = {"began": round(offset + job.began), "seconds": round(job.seconds)}
-        return {**told, **times, **job.said, **({"file": [job.path, file.size]} if file else {})}
+        beside = {"buses": sorted(job.places - {job.where})} if job.state == "runs" else {}
+        return {**told, **times, **beside, **job.said, **({"file": [job.path, file.size]} if file else {})}

@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,11 +20,11 @@ SLOW: Final = "the bundle cannot be made: the disk does not answer"
 def contents(sources: Sources, seconds: int) -> list[list[str]]:
     """What will be in it: kinds of parts with what they are, in words, and which buses are captured."""
     found = [[name, text] for name, text in CONTENTS.items() if name != "capture"]
-    buses = _open(sources) if seconds else []
+    buses = opened(sources) if seconds else []
     return [*found, *([["capture", ", ".join(buses)]] if buses else [])]
 
 
-def _open(sources: Sources) -> list[str]:
+def opened(sources: Sources) -> list[str]:
     """Buses whose bytes can be looked at now."""
     found = []
     for name, slot in sources.slots.items():
@@ -35,14 +36,20 @@ def _open(sources: Sources) -> list[str]:
     return found
 
 
-async def make(sources: Sources, seconds: int, thread: Worker) -> Download:
-    """All parts as one file; the buses are captured side by side for so many s. ``LinkError`` when the disk hangs."""
-    rolls = {name: Roll() for name in _open(sources)} if seconds else {}
+async def make(
+    sources: Sources, buses: Sequence[str], seconds: int, thread: Worker, captured: Callable[[], None]
+) -> Download:
+    """All parts as one file; the buses are captured side by side for so many s, and ``captured`` is called after that.
+
+    ``LinkError`` when the disk hangs.
+    """
+    rolls = {name: Roll() for name in buses}
     async with asyncio.TaskGroup() as tasks:
         for name, roll in rolls.items():
             said: dict[str, Any] = {}
             work = capture(sources.buses[name], sources.slots[name], seconds, roll, said, serials=True)
             tasks.create_task(work)
+    captured()
     now = sources.store.clock()
     serials = [str(one.values(now).get("serial_number") or "") for one in sources.store]
     words, options = sources.words(), sources.options.file

@@ -44,9 +44,10 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServer]:
     monkeypatch.setattr(tcp, "HURRIED", 0.1)
     monkeypatch.setattr(tcp, "CONNECT", 0.6)
     monkeypatch.setattr(tcp, "_known", {})
-    OWN.set(Worker("test"))
+    own = OWN.set(Worker("test"))
     yield server
     server.alive.set()
+    OWN.reset(own)
 
 
 async def listening() -> asyncio.Server:

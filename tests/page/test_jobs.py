@@ -49,6 +49,29 @@ async def test_one_on_a_bus_and_one_for_a_visitor() -> None:
                 jobs.stop(one["id"], people[1])
 
 
+async def test_a_bundle_keeps_the_buses_that_it_captures() -> None:
+    clock = PlayedClock()
+    jobs = Jobs(clock)
+    anna, ben = visitor("Anna", clock), visitor("Ben", clock)
+    async with asyncio.TaskGroup() as tasks:
+        scan = jobs.begin(("scan", "garage"), ben, 30, forever, tasks)
+        with pytest.raises(CommandError, match="garage is busy: scan of Ben"):
+            jobs.begin(("bundle", "", "cellar", "garage"), anna, 30, forever, tasks)
+        jobs.stop(scan.number, ben)
+        await until(lambda: jobs.told(0, 0)[0]["state"] == "stopped")
+        bundle = jobs.begin(("bundle", "", "cellar", "garage"), anna, 30, forever, tasks)
+        assert jobs.told(0, 0)[1]["buses"] == ["cellar", "garage"]
+        with pytest.raises(CommandError, match="garage is busy: bundle of Anna"):
+            jobs.begin(("capture", "garage"), ben, 30, forever, tasks)
+        with pytest.raises(CommandError, match="bundle is busy: bundle of Anna"):
+            jobs.begin(("bundle", ""), ben, 0, forever, tasks)
+        bundle.release()  # what was captured is packed now
+        assert jobs.told(0, 0)[1]["buses"] == []
+        scan = jobs.begin(("scan", "garage"), ben, 30, forever, tasks)
+        jobs.stop(scan.number, ben)
+        jobs.stop(bundle.number, anna)
+
+
 async def test_how_it_ends_and_for_how_long_that_is_told() -> None:
     clock = PlayedClock()
     jobs, who = Jobs(clock), visitor("Anna", clock)
