@@ -87,7 +87,7 @@ suite() {
     [ "$code" = 1 ] && [ -f "$failed" ] || return "$code"
     count=$(grep -c '": true' "$failed")
     [ "$count" -le 5 ] || return 1
-    # a deadline that passes while eight tests share two cores is no fault of the program; one that passes now is
+    # eight that share two cores may miss a deadline which the program keeps
     echo "run.sh: $count failed beside others, and are tried once more alone; what passes now still deserves a look:"
     grep '": true' "$failed"
     .venv/bin/python -m pytest --last-failed "$@"

@@ -64,6 +64,11 @@ async def until(condition: Callable[[], Any], seconds: float = 20.0) -> float:
     return time.monotonic() - start
 
 
+def crowded() -> float:
+    """How many times longer something may take as others want the processors, too; 1 where nobody does."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 async def heard(status: BusStatus, frames: int = 4) -> None:
     """Let a bus go on for so many frames more."""
     before = status.frames

@@ -120,18 +120,19 @@ class Doctor:
 
     def _bundle(self, message: Message) -> Answer:
         """What will be in it; and with ``make`` it is made."""
-        from jkbms_addon.page.report import contents, make, opened  # noqa: PLC0415 - who wants no report need not pay for it
+        from jkbms_addon.page import report  # noqa: PLC0415 - who wants no report need not pay for it
 
         seconds = message.get("seconds")
         if seconds not in (0, BUNDLE) or isinstance(seconds, bool):
             raise CommandError(f"a bundle captures for {BUNDLE} s or not at all")
+        buses = report.opened(self.sources) if seconds else []
         if message.get("make") is not True:
-            return {"t": "bundle", "parts": contents(self.sources, seconds)}
-
-        buses = opened(self.sources) if seconds else []
+            return {"t": "bundle", "parts": report.contents(buses)}
 
         async def work(job: Job) -> None:
-            self.sources.jobs.give(job, await make(self.sources, buses, seconds, self.thread, job.release))
+            rolls = await report.captures(self.sources, buses, seconds)
+            job.release()  # packing needs none of them
+            self.sources.jobs.give(job, await report.make(self.sources, rolls, self.thread))
 
         return _begun(self.sources.jobs.begin(("bundle", "", *buses), self.visitor, seconds, work, self.lasting))
 

@@ -27,7 +27,7 @@ AT_A_TIME: Final = 64 * 1024  # bytes of text that are packed in one go
 class Job:
     """One thing. Times are monotonic s; ``said`` is what it has to tell beside its state.
 
-    ``places`` are kept for it alone: ``where`` it is at work, and the buses that it needs beside.
+    ``beside`` are the buses that it keeps for itself as it keeps ``where``.
     """
 
     number: int
@@ -41,11 +41,15 @@ class Job:
     ended: float | None = None
     path: str = ""  # of its file
     task: Task[None] | None = None
-    places: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
+
+    def places(self) -> frozenset[str]:
+        """Where nothing else may be begun."""
+        return self.beside | {self.where}
 
     def release(self) -> None:
         """The buses beside are free again, before it ends."""
-        self.places = frozenset({self.where})
+        self.beside = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +103,16 @@ class Jobs:
     ) -> Job:
         """Begin what is named by kind, place and buses beside, for about so many s; ``CommandError``: not now."""
         kind, where, *beside = job
-        places = frozenset({where, *beside})
         running = [one for one in self._jobs.values() if one.state == "runs"]
-        if busy := next((one for one in running if one.places & places), None):
-            place = min(busy.places & places) or kind
+        if busy := next((one for one in running if not one.places().isdisjoint(job[1:])), None):
+            place = min(busy.places().intersection(job[1:])) or kind
             raise CommandError(f"{place} is busy: {busy.kind} of {busy.visitor.name} is under way")
         if any(one.visitor is visitor for one in running):
             raise CommandError("one thing at a time: stop the other one first")
         if len(running) >= RUNNING:
             raise CommandError("too many things are under way")
         self._count += 1
-        new = Job(self._count, kind, where, visitor, self._clock(), seconds, places=places)
+        new = Job(self._count, kind, where, visitor, self._clock(), seconds, beside=frozenset(beside))
         self._jobs[new.number] = new
         new.task = tasks.create_task(self._run(new, work))
         new.task.add_done_callback(lambda _: self._over(new))  # also of one that was stopped before it ran
@@ -165,5 +168,10 @@ class Jobs:
         file = self._files.get(f"/{job.path}")
         told = {"id": job.number, "kind": job.kind, "where": job.where, "who": job.visitor.name, "state": job.state}
         times = {"began": round(offset + job.began), "seconds": round(job.seconds)}
-        beside = {"buses": sorted(job.places - {job.where})} if job.state == "runs" else {}
-        return {**told, **times, **beside, **job.said, **({"file": [job.path, file.size]} if file else {})}
+        return {
+            **told,
+            **times,
+            "beside": sorted(job.beside),
+            **job.said,
+            **({"file": [job.path, file.size]} if file else {}),
+        }

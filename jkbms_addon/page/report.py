@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,10 +17,9 @@ PATIENCE: Final = 20.0  # s for reading and packing
 SLOW: Final = "the bundle cannot be made: the disk does not answer"
 
 
-def contents(sources: Sources, seconds: int) -> list[list[str]]:
+def contents(buses: Sequence[str]) -> list[list[str]]:
     """What will be in it: kinds of parts with what they are, in words, and which buses are captured."""
     found = [[name, text] for name, text in CONTENTS.items() if name != "capture"]
-    buses = opened(sources) if seconds else []
     return [*found, *([["capture", ", ".join(buses)]] if buses else [])]
 
 
@@ -36,20 +35,19 @@ def opened(sources: Sources) -> list[str]:
     return found
 
 
-async def make(
-    sources: Sources, buses: Sequence[str], seconds: int, thread: Worker, captured: Callable[[], None]
-) -> Download:
-    """All parts as one file; the buses are captured side by side for so many s, and ``captured`` is called after that.
-
-    ``LinkError`` when the disk hangs.
-    """
+async def captures(sources: Sources, buses: Sequence[str], seconds: int) -> dict[str, Roll]:
+    """What passes on these buses, side by side for so many s."""
     rolls = {name: Roll() for name in buses}
     async with asyncio.TaskGroup() as tasks:
         for name, roll in rolls.items():
             said: dict[str, Any] = {}
             work = capture(sources.buses[name], sources.slots[name], seconds, roll, said, serials=True)
             tasks.create_task(work)
-    captured()
+    return rolls
+
+
+async def make(sources: Sources, rolls: Mapping[str, Roll], thread: Worker) -> Download:
+    """All parts and the captures by bus as one file. ``LinkError`` when the disk hangs."""
     now = sources.store.clock()
     serials = [str(one.values(now).get("serial_number") or "") for one in sources.store]
     words, options = sources.words(), sources.options.file

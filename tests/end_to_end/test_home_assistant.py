@@ -4,14 +4,13 @@ One Home Assistant plays for the whole file; each test leaves the stage as it fo
 """
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from tests.conftest import mosquitto
+from tests.conftest import crowded, mosquitto
 from tests.end_to_end.acts import (
     batched,
     complete,
@@ -164,7 +163,7 @@ RECONNECT = 10.0  # s after which Home Assistant looks again for a broker that i
 
 def limit(seconds: float) -> float:
     """The same for a machine that is busy with other things: what runs has to wait for its turn."""
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    return seconds * crowded()
 
 
 async def test_home_assistant_is_started_again(stage: Stage) -> None:

@@ -60,13 +60,13 @@ async def test_a_bundle_keeps_the_buses_that_it_captures() -> None:
         jobs.stop(scan.number, ben)
         await until(lambda: jobs.told(0, 0)[0]["state"] == "stopped")
         bundle = jobs.begin(("bundle", "", "cellar", "garage"), anna, 30, forever, tasks)
-        assert jobs.told(0, 0)[1]["buses"] == ["cellar", "garage"]
+        assert jobs.told(0, 0)[1]["beside"] == ["cellar", "garage"]
         with pytest.raises(CommandError, match="garage is busy: bundle of Anna"):
             jobs.begin(("capture", "garage"), ben, 30, forever, tasks)
         with pytest.raises(CommandError, match="bundle is busy: bundle of Anna"):
             jobs.begin(("bundle", ""), ben, 0, forever, tasks)
         bundle.release()  # what was captured is packed now
-        assert jobs.told(0, 0)[1]["buses"] == []
+        assert jobs.told(0, 0)[1]["beside"] == []
         scan = jobs.begin(("scan", "garage"), ben, 30, forever, tasks)
         jobs.stop(scan.number, ben)
         jobs.stop(bundle.number, anna)

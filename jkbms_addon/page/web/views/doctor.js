@@ -87,7 +87,7 @@ const under = (ui, fits) => {
 const TIMES = [[30, "30 s"], [300, "5 min"], [1800, "30 min"]];
 
 function acts(ui, { name, connected }) {
-  const busy = state.jobs.some((one) => (one.where === name || one.buses?.includes(name)) && one.state === "runs");
+  const busy = state.jobs.some((one) => (one.where === name || one.beside.includes(name)) && one.state === "runs");
   const off = busy || !connected;
   return html`<p class="acts">${scan(ui, { bus: name })} ${button(t("doc.capture"), () => begin(ui, "capture", { bus: name, seconds }), off)}
     <select aria-label=${t("doc.how_long", { bus: name })} @change=${(event) => { seconds = Number(event.target.value); ui.draw(); }}>${TIMES.map(([value, words]) => html`<option value=${value} ?selected=${value === seconds}>${words}</option>`)}</select>
