@@ -55,6 +55,9 @@ CHOICES: Final[Mapping[object, tuple[object, ...]]] = {
     validators.baudrate: (115200, 9600),
     validators.bitrate: (250000, 500000),
 }
+FOUND: Final = frozenset(  # what a scan finds out, whatever stood there before
+    ("strategy", "mode", "addresses", "port", "baudrate", "host", "tcp_port", "mac")
+)
 Raw = dict[str, Any]
 Errors = Sequence[tuple[int | str, str, str]]  # number of the bus, or ``inverter``; key; the sentence
 
@@ -306,20 +309,33 @@ def _proposed(buses: Sequence[Any], entry: Raw) -> Raw:
     """Where an entry belongs: in place of the bus with that link, or of one that nobody filled in; else it is new."""
     target = _link(entry)
     for n, bus in enumerate(buses):
-        if isinstance(bus, dict) and ((target and _link(bus) == target) or [bus] in UNTOUCHED):
-            return {"was": n, "bus": {**_given(entry), "name": bus.get("name")}}
+        if [bus] in UNTOUCHED:
+            return {"was": n, "bus": {**_given(entry), "name": bus["name"]}, "keep": []}
+        if isinstance(bus, dict) and target and _link(bus) == target:
+            return {"was": n, **_replaced(bus, entry)}
     names = {str(bus.get("name")) for bus in buses if isinstance(bus, dict)}
     name = free = str(entry.get("name") or "bus")
     count = 1
     while free in names:
         count += 1
         free = f"{name}_{count}"
-    return {"was": None, "bus": {**_given(entry), "name": free}}
+    return {"was": None, "bus": {**_given(entry), "name": free}, "keep": []}
+
+
+def _replaced(bus: Raw, entry: Raw) -> Raw:
+    """An entry with what its owner has set beside, as far as its strategy knows it, and the secrets that stay."""
+    found = _given(entry)
+    known = {"name", *(field["key"] for field in forms().get(str(found.get("strategy")), []))}
+    own = {key: value for key, value in _given(bus).items() if key in known - FOUND}
+    kept = [key for key in own if secret(key)]
+    return {"bus": {**found, **{key: _plain(value) for key, value in own.items() if key not in kept}}, "keep": kept}
 
 
 def _link(bus: Raw) -> str:
     if port := bus.get("port"):
         return real(str(port))
+    if unit := bus.get("mac"):
+        return str(unit).strip().upper().replace("-", ":")
     return f"{bus['host']}:{bus.get('tcp_port')}" if bus.get("host") else ""
 
 

@@ -140,31 +140,61 @@ FOUND = {"name": "rs485", "strategy": "master", "port": "/dev/ttyUSB9", "address
 
 
 def test_an_entry_takes_the_place_of_the_bus_that_nobody_filled_in(editor: Editor) -> None:
-    assert editor.shown(CONFIG["options"], FOUND)["proposed"] == {"was": 0, "bus": FOUND}
+    assert editor.shown(CONFIG["options"], FOUND)["proposed"] == {"was": 0, "bus": FOUND, "keep": []}
 
 
 def test_an_entry_takes_the_place_of_the_bus_on_that_link(editor: Editor, tmp_path: Path) -> None:
     link = tmp_path / "by-id"
     link.symlink_to("/dev/ttyUSB0")
     proposed = editor.shown(OPTIONS, {**FOUND, "port": str(link)})["proposed"]
-    assert proposed == {"was": 0, "bus": {**FOUND, "port": str(link), "name": "garage"}}
+    assert proposed == {"was": 0, "bus": {**FOUND, "port": str(link), "name": "garage", "interval": 2.0}, "keep": []}
     gateway = {"name": "a", "strategy": "gateway", "host": "10.0.0.9", "tcp_port": 8899}
     entry = {**gateway, "name": "rs485", "mode": "listen"}
     proposed = editor.shown(options(buses=[gateway]), entry)["proposed"]
-    assert proposed == {"was": 0, "bus": {**entry, "name": "a"}}
+    assert proposed == {"was": 0, "bus": {**entry, "name": "a"}, "keep": []}
 
 
 def test_a_battery_in_the_air_is_a_bus_of_its_own(editor: Editor) -> None:
     known = {"name": "ble1", "strategy": "ble", "mac": "C8:47:80:00:00:01", "address": 1, "pin": "1234"}
     other = {"name": "ble1", "strategy": "ble", "mac": "C8:47:80:00:00:02", "address": 1}
     proposed = editor.shown(options(buses=[known]), other)["proposed"]
-    assert proposed == {"was": None, "bus": {**other, "name": "ble1_2"}}
+    assert proposed == {"was": None, "bus": {**other, "name": "ble1_2"}, "keep": []}
+
+
+@pytest.mark.parametrize("mac", ["C8:47:80:00:00:01", " c8-47-80-00-00-01"])
+def test_a_battery_of_the_options_that_is_found_in_the_air_keeps_what_was_set(editor: Editor, mac: str) -> None:
+    known = {"name": "cellar", "strategy": "ble", "mac": mac, "address": 7, "pin": PASSWORD, "adapter": "hci1"}
+    found = {"name": "ble1", "strategy": "ble", "mac": "C8:47:80:00:00:01", "address": 1}
+    told = editor.shown(options(buses=[{"name": "a", "strategy": "listen", "port": "/dev/x"}, known]), found)
+    own = {"name": "cellar", "address": 7, "adapter": "hci1"}
+    assert told["proposed"] == {"was": 1, "bus": {**found, **own}, "keep": ["pin"]}
+    no_secret(told)
+
+
+def test_of_a_bus_that_is_found_anew_only_what_its_strategy_knows_stays(editor: Editor) -> None:
+    known = {
+        "name": "a",
+        "strategy": "master",
+        "port": "/dev/ttyUSB9",
+        "baudrate": 9600,
+        "interval": 5,
+        "addresses": "1-15",
+    }
+    asked = editor.shown(options(buses=[known]), FOUND)["proposed"]
+    assert asked == {"was": 0, "bus": {**FOUND, "name": "a", "interval": 5}, "keep": []}
+    heard = {"name": "rs485", "strategy": "listen", "port": "/dev/ttyUSB9"}
+    only = editor.shown(options(buses=[known]), heard)["proposed"]
+    assert only == {"was": 0, "bus": {**heard, "name": "a"}, "keep": []}
 
 
 def test_an_entry_is_a_new_bus_with_a_name_of_its_own(editor: Editor) -> None:
     buses = [{**FOUND, "port": "/dev/a"}, {**FOUND, "port": "/dev/b", "name": "rs485_2"}]
-    assert editor.shown(options(buses=buses), FOUND)["proposed"] == {"was": None, "bus": {**FOUND, "name": "rs485_3"}}
-    assert editor.shown(options(buses=[]), FOUND)["proposed"] == {"was": None, "bus": FOUND}
+    assert editor.shown(options(buses=buses), FOUND)["proposed"] == {
+        "was": None,
+        "bus": {**FOUND, "name": "rs485_3"},
+        "keep": [],
+    }
+    assert editor.shown(options(buses=[]), FOUND)["proposed"] == {"was": None, "bus": FOUND, "keep": []}
 
 
 # --- drafts -----------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ async def test_everybody_sees_the_buses_and_nobody_a_secret(site: Site) -> None:
 async def test_an_entry_of_a_scan_has_its_place(site: Site) -> None:
     entry = {"name": "rs485", "strategy": "master", "port": "/dev/ttyUSB7", "addresses": "1-4"}
     async with witness(site.port) as page:
-        assert (await page.ask("options", entry=entry))["proposed"] == {"was": 0, "bus": entry}
+        assert (await page.ask("options", entry=entry))["proposed"] == {"was": 0, "bus": entry, "keep": []}
         for junk in (1, "x", ["y"], None):
             assert "proposed" not in await page.ask("options", entry=junk)
 

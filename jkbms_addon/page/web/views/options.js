@@ -64,8 +64,8 @@ function taken(answer) {
   typed = new Set();
   paste = "";
   if (!answer.proposed) return;
-  const { was, bus } = answer.proposed;
-  const row = { was, bus: { ...bus }, keep: [], touched: true, problem: "" };
+  const { was, bus, keep } = answer.proposed;
+  const row = { was, bus: { ...bus }, keep: [...keep], touched: true, problem: "" };
   if (was === null) rows.push(row);
   else rows[was] = row;
   open = row;
