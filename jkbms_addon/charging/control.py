@@ -185,7 +185,7 @@ class Control:
             return f"{key} is left to the options"
         value = chosen(self.options, self.chemistry, key, text)
         self._change(_changed(self.owner, key, value))
-        return f"{key} is {value:g}"
+        return f"{key} set to {value:g}"
 
     def _switch(self, key: str, text: str) -> str:
         if text not in ("ON", "OFF"):

@@ -162,8 +162,8 @@ def test_the_owners_numbers_count_at_once_and_survive_a_restart(
     for key, text in (("charge_voltage", "3.42"), ("max_discharge_current", "50"), ("grid_charge", "full")):
         bench.control.command(key, text)
     assert caplog.messages[-3:] == [
-        "inverter: charge_voltage is 3.42",
-        "inverter: max_discharge_current is 50",
+        "inverter: charge_voltage set to 3.42",
+        "inverter: max_discharge_current set to 50",
         "inverter: grid charge is full",
     ]
     bench.step()
@@ -425,7 +425,7 @@ class TestPreview:
         control = self.running(tmp_path).control
         before = control.decision(control.clock())
         found = control.preview("max_charge_current", "20")
-        assert found.text == "max_charge_current is 20"
+        assert found.text == "max_charge_current set to 20"
         assert found.before
         assert before
         assert found.before.charge_current >= before.charge_current > 20

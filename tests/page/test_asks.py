@@ -360,11 +360,14 @@ async def test_what_the_owner_of_an_inverter_steers(tmp_path: Path) -> None:
         assert control.enabled
         await page.ask("unlock")  # the level is about settings of a BMS
         seen = await page.ask("preview", key="max_charge_current", to="40")
-        assert (seen["text"], home.app.inverter.control.owner.max_charge_current) == ("max_charge_current is 40", None)
+        assert (seen["text"], home.app.inverter.control.owner.max_charge_current) == (
+            "max_charge_current set to 40",
+            None,
+        )
         assert (await page.ask("preview", key="nonsense"))["t"] == "no"
         assert await page.ask("owner", key="max_charge_current", to="40") == {
             "t": "told",
-            "text": "max_charge_current is 40",
+            "text": "max_charge_current set to 40",
             "id": 6,
         }
         assert control.owner.max_charge_current == 40

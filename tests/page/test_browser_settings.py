@@ -101,7 +101,10 @@ async def test_what_is_refused_says_why(browser: Browser, home: House) -> None:
         page = await unlocked(seen)
         await typed(page, 1, "Float voltage cell", "3.5")
         await page.get_by_role("button", name="Review").click()
-        await expect(page.locator(".changes li.bad")).to_contain_text("must be below or equal")
+        # with the names that the table shows, not the keys
+        await expect(page.locator(".changes li.bad")).to_contain_text(
+            "Float voltage cell 3.5 V must be below or equal to Charge voltage cell, which is 3.45 V"
+        )
         await expect(page.get_by_role("button", name="Write")).to_be_disabled()
         await page.get_by_role("button", name="Back").click()
         await page.get_by_role("button", name="Drop all").click()
@@ -111,6 +114,22 @@ async def test_what_is_refused_says_why(browser: Browser, home: House) -> None:
         await page.get_by_role("button", name="Write").click()
         await expect(page.locator(".changes .badge.bad")).to_have_text("refused", timeout=10_000)
         assert home.asked(1, "max_charge_current") == 100.0
+        assert seen.wrong == []
+
+
+async def test_what_is_refused_says_why_in_the_readers_language(browser: Browser, home: House) -> None:
+    async with visit(browser, address(home), locale="de-DE") as seen:
+        page = await opened(seen)
+        await page.get_by_role("button", name="Für 10 Minuten entsperren").click()
+        await value(page, 1, "OCP Laden").click()
+        await page.fill(".edit input", "90")
+        await page.press(".edit input", "Enter")
+        home.bus.batteries[1].reaction = "refuse"
+        await page.get_by_role("button", name="Prüfen").click()
+        await page.get_by_role("button", name="Schreiben").click()
+        row = page.locator(".changes li")
+        await expect(row.locator(".badge")).to_have_text("abgelehnt", timeout=10_000)
+        await expect(row).to_contain_text("der Wert liegt jenseits der Grenze dieses Modells (Ausnahme 3)")
         assert seen.wrong == []
 
 
@@ -310,7 +329,7 @@ async def test_the_inverter_is_steered_after_an_unlock(browser: Browser, tmp_pat
         await page.fill(".edit input", "40")
         await page.press(".edit input", "Enter")
         await page.get_by_role("button", name="Yes").click()
-        await expect(page.locator(".done")).to_have_text("max_charge_current is 40")
+        await expect(page.locator(".done")).to_have_text("Max charging set to 40")
         assert control.owner.max_charge_current == 40
         await stop.click()
         await expect(page.locator(".sure")).to_contain_text("The inverter is told nothing any more.")

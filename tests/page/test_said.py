@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from jkbms_addon.acquisition import diagnosis, ttl_line
+from jkbms_addon.charging.owner import NUMBERS
 from jkbms_addon.doctor.scan import UNANSWERED
 from jkbms_addon.link import can
 from tests.page.browser import MARKS
@@ -36,6 +37,47 @@ SOURCES = [
         "inverter/watch",
     ),
 ]
+# where a press, a change, a scan or an option gets its answer, and what a link says of itself
+ANSWERS = [
+    *("page/" + name for name in ("asks", "doctor", "jobs", "scans", "options", "supervisor", "visitor", "report")),
+    *("page/inverter_setup", "page/server"),
+    *("commands/" + name for name in ("rules", "plan", "proposal", "queue", "deed", "verify", "verify_ttl", "command")),
+    *("commands/" + name for name in ("routes", "audit", "backup")),
+    *("acquisition/" + name for name in ("contract", "slot", "deeds", "foreign", "master", "gateway", "auto", "ble")),
+    *("acquisition/can_broadcast", "charging/owner", "charging/control", "validators"),
+    *("options/" + name for name in ("editor", "file", "first_inverter", "batteries")),
+    *("doctor/" + name for name in ("scan", "sweep", "same", "air")),
+    *("wire/pb/registers", "wire/pb/ble_registers", "wire/ttl/frames", "link/gatt", "link/stream"),
+]
+# of these, what is no answer, or a part of one that is known as a whole
+BESIDE = {
+    *('addresses: "{}"', "Bearer {}", "status {}", "{} as it should: {}", "page {}", "hello comes first"),
+    "cannot listen on {} port {}: {}",  # in the log: there is no page then
+    *("{} or equal to", "{} {} must be {} {}, which is {}: {}"),
+    *("has {} cells, the settings are for {}", "cell count", "serial number", "{} {} instead of {}"),
+    *("BMS {} on bus {} {}", "does not count: {}", "is silent", "does not say the same twice"),
+    "the command was retained; publish it without the retain flag",  # MQTT alone
+    "a retained command for the switch Writing is ignored",
+    "writing stays locked: the option writes.level is off",  # the page has no such switch then
+    "{}: {} characters are no value",
+    *(" over {}", "refused by some", "jkbms settings 1", "none (package not installed)", "code {}", "{} of {} bytes"),
+    *("listening for a master", "no master heard", "the master has been silent for a minute"),  # in the log
+    *("1 or V2", "Balancer enabled", "Charging enabled", "Discharging enabled"),
+    "{} bytes that are no message of this protocol",
+    *("all batteries", "waiting for the first complete data of ", "{} switched {}", "{} set to {}"),
+    *(" Got ", "bus ", "inverter: ", "(nested too deep)", "the broker", "the gateway", "{} by bus {}", "({} of {})"),
+    *("extra keys not allowed", "required key not provided", "expected a dictionary"),
+    *("{}{}", "; if milliseconds were meant, write {}", " and {} {}", "must be 0 to 3600 seconds{}"),
+    *("{} would be seconds{}", "must be the name or the address of {}", ": found {}"),
+    "must be the name or the address of {} alone: write {}{}",
+    "must name a serial port, best as /dev/serial/by-id/...; for a gateway write {} instead",
+    *("another program or inverter", "the BMS with address 0"),
+    *("name: {}", "strategy: {}: its schema gives no options"),
+    *("Not connected", "Fatal ", "Permission denied", "Resource temporarily unavailable", "exclusively lock"),
+    *(f"{word} {{}}" for word in ("exception", "strategy:")),
+}
+
+
 # not a reason that the page shows, or a part of one that is made whole in the next line
 APART = {
     "inverter: %s",
@@ -101,6 +143,20 @@ def test_every_reason_has_words(file: str, language: str) -> None:
 
 
 @pytest.mark.parametrize("language", SAID)
+@pytest.mark.parametrize("file", ANSWERS)
+def test_every_answer_has_words(file: str, language: str) -> None:
+    told = {text for text in sentences(file) if re.search(r"[a-z]{2,} |[a-z]{2,}: ", text)} - APART - BESIDE
+    log = {text for text in told if re.search(r"%(\.\d)?[sdf]", text)} | {one.name for one in NUMBERS.values()}
+    assert {text for text in told - log if not whole(text, SAID[language])} == set()
+
+
+def whole(text: str, table: dict[str, str]) -> bool:
+    """Whether the page has words for it, or for the sentence behind the name of an option."""
+    key, colon, rest = text.strip().partition(": ")
+    return known(text.strip(), table) or bool(colon and key.replace("_", "").isalnum() and known(rest, table))
+
+
+@pytest.mark.parametrize("language", SAID)
 def test_every_trouble_has_words(language: str) -> None:
     reasons = [*diagnosis.REASONS.values(), *ttl_line.REASONS.values(), UNANSWERED]
     texts = {text for one in reasons for text in (one.symptom, one.cause, one.remedy)} | set(can._TEXTS.values())
@@ -128,6 +184,21 @@ SENTENCES = {
     ),
     "10.0.0.9:8899: the gateway sends nothing": "10.0.0.9:8899: der Umsetzer sendet nichts",
     "something new: that nobody knows": "something new: that nobody knows",
+    "rs485 is busy: capture of Anna is under way": "rs485 ist belegt: Aufzeichnung von Anna ist im Gang",
+    "bus rs485: channel: is already used by bus can": "bus rs485: channel: wird schon von Bus can benutzt",
+    "cell_soc100_voltage: 3.75 is not within 2.5 to 3.65 V": (
+        "cell_soc100_voltage: 3,75 liegt nicht zwischen 2,5 und 3,65 V"
+    ),
+    "power_off_voltage 2.9 V must be below or equal to cell_soc0_voltage, which is 2.6 V: "
+    "an empty battery must show 0 % before it is cut off": (
+        "power_off_voltage 2,9 V darf nicht über cell_soc0_voltage liegen, was jetzt 2,6 V ist: "
+        "eine leere Batterie muss 0 % zeigen, bevor sie abgeschaltet wird"
+    ),
+    "balancing_switch is off now, and on was shown: look again": (
+        "balancing_switch ist jetzt aus, und gezeigt wurde ein: Sehen Sie noch einmal hin"
+    ),
+    "Max charging set to 40": "Max charging auf 40 gestellt",
+    "charging switched off": "Laden ausgeschaltet",
 }
 
 

@@ -46,8 +46,8 @@ export function said(text) {
 }
 
 function translated(text) {
-  const decimals = /^[+-]?\d+\.(\d+)$/.exec(text);
-  if (decimals) return (text.startsWith("+") ? "+" : "") + num(Number(text), decimals[1].length);
+  const decimals = /^([+-]?\d+\.(\d+))( \S{1,4})?$/.exec(text); // perhaps with a unit
+  if (decimals) return (text.startsWith("+") ? "+" : "") + num(Number(decimals[1]), decimals[2].length) + (decimals[3] ?? "");
   for (const [pattern, to] of phrases) {
     const found = pattern.exec(text);
     if (found) return to.replace(/\{(\d)\}/g, (_, n) => translated(found[Number(n) + 1]));

@@ -3,7 +3,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { clock, plural, t } from "../format.js";
 import { ask, openFor, state, write } from "../data.js";
 import { packName, packSelect } from "../pieces.js";
-import { settingText, specName } from "./findings.js";
+import { saidOf, settingText, specName } from "./findings.js";
 
 const CLOSE = 5e-4;
 /** Whether two values are the same within what a BMS tells. */
@@ -61,7 +61,7 @@ function reviewed(ui) {
   const { steps, refused, left_out: left, typed } = ui.plan;
   const missing = typed.some((pack) => (ui.typed[pack] ?? "").trim() !== pack);
   return html`<ol class="changes">${steps.map(({ pack, key, before, to, wire }) => html`<li>${title(pack, key)}${arrow(key, before, to)}${wire ? html`<small class="muted">${t("wire.over", { wire })}</small>` : nothing}</li>`)}
-    ${refused.map(({ pack, key, reason }) => html`<li class="bad">${title(pack, key)} <span class="badge bad">${t("result.refused")}</span><p>${reason}</p></li>`)}</ol>
+    ${refused.map(({ pack, key, reason }) => html`<li class="bad">${title(pack, key)} <span class="badge bad">${t("result.refused")}</span><p>${saidOf(reason)}</p></li>`)}</ol>
     ${left.length ? html`<p class="muted">${t("set.left_out", { keys: [...new Set(left.map(({ key }) => specName(key)))].join(", ") })}</p>` : nothing}
     ${typed.map((pack) => html`<label class="typed">${t("set.type", { name: pack })}<input autocomplete="off" .value=${ui.typed[pack] ?? ""} @input=${(event) => ui.set({ typed: { ...ui.typed, [pack]: event.target.value } })}></label>`)}
     <p class="muted">${t("set.how", { user: state.hello.user })}</p>
@@ -74,7 +74,7 @@ function written(ui) {
     const done = ui.steps[n], good = done && ["applied", "unchanged"].includes(done.result);
     const result = done ? t(`result.${done.result}`) : ui.writing ? t(n === ui.steps.length ? "result.writing" : "result.waiting") : t("result.unknown");
     return html`<li class=${done && !good ? "bad" : ""}>${title(pack, key)} <span class="badge ${done ? (good ? "charge" : "bad") : "idle"}">${good ? "✓ " : ""}${result}</span>${arrow(key, before, to)}
-      ${done?.reason ? html`<p>${done.reason}</p>` : nothing}${done?.after != null && good ? html`<p class="muted">${t("set.read_back", { value: settingText(key, done.after), time: clock(done.at, true) })}</p>` : nothing}</li>`;
+      ${done?.reason ? html`<p>${saidOf(done.reason)}</p>` : nothing}${done?.after != null && good ? html`<p class="muted">${t("set.read_back", { value: settingText(key, done.after), time: clock(done.at, true) })}</p>` : nothing}</li>`;
   })}</ol>${ui.writing ? nothing : html`<p class="acts">${applied ? html`<button type="button" class="btn" ?disabled=${!openFor()} @click=${() => undo(ui)}>${plural("set.undo", applied)}</button>` : nothing}<button type="button" class="btn primary" @click=${() => ui.set(clear)}>${t("set.done")}</button></p>`}`;
 }
 
@@ -84,7 +84,7 @@ export function sheet(ui, packs, rangeOf) {
   if (!count && !ui.plan && !ui.problem) return nothing;
   const marks = ["edit", "review", "write"].map((one) => html`<span class=${one === stage ? "now" : ""}>${t(`stage.${one}`)}</span>`);
   return html`<section class="card sheet"><header><h2>${plural("set.changes", ui.plan ? ui.plan.steps.length : count)}</h2><small class="stages">${marks}</small></header>
-    ${ui.problem ? html`<p class="problem" role="alert">${ui.problem}</p>` : nothing}
+    ${ui.problem ? html`<p class="problem" role="alert">${saidOf(ui.problem)}</p>` : nothing}
     ${stage === "write" ? written(ui) : stage === "review" ? reviewed(ui) : edited(ui, packs, rangeOf)}</section>`;
 }
 

@@ -1,6 +1,6 @@
 // The doctor: how each bus and each battery on it is doing and what to try, what can be done about it, and the log.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { clock, DASH, num, plural, span, t } from "../format.js";
+import { clock, DASH, num, plural, said, span, t } from "../format.js";
 import { ask, openFor, state } from "../data.js";
 import { icon, portList, reasonCard, reasons, segmented } from "../pieces.js";
 import { strategy } from "./overview.js";
@@ -62,7 +62,7 @@ const take = (ui, bus, words) => html`<a class="btn primary" href="#options" @cl
 
 function scanned(ui, { rows, air, entry, bus, buses, notes, reason, where }) {
   const found = `${t("doc.found")}: ${where}`;
-  return html`${notes.map((one) => html`<p class="muted">${one}</p>`)}${reason ? reasonCard("", reason) : nothing}
+  return html`${notes.map((one) => html`<p class="muted">${said(one)}</p>`)}${reason ? reasonCard("", reason) : nothing}
     ${rows?.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${found}><table class="answers"><thead><tr>${["BMS", ...["model", "firmware", "serial", "cells", "voltage", "after", "mode"].map((one) => t(`doc.${one}`))].map((one) => html`<th scope="col">${one}</th>`)}</tr></thead><tbody>${rows.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${[...row.slice(0, -1), t(`doc.how.${row.at(-1)}`)].map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
     ${air?.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${found}><table class="answers"><thead><tr>${AIR.map((one) => html`<th scope="col">${t(`doc.${one}`)}</th>`)}</tr></thead><tbody>${air.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${row.map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
     ${entry ? html`<p>${t("doc.entry")}</p><pre tabindex="0">${entry}</pre>` : nothing}
@@ -74,7 +74,7 @@ function scanned(ui, { rows, air, entry, bus, buses, notes, reason, where }) {
 function job(ui, one) {
   const runs = one.state === "runs", left = one.began + one.seconds - state.at;
   const words = one.phase || (runs && one.seconds && left > 0 ? t("doc.left", { time: span(left) }) : t(`doc.state.${one.state}`));
-  return html`<li class="job"><p><b>${t(`doc.${one.kind}`)}</b> ${one.where} · <span role="status">${one.why ?? words}</span>${one.full ? html` · ${t("doc.full")}` : nothing}
+  return html`<li class="job"><p><b>${t(`doc.${one.kind}`)}</b> ${one.where} · <span role="status">${said(one.why ?? words)}</span>${one.full ? html` · ${t("doc.full")}` : nothing}
     ${runs ? button(t("doc.stop"), () => begin(ui, "stop", { job: one.id })) : nothing}
     ${one.file ? html`<a class="btn" href=${one.file[0]} download>${t("doc.download", { kb: num(Math.max(1, one.file[1] / 1024)) })}</a>` : nothing}</p>${one.rows || one.air ? scanned(ui, one) : nothing}</li>`;
 }
@@ -161,7 +161,7 @@ function bus(ui, one) {
   const facts = [
     plural("links.frames", one.frames), one.bad ? plural("links.bad", one.bad) : t("links.none_bad"),
     plural("doc.timeouts", one.timeouts), one.reconnects ? plural("links.reconnects", one.reconnects) : null,
-    worst && t("doc.worst", { s: num(worst[0]), why: worst[1] }),
+    worst && t("doc.worst", { s: num(worst[0]), why: said(worst[1]) }),
   ];
   return html`<section class="card"><header><div><h2>${one.name} <span class="badge ${kind}">${words}</span></h2><small><span class="path">${one.target}</span> · ${strategy(one)}</small></div><b class="score" title=${t("links.score")}>${one.score ?? DASH}</b></header>
     ${reasons(one)}<p class="muted">${facts.filter(Boolean).join(" · ")}</p>${answers(one)}${acts(ui, one)}</section>`;
@@ -179,7 +179,7 @@ function log(ui) {
 export function view(ui) {
   enter(ui);
   return html`<h1 class="vh">${t("tab.doctor")}</h1><section class="card tools"><p class="muted">${t("doc.intro")}</p><a class="btn" href="#options">${t("opt.open")}</a>${lockBar()}</section>
-    ${refused ? html`<p class="problem" role="alert">${refused}</p>` : nothing}
+    ${refused ? html`<p class="problem" role="alert">${said(refused)}</p>` : nothing}
     <div class="doctor">${state.buses.map((one) => bus(ui, one))}</div>${bytes()}
     <div class="doctor">${connected(ui)}${log(ui)}${report(ui)}</div>`;
 }

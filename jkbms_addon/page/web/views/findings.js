@@ -1,6 +1,6 @@
 // Worth a look: what the server found, in the reader's words, each with a way to act.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { list, num, span, t, tOr, unit } from "../format.js";
+import { list, num, said, span, t, tOr, unit } from "../format.js";
 import { state } from "../data.js";
 import { icon, packKeys, packName, tally } from "../pieces.js";
 
@@ -13,6 +13,9 @@ const PLACES = {
 const ACTS = { weak: "cells" };
 
 export const specName = (key) => tOr(`spec.${key}`, state.hello.specs[key]?.n ?? key);
+
+/** What the server says of settings, in the reader's words; it names them by their keys. */
+export const saidOf = (text) => said(text).replace(/\b[a-z]+(?:_[a-z0-9]+)+\b/g, specName);
 
 /** A setting as it is read. */
 export function settingText(key, value) {

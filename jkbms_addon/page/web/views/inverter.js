@@ -8,10 +8,16 @@ import { lockBar } from "./settings.js";
 const PHASES = ["bulk", "absorption", "float"];
 const BUTTONS = ["charge_fully", "balance", "wake_up"];
 
+/** What came of asking for something of the owner's, in the reader's words. */
+function result(key, { t: kind, reason, text }) {
+  const words = kind === "no" ? reason : text;
+  return { bad: kind === "no", text: said(words.replaceAll(key, tOr(`owner.${key}`, key))) };
+}
+
 /** Ask for something of the owner's, and show what came of it. */
 async function steer(ui, key, to = "") {
   const answer = await ask("owner", { key, to });
-  ui.set({ told: answer.t === "no" ? { bad: true, text: answer.reason } : { bad: false, text: answer.text }, asking: null, editing: null });
+  ui.set({ told: result(key, answer), asking: null, editing: null });
 }
 
 /** Ask what the inverter would be told then; it is shown before anything is confirmed. */
@@ -19,7 +25,7 @@ async function look(ui, key, to = "") {
   ui.set({ asking: { key, to }, told: null });
   const answer = await ask("preview", { key, to });
   if (ui.asking?.key !== key || ui.asking.to !== to) return;
-  if (answer.t === "no") ui.set({ told: { bad: true, text: answer.reason }, asking: null, editing: null });
+  if (answer.t === "no") ui.set({ told: result(key, answer), asking: null, editing: null });
   else ui.set({ asking: { key, to, ...answer } });
 }
 

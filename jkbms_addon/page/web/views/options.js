@@ -1,6 +1,6 @@
 // The buses of the app's options: the fields of each strategy, what would change, saved by Home Assistant's Supervisor.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
-import { learnMore, t, tOr } from "../format.js";
+import { learnMore, said, t, tOr } from "../format.js";
 import { ask, openFor, state } from "../data.js";
 import { packKeys } from "../pieces.js";
 import { difference, ending, pasted, waiting } from "./saving.js";
@@ -165,7 +165,7 @@ function input(ui, row, field, more) {
 /** One field with its label, a word of help, and what is wrong with it. */
 function field(ui, row, one) {
   const n = rows.indexOf(row), id = `opt-${n}-${one.key}`, help = tOr(`opt.h.${one.key}`, "");
-  const wrong = (review?.errors ?? []).filter(([where, key]) => where === n && key === one.key).map(([, , text]) => text);
+  const wrong = (review?.errors ?? []).filter(([where, key]) => where === n && key === one.key).map(([, , text]) => said(text));
   const more = { id, help: `${id}-help`, wrong: wrong.length ? "true" : nothing };
   return html`<div class="field ${wrong.length ? "wrong" : ""}"><label for=${id}>${label(one.key)}${one.required ? html` <span aria-hidden="true">*</span>` : nothing}</label><span class="in">${one.input ?? input(ui, row, one, more)}</span>
     <small id=${more.help}>${wrong.length ? html`<b role="alert">${wrong.join(" ")}</b> ` : nothing}${help}</small></div>`;
@@ -176,7 +176,7 @@ function form(ui, row) {
   const strategies = [...(fields ? [] : [["", t("opt.choose")]]), ...Object.keys(told.forms).map((one) => [one, named(one)])];
   const select = html`<select id="opt-${n}-strategy" aria-describedby="opt-${n}-strategy-help" @change=${(event) => turn(ui, row, event.target.value)}>${options(strategies, fields ? name : "")}</select>`;
   const own = new Set(["name", "strategy", ...(fields ?? []).map(({ key }) => key)]);
-  const elsewhere = (review?.errors ?? []).filter(([where, key]) => where === n && !own.has(key)).map(([, key, text]) => (key ? `${label(key)}: ${text}` : text));
+  const elsewhere = (review?.errors ?? []).filter(([where, key]) => where === n && !own.has(key)).map(([, key, text]) => (key ? `${label(key)}: ${said(text)}` : said(text)));
   const was = row.was === null ? null : told.buses[row.was].bus.name;
   return html`<div class="fields">${field(ui, row, { key: "name", kind: "text", required: true })}${field(ui, row, { key: "strategy", required: true, input: select })}
     ${(fields ?? []).map((one) => field(ui, row, one))}</div>
@@ -191,7 +191,7 @@ function bus(ui, row) {
   const shown = open === row, wrong = (review?.errors ?? []).some(([where]) => where === rows.indexOf(row));
   return html`<li class="card"><header><div><h2>${name || t("opt.new")} ${row.touched ? html`<span class="badge info">${t("opt.changed")}</span>` : nothing}${wrong ? html`<span class="badge bad">${t("opt.wrong")}</span>` : nothing}</h2><small>${named(formOf(row.bus)) || strategy} <span class="path">${place}</span></small></div>
     <p class="acts"><button type="button" class="btn" aria-expanded=${String(shown)} @click=${() => { open = shown ? null : row; ui.draw(); }}>${t(shown ? "opt.close" : "opt.change")}</button><button type="button" class="btn" @click=${drop}>${t("opt.remove")}</button></p></header>
-    ${row.problem && !row.touched ? html`<p class="problem">${row.problem}</p>` : nothing}${shown ? form(ui, row) : nothing}</li>`;
+    ${row.problem && !row.touched ? html`<p class="problem">${said(row.problem)}</p>` : nothing}${shown ? form(ui, row) : nothing}</li>`;
 }
 
 // --- review ---------------------------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ function reviewCard(ui) {
   if (!review.diff.length) return html`<section class="card"><p>${t("opt.nothing")}</p><p class="acts">${back}</p></section>`;
   return html`<section class="card sheet"><header><h2>${t("opt.review")}</h2></header>
     ${difference(review.diff)}
-    ${review.notes.map((text) => html`<p class="problem">${text}</p>`)}
+    ${review.notes.map((text) => html`<p class="problem">${said(text)}</p>`)}
     ${told.home ? html`<p class="muted">${t("opt.how")}</p>${lockBar()}<p class="acts"><button type="button" class="btn primary" ?disabled=${!openFor() || busy} @click=${() => save(ui)}>${t("opt.save")}</button>${back}</p>
       ${paste ? pasted(ui, t("opt.paste"), paste) : nothing}` : html`${pasted(ui, t("opt.alone"), `"buses": ${review.json}`)}<p class="acts">${back}</p>`}</section>`;
 }
@@ -226,6 +226,6 @@ export function view(ui) {
   if (!busy && (ui.entry || (met !== state.hello && !(told && touched())))) read(ui);
   const sheet = new URL("options.css", import.meta.url).href;
   return html`<link rel="stylesheet" href=${sheet}><h1>${t("opt.title")}</h1>
-    ${problem ? html`<p class="problem" role="alert">${problem} <button type="button" class="btn small" @click=${() => read(ui)}>${t("opt.again")}</button></p>` : nothing}
+    ${problem ? html`<p class="problem" role="alert">${said(problem)} <button type="button" class="btn small" @click=${() => read(ui)}>${t("opt.again")}</button></p>` : nothing}
     ${told ? html`<div class="options">${pending(ui)}<ul>${rows.map((row) => bus(ui, row))}</ul>${rows.length ? nothing : html`<p>${t("opt.no_bus")}</p>`}${review && !review.errors.length ? reviewCard(ui) : acts(ui)}</div>` : nothing}`;
 }

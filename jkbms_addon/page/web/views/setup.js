@@ -139,7 +139,7 @@ async function restart(ui) {
 
 const choices = (all, value) => all.map(([key, words]) => html`<option value=${key} ?selected=${key === value}>${words}</option>`);
 
-const wrongAt = (key) => errors.filter(([where]) => where === key).map(([, text]) => text);
+const wrongAt = (key) => errors.filter(([where]) => where === key).map(([, text]) => said(text));
 
 /** One field with its label, what is wrong with it, and a word of help. */
 function field(key, input, help, label = t(`inv.f.${key}`)) {
@@ -266,7 +266,7 @@ function end(ui) {
   const why = unconfirmable();
   const confirm = (event) => { sure = event.target.checked; look(ui); };
   return html`<section class="card sheet"><header><h2 tabindex="-1">${t("opt.review")}</h2></header>${difference(review.diff)}
-    ${review.notes.map((text) => html`<p class="problem">${text}</p>`)}
+    ${review.notes.map((text) => html`<p class="problem">${said(text)}</p>`)}
     <div class="sure"><label><input type="checkbox" .checked=${sure} ?disabled=${Boolean(why) || busy} @change=${confirm}> <span>${t("inv.sure")}</span></label>${why ? html`<p>${why}</p>` : nothing}</div>
     ${told.home ? html`<p class="muted">${t("opt.how")}</p>${lockBar()}<p class="acts"><button type="button" class="btn" @click=${() => go(ui, 3)}>${t("set.back")}</button><button type="button" class="btn primary" ?disabled=${!openFor() || busy || !sure || Boolean(why) || errors.length > 0} @click=${() => save(ui)}>${t("opt.save")}</button></p>
       ${paste ? pasted(ui, t("inv.paste"), paste) : nothing}`
@@ -277,7 +277,7 @@ function end(ui) {
 function taken(ui) {
   const [one] = told.named;
   return html`<section class="card"><h1>${t("tab.inverter")}</h1><p>${t(one.channel ? "inv.taken" : "inv.taken_wrong", one)}</p>
-    ${one.problem ? html`<p class="problem">${one.problem}</p>` : nothing}<p class="muted">${t("inv.elsewhere")}</p><p class="acts"><a class="btn" href="#options">${t("opt.open")}</a></p></section>
+    ${one.problem ? html`<p class="problem">${said(one.problem)}</p>` : nothing}<p class="muted">${t("inv.elsewhere")}</p><p class="acts"><a class="btn" href="#options">${t("opt.open")}</a></p></section>
     ${told.home && told.pending ? waiting(t("opt.pending"), busy, () => restart(ui)) : nothing}`;
 }
 
@@ -286,7 +286,7 @@ const ready = () => [Boolean(pick.protocol), Boolean(pick.channel.trim()), true,
 
 function steps(ui) {
   const rail = html`<ol class="rail" aria-label=${t("inv.steps")}>${STEPS.map((key, n) => html`<li class=${n === step ? "now" : n < step ? "done" : ""} aria-current=${n === step ? "step" : nothing}>${n + 1} <span>${t(`inv.${key}`)}</span></li>`)}</ol>`;
-  const unnamed = errors.filter(([key]) => !key).map(([, text]) => html`<p class="problem" role="alert">${text}</p>`);
+  const unnamed = errors.filter(([key]) => !key).map(([, text]) => html`<p class="problem" role="alert">${said(text)}</p>`);
   if (step === STEPS.length) return html`${rail}${unnamed}${end(ui)}`;
   const forward = (event) => { event.preventDefault(); if (!busy && ready()) (step === 3 ? look : next)(ui); };
   return html`${rail}<form class="card" @submit=${forward}><header><h2 tabindex="-1">${t("inv.step", { n: step + 1, of: STEPS.length, name: t(`inv.${STEPS[step]}`) })}</h2></header>${DRAWN[step](ui)}${unnamed}
@@ -309,6 +309,6 @@ export function view(ui) {
   if (restarting && met !== state.hello) [restarting, saved, step, pick, numbers, sure] = [false, false, 0, { ...NOTHING }, {}, false];
   if (!busy && met !== state.hello) read(ui);
   const sheets = ["options.css", "setup.css"].map((name) => html`<link rel="stylesheet" href=${new URL(name, import.meta.url).href}>`);
-  const failed = problem ? html`<p class="problem" role="alert">${problem} <button type="button" class="btn small" @click=${() => read(ui)}>${t("opt.again")}</button></p>` : nothing;
+  const failed = problem ? html`<p class="problem" role="alert">${said(problem)} <button type="button" class="btn small" @click=${() => read(ui)}>${t("opt.again")}</button></p>` : nothing;
   return html`${sheets}<div class="setup options">${failed}${content(ui)}</div>`;
 }
