@@ -15,21 +15,20 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from bleak import BleakClient, BleakScanner
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, AdvertisementDataCallback
-from bleak.exc import BleakError
-from dbus_fast.errors import DBusFastError
 
 from jkbms_addon.errors import LinkError
 from jkbms_addon.link.bluez import forgotten, paired, present, released
+from jkbms_addon.link.complaints import HUNG_UP, LATE_CONNECT, limited, translated
 
 _LOGGER = logging.getLogger(__name__)
 # its debugging shows every value that is told, passwords of the BMS included
@@ -49,34 +48,10 @@ COMPANIES: Final = frozenset((0x0B65, 0x4B4A))  # of the makers' identifiers in 
 UNKNOWN_RSSI: Final = -127  # dBm; what the library tells when the radio told nothing
 MAX_PENDING = 256  # pieces; whoever does not read loses the oldest
 MAC: Final = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}")
-Result = TypeVar("Result")
 
 NOT_HEARD: Final = (
     "not heard: out of range, switched off, or somebody else is connected to it: a BMS serves one at a time, so close "
     "the vendor's app and take it out of other programs"
-)
-LATE: Final = "Bluetooth does not answer in time"
-LATE_CONNECT: Final = (
-    "heard, but no connection comes about in time: too far away, or it demands pairing: set the option pin"
-)
-HUNG_UP: Final = "the BMS hung up, or the adapter is gone"
-NO_BLUEZ: Final = "no Bluetooth on this host: {}"
-WORDS: Final = (  # what is found in the library's complaint, and what is told of it
-    ("InProgress", "another program is connecting through this adapter just now"),
-    ("NotReady", "the Bluetooth adapter is switched off"),
-    ("ServiceUnknown", NO_BLUEZ.format("bluetoothd does not run")),
-    ("NameHasNoOwner", NO_BLUEZ.format("bluetoothd does not run")),
-    ("Error.Spawn.", NO_BLUEZ.format("bluetoothd does not run")),  # where D-Bus would start it, and cannot
-    ("AccessDenied", "D-Bus refuses this program: an AppArmor profile or a D-Bus policy of the host"),
-    ("Authentication", "it refuses without pairing, or the PIN is wrong: set the option pin"),
-    ("NoReply", "bluetoothd does not answer"),
-    ("Not connected", HUNG_UP),  # to a write, before the callback tells it
-    ("NO_BLUETOOTH", NO_BLUEZ.format("no adapter is found")),
-    ("EOFError", NO_BLUEZ.format("its D-Bus went away")),
-    (
-        "connection-canceled",
-        "it hangs up while it is connected to; if that goes on, it may demand pairing: set the option pin",
-    ),
 )
 
 
@@ -337,34 +312,6 @@ async def scanning(tell: AdvertisementDataCallback, where: Where) -> AsyncIterat
             await limited(scanner.stop(), FAREWELL, name)
         except LinkError as error:
             _LOGGER.debug("end of the scan: %s", error)
-
-
-async def limited(call: Awaitable[Result], seconds: float, name: str, late: str = LATE) -> Result:
-    """The outcome of a call to BlueZ; ``LinkError`` when it fails or takes too long, which is told by ``late``."""
-    with translated(name, late):
-        async with asyncio.timeout(seconds):
-            return await call
-
-
-@contextmanager
-def translated(name: str, late: str = LATE) -> Iterator[None]:
-    """Errors of the library and of D-Bus as ``LinkError``, in words that help."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise LinkError(f"{name}: {late}") from error
-    except FileNotFoundError as error:
-        raise LinkError(f"{name}: {NO_BLUEZ.format('its D-Bus is not there')}") from error
-    # the library checks the state of BlueZ by assertions and keys, which fail when BlueZ goes away meanwhile
-    except (BleakError, DBusFastError, OSError, EOFError, AssertionError, KeyError) as error:
-        raise LinkError(f"{name}: {_words(error)}") from error
-
-
-def _words(error: Exception) -> str:
-    text = " ".join(str(part) for part in error.args if isinstance(part, str)) or type(error).__name__
-    if reason := getattr(error, "reason", None):
-        text = f"{text} {getattr(reason, 'name', '')}".strip()
-    return next((words for sign, words in WORDS if sign in f"{type(error).__name__} {text}"), text)[:200]
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bleak.exc import BleakBluetoothNotAvailableError, BleakBluetoothNotAvailableReason, BleakDBusError, BleakError
+from bleak.exc import BleakDBusError
 
 from jkbms_addon.errors import LinkError
 from jkbms_addon.link import gatt
-from jkbms_addon.link.gatt import GattLink, Turns, Where, gatt_link, ports, translated
+from jkbms_addon.link.gatt import GattLink, Turns, Where, gatt_link, ports
 
 FFE0, FFE1, FFE2 = (f"0000ffe{n}-0000-1000-8000-00805f9b34fb" for n in range(3))
 MAC = "C8:47:80:00:00:01"
@@ -305,31 +305,6 @@ async def test_whoever_does_not_read_loses_the_oldest() -> None:
     pieces = await link.read(0)
     assert len(pieces) == gatt.MAX_PENDING
     assert pieces[0] == (10).to_bytes(2)
-
-
-NONE = BleakBluetoothNotAvailableError("No Bluetooth adapters found.", BleakBluetoothNotAvailableReason.NO_BLUETOOTH)
-TROUBLES = [
-    (BleakDBusError("org.bluez.Error.InProgress", []), "another program is connecting"),
-    (BleakDBusError("org.bluez.Error.NotReady", ["Resource Not Ready"]), "adapter is switched off"),
-    (BleakDBusError("org.freedesktop.DBus.Error.ServiceUnknown", []), "bluetoothd does not run"),
-    (BleakDBusError("org.freedesktop.DBus.Error.AccessDenied", ["An AppArmor policy"]), "D-Bus refuses this program"),
-    (BleakDBusError("org.bluez.Error.AuthenticationFailed", []), "set the option pin"),
-    (BleakDBusError("org.bluez.Error.Failed", ["br-connection-canceled"]), "it may demand pairing"),
-    (BleakDBusError("org.bluez.Error.Failed", ["Not connected"]), "the BMS hung up"),
-    (NONE, "no Bluetooth on this host: no adapter is found"),
-    (BleakDBusError("org.freedesktop.DBus.Error.Spawn.ChildExited", ["Launch helper"]), "bluetoothd does not run"),
-    (FileNotFoundError(2, "No such file"), "its D-Bus is not there"),
-    (EOFError(), "its D-Bus went away"),
-    (BleakError("something new"), "something new"),
-    (TimeoutError(), "does not answer in time"),
-]
-
-
-@pytest.mark.parametrize(("error", "words"), TROUBLES, ids=lambda x: x if isinstance(x, str) else type(x).__name__)
-def test_troubles_are_told_in_words_that_help(error: Exception, words: str) -> None:
-    with pytest.raises(LinkError, match="unit: ") as caught, translated("unit"):
-        raise error
-    assert words in str(caught.value)
 
 
 def test_the_library_never_logs_what_it_is_told() -> None:

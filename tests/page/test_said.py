@@ -48,6 +48,7 @@ ANSWERS = [
     *("options/" + name for name in ("editor", "file", "first_inverter", "batteries")),
     *("doctor/" + name for name in ("scan", "sweep", "same", "air")),
     *("wire/pb/registers", "wire/pb/ble_registers", "wire/ttl/frames", "link/gatt", "link/stream"),
+    "link/complaints",
 ]
 # of these, what is no answer, or a part of one that is known as a whole
 BESIDE = {
