@@ -26,7 +26,7 @@ from jkbms_addon.app import App
 from jkbms_addon.cli.run import log_to_stderr
 from jkbms_addon.doctor.log import NEWEST
 from jkbms_addon.errors import OptionsError
-from jkbms_addon.options.file import parse
+from jkbms_addon.options.file import Options, parse
 from jkbms_addon.page.place import PageOptions
 from jkbms_addon.simulator.far_end import serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
@@ -69,22 +69,10 @@ async def _demo(args: argparse.Namespace) -> None:
     port, page = args.port or free_port(args.host), args.page or free_port(args.host, FIRST_PAGE)
     with tempfile.TemporaryDirectory(prefix="jkbms-demo-") as folder:
         async with broker(args.host, port, Path(folder)), serial_bus(list(BATTERIES)) as bus:
-            options = parse(
-                {
-                    "buses": [
-                        {
-                            "name": "demo",
-                            "strategy": "master",
-                            "port": bus.port,
-                            "addresses": "1-3",
-                            "interval": args.interval,
-                        }
-                    ],
-                    "mqtt": {"host": args.host if args.host != "0.0.0.0" else "127.0.0.1", "port": port},  # noqa: S104
-                }
-            )
+            file = Path(folder, "options.json")
+            options = _options(file, bus.port, args.interval, (args.host, port))
             # nothing here is worth a token: the batteries are simulated
-            app = App(replace(options, page=PageOptions(page, host=args.host)), Path(folder))
+            app = App(replace(options, page=PageOptions(page, host=args.host)), Path(folder), file)
             view = View(app, bus.port, args.host, port, page)
             with suppress(TimeoutError):
                 async with asyncio.timeout(args.seconds), asyncio.TaskGroup() as tasks:
@@ -92,6 +80,16 @@ async def _demo(args: argparse.Namespace) -> None:
                     tasks.create_task(view.listen())
                     tasks.create_task(view.show())
             view.summary()
+
+
+def _options(file: Path, serial: str, interval: float, broker: tuple[str, int]) -> Options:
+    """What somebody with these batteries would write, in a file for the page of options."""
+    host, port = broker
+    bus = {"name": "demo", "strategy": "master", "port": serial, "addresses": "1-3", "interval": interval}
+    mqtt = {"host": host if host != "0.0.0.0" else "127.0.0.1", "port": port}  # noqa: S104
+    content = {"buses": [bus], "mqtt": mqtt}
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return parse(content)
 
 
 def free_port(host: str, first: int = FIRST_PORT) -> int:

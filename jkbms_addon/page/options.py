@@ -100,8 +100,10 @@ class Place:
 def _file(path: Path) -> dict[str, Any]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise LinkError(f"the options cannot be read: {type(error).__name__}") from error
+    except OSError as error:
+        raise LinkError(f"the options cannot be read: {error.strerror or type(error).__name__}") from error
+    except (ValueError, RecursionError) as error:
+        raise LinkError("the options cannot be read: they are no JSON") from error
     if not isinstance(raw, dict):
         raise LinkError("the options cannot be read: they are no object")
     return raw

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from jkbms_addon.cli import demo
 from tests.conftest import MOSQUITTO, free_port, until
+from tests.page.test_asks import client
 
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 BANK = 70.0  # s until a finding that lasts a minute is told
@@ -38,10 +40,10 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def begun() -> tuple[asyncio.subprocess.Process, int]:
+async def begun(page: int = 0) -> tuple[asyncio.subprocess.Process, int]:
     port = free_port()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "jkbms_addon", "demo", "--port", str(port), "--page", str(free_port())),
+        *(sys.executable, "-m", "jkbms_addon", "demo", "--port", str(port), "--page", str(page or free_port())),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -80,6 +82,26 @@ async def test_three_batteries_that_belong_together_and_one_that_is_worth_a_look
     assert [pack["problem"] for pack in packs] == ["OFF"] * 3
     assert told["jkbms/bank/state"]["packs_online"] == 3
     assert told["jkbms/bank/state"]["packs_excluded"] == "none"
+
+
+async def test_its_page_shows_the_options_that_it_runs_with() -> None:
+    page = free_port()
+    process, _ = await begun(page)
+    try:
+        await until(lambda: listens(page), 20)
+        async with client(page) as seen:
+            told = await seen.ask("options")
+    finally:
+        process.terminate()
+        await process.wait()
+    [bus] = told["buses"]
+    assert (bus["bus"]["name"], bus["bus"]["addresses"], bus["problem"]) == ("demo", "1-3", "")
+    assert told["pending"] is False
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 async def test_a_stop_while_its_broker_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -304,12 +304,27 @@ async def test_without_a_supervisor_there_is_text_to_paste(alone: tuple[Path, in
     assert file.read_text() == before
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, '{"buses": 1}'])
-async def test_a_file_that_cannot_be_used_is_told(alone: tuple[Path, int], text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "they are no JSON"),
+        ("{", "they are no JSON"),
+        ("[" * 100_000, "they are no JSON"),
+        ("[]", "they are no object"),
+        ('{"buses": 1}', ""),
+        (None, "No such file or directory"),
+    ],
+)
+async def test_a_file_that_cannot_be_used_is_told(alone: tuple[Path, int], text: str | None, why: str) -> None:
     file, port = alone
-    file.write_text(text)
+    if text is None:
+        file.unlink()
+    else:
+        file.write_text(text)
     async with witness(port) as page:
-        assert (await page.ask("options"))["t"] == "no"
+        answer = await page.ask("options")
+    assert answer["t"] == "no"
+    assert answer["reason"].endswith(why)
 
 
 async def test_whatever_stands_in_the_file_can_be_told(alone: tuple[Path, int]) -> None:
