@@ -190,6 +190,16 @@ async def test_no_page_is_wider_than_its_window(browser: Browser, nine: World) -
                 assert await seen.overflow() <= 0, ("200 %", page, width)
 
 
+@pytest.mark.parametrize("language", ["en-GB", "de-DE", "fr-FR"])
+async def test_the_names_of_the_pages_stay_whole_on_a_phone(browser: Browser, nine: World, language: str) -> None:
+    async with visit(browser, nine.front.url, 360, locale=language) as seen:
+        names = seen.page.locator(".bottom span")
+        await names.first.wait_for()
+        lines = "all => all.map((one) => Math.round(one.offsetHeight / parseFloat(getComputedStyle(one).lineHeight)))"
+        assert set(await names.evaluate_all(lines)) == {1}
+        assert seen.wrong == []
+
+
 async def test_news_come_within_two_seconds(browser: Browser, nine: World) -> None:
     async with visit(browser, nine.front.url) as seen:
         await seen.page.wait_for_selector(".pack")
