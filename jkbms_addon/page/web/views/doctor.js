@@ -99,7 +99,7 @@ function acts(ui, { name, connected, shows, asks }) {
 /** A value that a frame tells, by its key in all captures and messages. */
 function told([key, value, symbol]) {
   const text = typeof value === "number" ? num(value, String(value).split(".")[1]?.length ?? 0) : Array.isArray(value) ? value.join(", ") || DASH : value;
-  return `${key} ${text}${symbol ? ` ${symbol}` : ""}`;
+  return `${key}\u00a0${text}${symbol ? `\u00a0${symbol}` : ""}`; // one piece where lines are broken
 }
 
 /** What a message says; the server knows, this finds the words. */
@@ -175,7 +175,7 @@ function bus(ui, one) {
     plural("doc.timeouts", one.timeouts), one.reconnects ? plural("links.reconnects", one.reconnects) : null,
     worst && t("doc.worst", { s: num(worst[0]), why: worst[1] }),
   ];
-  return html`<section class="card"><header><div><h2>${one.name} <span class="badge ${kind}">${words}</span></h2><small><span class="path">${one.target}</span> · ${strategy(one)}</small></div><b class="score" title=${t("links.score")}>${one.score ?? DASH}</b></header>
+  return html`<section class="card"><header><div><h2>${one.name} <span class="badge ${kind}">${words}</span></h2><small>${one.target ? html`<span class="path">${one.target}</span> · ` : nothing}${strategy(one)}</small></div><b class="score" title=${t("links.score")}>${one.score ?? DASH}</b></header>
     ${reasons(one)}<p class="muted">${facts.filter(Boolean).join(" · ")}</p>${answers(one)}${acts(ui, one)}</section>`;
 }
 
