@@ -56,8 +56,9 @@ class FrameWords:
 
     def take(self, passed: Passed[Frames] | None) -> None:
         """The next frames; None after a silence."""
-        for frame in passed.data if passed else ():
-            assert passed is not None
+        if passed is None:
+            return
+        for frame in passed.data:
             self._bus.heard(*frame, passed.seconds)
             key = passed.direction, frame.can_id, frame.extended
             self._newest.pop(key, None)  # the newest stands last
