@@ -43,7 +43,7 @@ class Broadcast:
     """All BMSs of one CAN bus."""
 
     def __init__(self, channel: Channel, status: BusStatus, bitrate: int) -> None:
-        self._channel, self._status, self._bitrate = channel, status, bitrate
+        self.link, self._status, self._bitrate = channel, status, bitrate
         self.intake, self._clock = Intake(status), status.clock
         known = any(bms.frames for bms in status.batteries.values())
         self._bus = Bus(settle=AGAIN if known else SETTLE)
@@ -58,7 +58,7 @@ class Broadcast:
         """Readings that are due, at most one a second of each BMS."""
         now = self._clock()
         if now - self._read_at > PILED_UP:
-            self._channel.discard()
+            self.link.discard()
         end = now + IDLE
         while True:
             await self._hear(max(0.0, end - now))
@@ -73,7 +73,7 @@ class Broadcast:
         return readings
 
     async def _hear(self, seconds: float) -> None:
-        frames = await self._channel.read(seconds)
+        frames = await self.link.read(seconds)
         self._read_at = now = self._clock()
         if not frames:
             return
@@ -107,8 +107,8 @@ class Broadcast:
         self.intake.named(*self._problem(now))
 
     def _count(self, now: float) -> None:
-        self._status.junk += self._channel.junk - self._junk
-        self._junk = self._channel.junk
+        self._status.junk += self.link.junk - self._junk
+        self._junk = self.link.junk
         for address in ADDRESSES:
             rejected = self._bus.rejected(address)
             news = rejected - self._rejected.get(address, 0)
@@ -119,7 +119,7 @@ class Broadcast:
     def _problem(self, now: float) -> tuple[str, dict[int, str]]:
         """What is wrong with the bus, and with single addresses."""
         if now - self._heard_at > SILENCE:
-            channel = self._channel
+            channel = self.link
             if channel.rate not in (None, self._bitrate):
                 return OTHER_RATE.format(channel=channel.name, found=channel.rate, bitrate=self._bitrate), {}
             trouble = f" ({channel.trouble})" if channel.trouble else ""
@@ -136,8 +136,8 @@ class Broadcast:
         """An adapter that starts when it is opened misses its settings; a link may run at another rate."""
         if now - max(self._heard_at, self._reminded) > SILENCE:
             self._reminded = now
-            self._channel.look_at_rate()
-            await self._channel.restart()
+            self.link.look_at_rate()
+            await self.link.restart()
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.commands.deed import Change, Deed
 from jkbms_addon.errors import OptionsError
 from jkbms_addon.link.place import exists
-from jkbms_addon.link.stream import Link
+from jkbms_addon.link.tap import Tapped
 from jkbms_addon.supervise import guarded
 from jkbms_addon.validators import ADDRESSES, explained
 
@@ -75,11 +75,11 @@ class Attentive(Protocol):
 
 @runtime_checkable
 class Wired(Protocol):
-    """A source whose bytes come over a stream, which can be looked at."""
+    """A source that shows its link, so that what passes on it can be looked at."""
 
     @property
-    def link(self) -> Link:
-        """The open stream."""
+    def link(self) -> Tapped[Any]:
+        """The open link: a stream of bytes, or a channel of CAN."""
 
 
 @runtime_checkable

@@ -7,26 +7,25 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from jkbms_addon.battery.alarms import WORD_NAMES
 from jkbms_addon.battery.reading import Reading
+from jkbms_addon.doctor.can import reading
 from jkbms_addon.errors import FrameError
-from jkbms_addon.wire.candump import Captured, candump
-from jkbms_addon.wire.jkcan.frames import V1_ALARMS, V2_LEVELS, Message, Version, decode, foreign
-from jkbms_addon.wire.jkcan.kinds import (
-    ALM_INFO,
-    BATT_ST1,
-    BMSERR_INFO,
-    CELL_TEMP,
-    DISCHARGE_TIME,
-    EXTENDED,
-    PLACES,
-    V2_ONLY,
-)
+from jkbms_addon.wire.can import Frame
+from jkbms_addon.wire.candump import Captured, candump, identified
+from jkbms_addon.wire.jkcan.frames import Version
+from jkbms_addon.wire.jkcan.kinds import BATT_ST1, CELL_TEMP, DISCHARGE_TIME, EXTENDED, PLACES, V2_ONLY
 
 Who = tuple[str, int]  # channel and address
 _PROOFS: Final = frozenset(kind.name for kind in V2_ONLY)
+BEGINNING: Final = 20  # lines that tell what a text is
 ENOUGH: Final = 10  # frames of BATT_ST1 whose number tells something
 PACE: Final = 12  # BATT_ST1 to one CELL_TEMP; V1 sends 5, V2 25
+
+
+def is_candump(text: str) -> bool:
+    """Whether a text begins like a log of candump; its first lines may be remote or error frames."""
+    first = [line for line in text.splitlines()[:BEGINNING] if line.strip()]
+    return any(candump(line) for line in first)
 
 
 def can(text: str) -> Iterator[Reading | str]:
@@ -50,29 +49,13 @@ def can(text: str) -> Iterator[Reading | str]:
         yield f"current of BMS {address}: these frames do not tell V1 from V2, and so not its sign"
 
 
-def _said(frame: Captured, known: dict[Who, Version]) -> Reading | str:
-    shown = f"{frame.can_id:08X}" if frame.extended else f"{frame.can_id:03X}"
-    if foreign(frame.can_id, frame.extended):
-        return f"{shown}: of an unknown JK-like dialect, which gives other frames another meaning, too"
-    version = known.get((frame.channel, _address(frame) or 0))
+def _said(captured: Captured, known: dict[Who, Version]) -> Reading | str:
+    frame = Frame(captured.can_id, captured.extended, captured.data)
     try:
-        message = decode(frame.can_id, frame.extended, frame.data, version)
+        found = reading(frame, known.get((captured.channel, _address(captured) or 0)))
     except FrameError as error:
-        return f"{shown}: {error}"
-    return f"{shown}: no frame of a JK BMS" if message is None else _reading(message, version)
-
-
-def _reading(message: Message, version: Version | None) -> Reading:
-    values = {key: value for key, value in message.values.items() if not key.startswith("_")}
-    cells = values.pop("cell_voltage", None)
-    if isinstance(cells, tuple):
-        values.update({f"cell_voltage_{n}": cell for n, cell in enumerate(cells, message.first)})
-    names: tuple[str, ...] = ()
-    if message.kind == ALM_INFO.name:
-        names = V1_ALARMS if version == 1 else V2_LEVELS
-    elif message.kind == BMSERR_INFO.name:
-        names = WORD_NAMES[:24]
-    return Reading(message.address, message.kind, values, names, format="can")
+        return f"{identified(frame)}: {error}"
+    return found or f"{identified(frame)}: no frame of a JK BMS"
 
 
 def _place(frame: Captured) -> tuple[str, int | None]:

@@ -11,7 +11,7 @@ from typing import Any
 from jkbms_addon.battery.plausibility import contradiction
 from jkbms_addon.battery.reading import Reading, flat
 from jkbms_addon.battery.sensors import Sensors
-from jkbms_addon.cli.can_text import can
+from jkbms_addon.cli.can_text import can, is_candump
 from jkbms_addon.doctor import recording
 from jkbms_addon.errors import FrameError, OptionsError
 from jkbms_addon.wire.pb.commands import rest
@@ -24,7 +24,9 @@ Outcome = Reading | str  # a reading, or why something was skipped
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
-    parser.add_argument("--format", choices=sorted(FORMATS), default="pb", help="wire format (default: %(default)s)")
+    parser.add_argument(
+        "--format", choices=sorted(FORMATS), help="wire format (default: can for a log of candump, else pb)"
+    )
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="hex text, or a capture (default: stdin)")
 
 
@@ -37,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     if recording.is_capture(text):
         text = recording.read(text, str(args.file or "standard input")).received.hex()
     found = False
-    for outcome in FORMATS[args.format](text):
+    for outcome in FORMATS[args.format or ("can" if is_candump(text) else "pb")](text):
         if isinstance(outcome, Reading):
             found = True
             print(json.dumps(printed(outcome), ensure_ascii=False))

@@ -39,7 +39,7 @@ CONTENTS = {
     "health": "counters of the buses and batteries, as the running app wrote them last",
     "log": "the newest lines of the log",
     "kept": "what the app keeps over restarts",
-    "capture": "bytes on a bus",
+    "capture": "what passes on a bus",
 }
 
 
@@ -63,10 +63,18 @@ def written(parts: Mapping[str, str], options: Path, serials: Iterable[str] = ()
     file = BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name, text in parts.items():
-            # of a capture the head only: digits of its bytes may look like a serial number, which is blanked there
-            head, line, rest = text.partition("\n") if name.startswith("capture") else (text, "", "")
-            bundle.writestr(name, _renamed(head, aliases) + line + rest)
+            bundle.writestr(name, _renamed_head(name, text, aliases))
     return file.getvalue()
+
+
+def _renamed_head(name: str, text: str, aliases: Mapping[str, str]) -> str:
+    """A part with its names renamed; of a capture the head only, as digits of its bytes may look like a number."""
+    if not name.startswith("capture"):
+        return _renamed(text, aliases)
+    if name.endswith(".log"):  # frames and nothing else
+        return text
+    head, line, rest = text.partition("\n")
+    return _renamed(head, aliases) + line + rest
 
 
 def _renamed(text: str, aliases: Mapping[str, str]) -> str:

@@ -7,21 +7,25 @@ line is ``{"t": seconds since the start, "dir": "rx" or "tx", "hex": bytes}``.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Generic, NamedTuple, TypeVar, get_args
 
 from jkbms_addon.errors import OptionsError
+from jkbms_addon.link.tap import Direction
 
 VERSION = 1
 KEY = "jkbms_capture"
-Direction = Literal["rx", "tx"]
+T = TypeVar("T")
 
 
-class Chunk(NamedTuple):
-    """Bytes as they were handed over; ``seconds`` counts from the start of the capture."""
+class Passed(NamedTuple, Generic[T]):
+    """What was handed over at once; ``seconds`` counts from the start of the capture."""
 
     seconds: float
     direction: Direction
-    data: bytes
+    data: T
+
+
+Chunk = Passed[bytes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,9 @@ import can
 
 from jkbms_addon.errors import LinkError
 from jkbms_addon.link.can_setup import found_rate, set_up
+from jkbms_addon.link.tap import Tapped
 from jkbms_addon.wire import slcan
-from jkbms_addon.wire.can import Frame
+from jkbms_addon.wire.can import Frame, Frames
 from jkbms_addon.worker import own
 
 logging.getLogger("can").setLevel(logging.CRITICAL)  # what it logs it also raises
@@ -76,14 +77,17 @@ def explained(name: str, error: Exception) -> str:
     return f"{name}: {text or getattr(error, 'strerror', None) or error}"
 
 
-class Channel:
+class Channel(Tapped[Frames]):
     """An open channel; one owner reads and sends. After a ``LinkError`` it must be opened anew.
 
     ``errors`` counts the controller's error messages, ``trouble`` is the latest in words, ``junk`` counts
     damaged bytes of a serial adapter. ``rate`` is the bit rate at which a link was found, once it was looked at.
     """
 
+    medium = "frames"
+
     def __init__(self, name: str, fd: int) -> None:
+        super().__init__()
         self.name, self._fd = name, fd
         self.errors = self.junk = 0
         self.trouble = ""
@@ -91,14 +95,15 @@ class Channel:
 
     async def read(self, timeout: float) -> list[Frame]:  # noqa: ASYNC109
         """Data frames that arrived, waiting up to ``timeout`` seconds for the first; ``LinkError``."""
-        frames = self._arrived()
+        frames = self._heard()
         if frames or timeout <= 0 or not await self._readable(timeout):
             return frames
-        return self._arrived()
+        return self._heard()
 
     def send(self, frame: Frame) -> None:
         """Hand a frame to the adapter without waiting; ``LinkError`` when it takes none."""
-        raise NotImplementedError
+        self._send(frame)
+        self.passed("tx", (frame,))
 
     @property
     def pending(self) -> int:
@@ -108,7 +113,7 @@ class Channel:
     def discard(self) -> None:
         """Forget what piled up while nobody read; the kernel keeps some hundred frames."""
         for _ in range(BATCH):
-            if not self._arrived():
+            if not self._heard():
                 return
 
     async def restart(self) -> None:
@@ -117,7 +122,16 @@ class Channel:
     def look_at_rate(self) -> None:
         """Find out ``rate``, without waiting for it; an adapter has the one that it was told."""
 
+    def _heard(self) -> list[Frame]:
+        frames = self._arrived()
+        if frames:
+            self.passed("rx", tuple(frames))
+        return frames
+
     def _arrived(self) -> list[Frame]:
+        raise NotImplementedError
+
+    def _send(self, frame: Frame) -> None:
         raise NotImplementedError
 
     async def _readable(self, timeout: float) -> bool:  # noqa: ASYNC109
@@ -142,8 +156,7 @@ class SocketCan(Channel):
         self._unconfirmed: deque[Frame] = deque(maxlen=BATCH)
         self._look: asyncio.Task[None] | None = None
 
-    def send(self, frame: Frame) -> None:
-        """Queue a frame; ``LinkError`` when the queue is full or the link is gone."""
+    def _send(self, frame: Frame) -> None:
         try:
             self._bus.send(message(frame))
         except can.CanError as error:
@@ -214,8 +227,7 @@ class Slcan(Channel):
         super().__init__(name, bus.fileno())
         self._bus, self._bitrate, self._lines = bus, bitrate, slcan.Lines()
 
-    def send(self, frame: Frame) -> None:
-        """Write a frame; ``LinkError`` when the adapter takes none or is gone."""
+    def _send(self, frame: Frame) -> None:
         line = slcan.written(frame)
         try:
             whole = os.write(self._fd, line) == len(line)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 import termios
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ import serial_asyncio
 
 from jkbms_addon.errors import LinkError
 from jkbms_addon.link.place import exists
+from jkbms_addon.link.tap import Tapped
 from jkbms_addon.link.tcp import connected
 from jkbms_addon.worker import own
 
@@ -30,17 +31,18 @@ MAX_PENDING = 65536  # bytes; whoever does not read loses the oldest
 SLICE: Final = 512  # bytes that one read gives, so that looking through them takes some ms at most on a small machine
 BAUDRATE: Final = 115200
 OPEN: Final = 5.0  # s for opening an adapter
-Tap = Callable[[str, bytes], None]  # gets "rx" or "tx", and bytes as they come or go
 CLOSE: Final = 1.0  # s of waiting until it is closed; a program that is asked to stop has not more
 
 
-class Link(asyncio.Protocol):
+class Link(asyncio.Protocol, Tapped[bytes]):
     """An open stream. ``read`` gives what arrived, ``write`` sends; both raise ``LinkError`` once it is gone."""
 
+    medium = "bytes"
+
     def __init__(self, name: str) -> None:
+        super().__init__()
         self.name = name
         self.received = 0
-        self.taps: list[Tap] = []  # see every byte
         self._pending = bytearray()
         self._news = asyncio.Event()
         self._transport: asyncio.Transport | None = None
@@ -54,8 +56,7 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Collect bytes (asyncio calls this)."""
         self.received += len(data)
-        for tap in self.taps:
-            tap("rx", data)
+        self.passed("rx", data)
         self._pending += data
         if len(self._pending) > MAX_PENDING:
             del self._pending[:-MAX_PENDING]
@@ -96,8 +97,7 @@ class Link(asyncio.Protocol):
         # what arrives is logged message by message elsewhere: raw pieces may hold a BMS's passwords
         if _LOGGER.isEnabledFor(TRACE):
             _LOGGER.log(TRACE, "%s -> %s", self.name, data.hex(" "))
-        for tap in self.taps:
-            tap("tx", data)
+        self.passed("tx", data)
         self._transport.write(data)
 
     @property

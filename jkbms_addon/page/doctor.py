@@ -1,4 +1,4 @@
-"""What a client may ask of the doctor: ports, log, and what listens on a bus: bytes live, and a capture to download.
+"""What a client may ask of the doctor: ports, log, what passes on a bus live, and a capture of it to download.
 
 Listening never interrupts: who owns the bus asks on, and only what passes is looked at (``doctor.listening``). PINs and
 passwords are blanked before anything of it is told.
@@ -107,10 +107,10 @@ class Doctor:
         slot.watched()
 
         async def work(job: Job) -> None:
-            from jkbms_addon.page.live import capture  # noqa: PLC0415
+            from jkbms_addon.page.live import capture, suffix  # noqa: PLC0415
 
             roll = Roll()
-            name = f"{bus.name}-{datetime.now():%Y%m%d-%H%M%S}.jsonl"  # noqa: DTZ005 - as the clock on the wall
+            name = f"{bus.name}-{datetime.now():%Y%m%d-%H%M%S}{suffix(slot)}"  # noqa: DTZ005 - as the clock on the wall
             try:
                 await capture(bus, slot, seconds, roll, job.said)
             finally:  # what was stopped early is worth something, too

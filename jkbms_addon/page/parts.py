@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from jkbms_addon.acquisition.reasons import Parts, parted, silence
+from jkbms_addon.acquisition.slot import Slot
 from jkbms_addon.bank.bank import BankState, weights
 from jkbms_addon.bank.candidate import Extreme, View
 from jkbms_addon.battery.alarms import alarm_of
@@ -202,8 +203,8 @@ def speaks(dialect: Dialect) -> dict[str, Any]:
     }
 
 
-def bus(status: BusStatus, now: float, present: Callable[[Key], bool]) -> dict[str, Any]:
-    """One bus: how it is doing and how its batteries answer; ``present`` is the store's word."""
+def bus(status: BusStatus, slot: Slot, now: float, present: Callable[[Key], bool]) -> dict[str, Any]:
+    """One bus: how it is doing, what can be done on it, how its batteries answer; ``present`` is the store's word."""
     batteries = sorted(status.batteries.items())
     single = "; ".join(f"BMS {address}: {bms.problem}" for address, bms in batteries if bms.problem)
     worst = status.worst
@@ -216,6 +217,8 @@ def bus(status: BusStatus, now: float, present: Callable[[Key], bool]) -> dict[s
         "target": status.target,
         "problem": status.problem,
         "wrong": status.option_error,
+        "shows": slot.medium is not None,
+        "asks": slot.asks,
         "score": status.quality.score(now),
         "bytes": status.bytes,
         "frames": status.frames,

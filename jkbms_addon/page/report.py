@@ -9,7 +9,7 @@ from typing import Any, Final
 from jkbms_addon.doctor.bundle import CONTENTS, collected, written
 from jkbms_addon.errors import CommandError
 from jkbms_addon.page.jobs import Download, Roll
-from jkbms_addon.page.live import capture
+from jkbms_addon.page.live import capture, suffix
 from jkbms_addon.page.sources import Sources
 from jkbms_addon.worker import Worker
 
@@ -24,7 +24,7 @@ def contents(buses: Sequence[str]) -> list[list[str]]:
 
 
 def opened(sources: Sources) -> list[str]:
-    """Buses whose bytes can be looked at now."""
+    """Buses on which it can be looked at now what passes."""
     found = []
     for name, slot in sources.slots.items():
         try:
@@ -36,18 +36,18 @@ def opened(sources: Sources) -> list[str]:
 
 
 async def captures(sources: Sources, buses: Sequence[str], seconds: int) -> dict[str, Roll]:
-    """What passes on these buses, side by side for so many s."""
-    rolls = {name: Roll() for name in buses}
+    """What passes on these buses, side by side for so many s, by name of the part."""
+    rolls = {}
     async with asyncio.TaskGroup() as tasks:
-        for name, roll in rolls.items():
-            said: dict[str, Any] = {}
-            work = capture(sources.buses[name], sources.slots[name], seconds, roll, said, serials=True)
-            tasks.create_task(work)
+        for name in buses:
+            slot, roll, said = sources.slots[name], Roll(), dict[str, Any]()
+            rolls[f"capture-{name}{suffix(slot)}"] = roll
+            tasks.create_task(capture(sources.buses[name], slot, seconds, roll, said, serials=True))
     return rolls
 
 
 async def make(sources: Sources, rolls: Mapping[str, Roll], thread: Worker) -> Download:
-    """All parts and the captures by bus as one file. ``LinkError`` when the disk hangs."""
+    """All parts and the captures as one file. ``LinkError`` when the disk hangs."""
     now = sources.store.clock()
     serials = [str(one.values(now).get("serial_number") or "") for one in sources.store]
     words, options = sources.words(), sources.options.file
@@ -55,7 +55,7 @@ async def make(sources: Sources, rolls: Mapping[str, Roll], thread: Worker) -> D
     def packed() -> tuple[int, bytes]:
         parts = dict(collected(options, words))
         for name, roll in rolls.items():
-            parts[f"capture-{name}.jsonl"] = zlib.decompress(roll.download(name).packed).decode()
+            parts[name] = zlib.decompress(roll.download(name).packed).decode()
         file = written(parts, options, [one for one in serials if one.strip("0")])
         return len(file), zlib.compress(file, 1)
 

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -48,6 +49,7 @@ PAUSE: Final = 0.5  # s after a refusal
 SILENCE: Final = 45.0  # s
 HELLO: Final = 10.0  # s until a client must have said who it is
 EVERY: Final = 1.0  # s between scenes
+DOWNLOADS: Final = {".zip": "application/zip", ".jsonl": "application/jsonl", ".log": "text/plain; charset=utf-8"}
 LOOK: Final = 10.0  # s between looks at ports, while no battery was heard
 
 _SOCKET = logging.getLogger(f"{__name__}.socket")
@@ -162,7 +164,7 @@ class Page:
             body = b"" if head else await self._thread.call(lambda: zlib.decompress(file.packed), HELLO, SLOW)
         except LinkError:
             return _refusal(HTTPStatus.SERVICE_UNAVAILABLE)
-        kind = "application/zip" if file.name.endswith(".zip") else "application/jsonl"
+        kind = DOWNLOADS[Path(file.name).suffix]
         headers = {"Content-Type": kind, "Content-Length": str(file.size), "Cache-Control": "no-store", **SAFETY}
         named = {"Content-Disposition": f'attachment; filename="{file.name}"'}
         return Response(200, "OK", Headers({**headers, **named}), body)

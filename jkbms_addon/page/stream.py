@@ -105,7 +105,9 @@ class Camera:
         return {kind: parts.encoded(content) for kind, content in told.items()}
 
     def _buses(self, now: float) -> str:
-        return parts.encoded([parts.bus(one, now, self._sources.store.present) for one in self._sources.buses.values()])
+        sources = self._sources
+        slots, present = sources.slots, sources.store.present
+        return parts.encoded([parts.bus(one, slots[name], now, present) for name, one in sources.buses.items()])
 
     def _places(self, pack: str, now: float, wall: float) -> str:
         """Shares of the day that each cell was lowest and highest, in percent; looked at once a minute."""

@@ -9,3 +9,6 @@ class Frame(NamedTuple):
     can_id: int
     extended: bool
     data: bytes
+
+
+Frames = tuple[Frame, ...]

@@ -56,9 +56,14 @@ def _seconds(text: str | None) -> float | None:
         return None
 
 
-def written(frame: Frame, channel: str = "can0", timestamp: float | None = None) -> str:
-    """A line in the log notation, or without a time in the one for people."""
-    digits = f"{frame.can_id:08X}" if frame.extended else f"{frame.can_id:03X}"
+def identified(frame: Frame) -> str:
+    """The id of a frame: eight digits, or three where it has 11 bits."""
+    return f"{frame.can_id:08X}" if frame.extended else f"{frame.can_id:03X}"
+
+
+def written(frame: Frame, channel: str = "can0", timestamp: float | None = None, *, sent: bool = False) -> str:
+    """A line in the log notation, with ``T`` where it was ``sent``; or without a time in the one for people."""
+    digits = identified(frame)
     if timestamp is not None:
-        return f"({timestamp:.6f}) {channel} {digits}#{frame.data.hex().upper()}"
+        return f"({timestamp:.6f}) {channel} {digits}#{frame.data.hex().upper()}{' T' if sent else ''}"
     return f"{channel}  {digits}   [{len(frame.data)}]  {frame.data.hex(' ').upper()}".rstrip()

@@ -1,21 +1,26 @@
-"""What others do on the link of a bus, in turns of its owner: over real ptys, beside batteries that are asked on."""
+"""What others do on the link of a bus beside its owner and in its turns: over real ptys, with batteries."""
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jkbms_addon.acquisition import slot as slots
 from jkbms_addon.acquisition.contract import Asking
-from jkbms_addon.acquisition.slot import CLOSED, DEAF, NO_STREAM, PACE, Slot
+from jkbms_addon.acquisition.slot import CLOSED, DEAF, PACE, UNSEEN, Slot
 from jkbms_addon.errors import CommandError, LinkError
+from jkbms_addon.link.can import can_channel
 from jkbms_addon.link.stream import Link
+from jkbms_addon.simulator.can import broadcasting, can_bms, slcan_adapter
 from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
 from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.can import Frame
 from jkbms_addon.wire.pb.modbus import ABOUT, LIVE, page_request
 from tests.acquisition.owner import Owner, at_work
 from tests.conftest import crowded, until
+from tests.plugs import Plug
 
 
 def bus(port: str, **more: Any) -> Owner:
@@ -60,6 +65,52 @@ async def test_all_bytes_are_seen_also_over_a_reconnect() -> None:
             assert len(seen) == count
 
 
+async def test_all_frames_are_seen_also_over_a_reconnect_and_the_owner_keeps_its_pace(tmp_path: Path) -> None:
+    seen: list[tuple[str, tuple[Frame, ...]]] = []
+    plug = Plug(tmp_path / "usb-CANable-if00", slcan_adapter)
+    await plug.plug()
+    async with at_work(Owner(strategy="can_broadcast", channel=str(plug.path))) as owner:
+        await until(lambda: owner.status.connected)
+        assert (owner.slot.medium, owner.slot.asks) == ("frames", False)
+        with owner.slot.look(lambda direction, frames: seen.append((direction, frames))):
+            async with broadcasting([can_bms(2)], plug.far.put):
+                await until(lambda: owner.addresses() == {2})
+                assert {direction for direction, _ in seen} == {"rx"}
+                assert {0x2F6, 0x4F6, 0x18F128F6} <= {frame.can_id for _, frames in seen for frame in frames}
+                assert sum(len(frames) for _, frames in seen) == owner.status.frames
+                before = len(owner.history)
+                await until(lambda: len(owner.history) >= before + 3, 6)  # one a second as without it
+            await plug.pull()
+            await until(lambda: not owner.status.connected)
+            assert owner.slot.medium == "frames"  # what it is stays told
+            with pytest.raises(CommandError, match=CLOSED):
+                owner.slot.watched()
+            seen.clear()
+            await plug.plug()
+            async with broadcasting([can_bms(3)], plug.far.put):
+                await until(lambda: 0x2F7 in {frame.can_id for _, frames in seen for frame in frames})
+        with pytest.raises(CommandError, match=DEAF):
+            owner.slot.asked()
+    await plug.pull()
+
+
+async def test_what_is_sent_on_can_is_seen_once_the_adapter_has_taken_it() -> None:
+    seen: list[tuple[str, tuple[Frame, ...]]] = []
+    frame = Frame(0x351, False, bytes(8))
+    async with slcan_adapter() as far, can_channel(far.port, 250000) as channel:
+        channel.taps.append(lambda direction, frames: seen.append((direction, frames)))
+        channel.send(frame)
+        assert seen == [("tx", (frame,))]
+        await until(lambda: [one for _, one in far.transmitted] == [frame])
+        await until(lambda: far.listening)
+        far.put(frame)
+        assert await channel.read(1.0) == [frame]
+        assert seen[1:] == [("rx", (frame,))]
+    with pytest.raises(LinkError):
+        channel.send(frame)  # nobody takes it any more
+    assert len(seen) == 2
+
+
 class Still:
     """A source that can do nothing more."""
 
@@ -80,12 +131,21 @@ async def test_what_is_refused() -> None:
         pass
     with pytest.raises(CommandError, match=CLOSED):
         await slot.ask(lambda source: asked(source, 1))
+    assert (slot.medium, slot.asks) == (None, False)
     for source in (Still(), Able("a plug-in's own idea of a link")):
-        with slot.lent(source), pytest.raises(CommandError, match=NO_STREAM), slot.look(lambda _way, _data: None):
+        with slot.lent(source), pytest.raises(CommandError, match=UNSEEN), slot.look(lambda _way, _data: None):
             pass
     with slot.lent(Still()), pytest.raises(CommandError, match=DEAF):
         await slot.ask(lambda source: asked(source, 1))
     assert slot._taps == []
+
+
+def test_what_can_be_done_is_as_it_was_when_the_bus_was_open_last() -> None:
+    slot = Slot()
+    for source, medium, asks in ((Able(Link("x")), "bytes", True), (Able(), None, True), (Still(), None, False)):
+        with slot.lent(source):
+            assert (slot.medium, slot.asks) == (medium, asks)
+        assert (slot.medium, slot.asks) == (medium, asks)
 
 
 async def served(slot: Slot, work: Any) -> asyncio.Task[Any]:

@@ -1,5 +1,6 @@
 """The command ``bundle``: everything for a bug report in one file, and no secret in it."""
 
+import io
 import json
 import logging
 import os
@@ -116,3 +117,11 @@ def test_the_heartbeat_holds_the_counters(tmp_path: Path, monkeypatch: pytest.Mo
     assert json.loads((tmp_path / "beat").read_text()) == told
     monkeypatch.setattr(heartbeat, "HEARTBEAT", tmp_path / "nowhere" / "beat")
     heartbeat.write(lambda: told)
+
+
+def test_frames_that_look_like_a_serial_number_stay_what_they_are(tmp_path: Path) -> None:
+    log = "(1753000000.000000) can0 2F4#4071200001\n(1753000000.020000) can0 2F4#4071200001\n"
+    packed = bundle.written({"log.txt": "BMS 4071200001", "capture-can.log": log}, tmp_path / "none", ["4071200001"])
+    with zipfile.ZipFile(io.BytesIO(packed)) as file:
+        assert file.read("log.txt") == b"BMS serial-1"
+        assert file.read("capture-can.log").decode() == log

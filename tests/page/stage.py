@@ -15,6 +15,7 @@ from jkbms_addon.battery.alarms import WORD_NAMES
 from jkbms_addon.battery.quantities import Value
 from jkbms_addon.battery.reading import Reading, derive
 from jkbms_addon.link.stream import Link
+from jkbms_addon.link.tap import Tapped
 from jkbms_addon.options.file import parse
 from jkbms_addon.page import files, recorder
 from jkbms_addon.page.history import TIERS, Series
@@ -130,9 +131,13 @@ def batteries(count: int, cells: int = 16) -> list[Battery]:
 
 @dataclass
 class Wire:
-    """Where the bytes of a bus would be."""
+    """Where the bytes or frames of a bus would be."""
 
-    link: Link
+    link: Tapped[Any]
+
+    async def read_page(self, _address: int, _register: int, _seconds: float) -> list[Any]:
+        """Nobody answers who is asked besides."""
+        return []
 
 
 class Stage:

@@ -3,14 +3,16 @@
 import io
 import json
 import logging
+import re
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
+from jkbms_addon.__main__ import main
 from jkbms_addon.doctor.log import NEWEST
 from jkbms_addon.doctor.recording import read
 from jkbms_addon.page import first_run
@@ -22,6 +24,7 @@ from tests.page.browser import MARKS
 from tests.page.stage import Stage, batteries
 from tests.page.test_asks import TOKEN, House, house
 from tests.page.test_browser import Visit, visit, world
+from tests.page.wires import wires
 
 pytestmark = MARKS
 
@@ -69,6 +72,68 @@ async def test_bytes_live_and_a_capture(browser: Browser, home: House, tmp_path:
         assert len(read(path.read_text(), "x").received) > 300
         assert seen.wrong == []
         assert seen.foreign() == []
+
+
+def card(page: Page, bus: str) -> Locator:
+    """What the doctor shows of one bus."""
+    return page.locator(".doctor .card").filter(has=page.get_by_role("heading", name=bus))
+
+
+async def test_frames_of_a_can_bus_and_a_capture_that_decodes(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with (
+        wires(tmp_path, monkeypatch) as home,
+        visit(browser, f"http://127.0.0.1:{home.port}/#doctor", locale="de-DE") as seen,
+    ):
+        page = await opened(seen)
+        can = card(page, "can")
+        await can.get_by_role("button", name="Bytes live").click()
+        live = page.locator(".bytes")
+        await expect(live).to_contain_text("BATT_ST1 von BMS 3 (V2) · total_voltage ", timeout=10_000)
+        await expect(live).to_contain_text("CELLVOL1 von BMS 0 (V2) · cell_voltage_1 3,")
+        for width in (320, 390, 1280):
+            await page.set_viewport_size({"width": width, "height": 844})
+            assert await seen.overflow() <= 0, width
+            assert await seen.axe() == [], width
+        await can.get_by_role("button", name="Beenden").click()
+        await can.get_by_role("button", name="Aufzeichnung").click()
+        await page.wait_for_timeout(2500)
+        await can.get_by_role("button", name="Beenden").click()
+        async with page.expect_download() as download:
+            await can.get_by_role("link", name="Herunterladen").first.click()
+        assert re.fullmatch(r"can-\d{8}-\d{6}\.log", (await download.value).suggested_filename)
+        path = tmp_path / "fetched.log"
+        await (await download.value).save_as(path)
+        assert main(["decode", str(path)]) == 0
+        readings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert {one["address"] for one in readings} == {0, 3}
+        assert seen.wrong == []
+
+
+async def test_no_button_where_nothing_can_come_of_it(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        wires(tmp_path, monkeypatch) as home,
+        visit(browser, f"http://127.0.0.1:{home.port}/#doctor", locale="en-GB") as seen,
+    ):
+        page = await opened(seen)
+        await page.get_by_role("button", name="Unlock for 10 minutes").click()
+        for bus, buttons in (
+            ("can", ["Capture", "Bytes live"]),
+            ("rs485", ["Scan", "Capture", "Bytes live"]),
+            ("radio", ["Scan"]),
+            ("other", []),
+        ):
+            await expect(card(page, bus)).to_be_visible()
+            await expect(card(page, bus).locator(".acts button")).to_have_text(buttons)
+            await expect(card(page, bus).locator(".acts select")).to_have_count(int("Capture" in buttons))
+            await expect(card(page, bus).locator(".acts button:disabled")).to_have_count(0)
+        await home.can.pull()
+        off = card(page, "can").locator(".acts button:disabled")
+        await expect(off).to_have_count(2, timeout=15_000)  # as long as its link is gone
+        assert seen.wrong == []
 
 
 async def test_leaving_the_doctor_ends_the_bytes(browser: Browser, home: House) -> None:
@@ -125,7 +190,7 @@ async def test_a_bundle_shows_first_what_is_in_it(browser: Browser, home: House,
         page = await opened(seen)
         await page.get_by_role("button", name="Show what is in it").click()
         await expect(page.locator(".parts li")).to_have_count(7)
-        await expect(page.locator(".parts")).to_contain_text("bytes on garage")
+        await expect(page.locator(".parts")).to_contain_text("what passes on garage")
         await page.get_by_role("button", name="without captures").click()
         async with page.expect_download() as download:
             await page.get_by_role("link", name="Download").click()

@@ -9,14 +9,18 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from itertools import cycle
 from pathlib import Path
 
 from jkbms_addon.charging.cadence import Cadence
+from jkbms_addon.link.can import Channel
+from jkbms_addon.simulator.can import can_bms
 from jkbms_addon.simulator.far_end import BYTE_TIME
 from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.wire.can import Frame
 from jkbms_addon.wire.pb.modbus import LIVE, acknowledgement, page_request
-from tests.page.stage import Stage, batteries, served
+from tests.page.stage import Stage, Wire, batteries, served
 from tests.page.test_asks import client
 
 LATE = 0.020  # s at the 99th percentile
@@ -115,5 +119,38 @@ async def test_bytes_and_captures_do_not_delay_the_inverter(tmp_path: Path) -> N
             received = (await one.said("bytes"))["lines"]
             jobs = stage.sources.jobs.told(0, 0)
     assert received
+    assert [job["state"] for job in jobs] == ["runs", "runs"]
+    assert late(found) <= 0.01, sorted(found)[-20:]
+
+
+def batches(count: int) -> list[tuple[Frame, ...]]:
+    """What so many batteries send on CAN in a second, as a channel that is read every 50 ms gives it."""
+    packs = [can_bms(number) for number in range(count)]
+    hundredths = [tuple(frame for pack in packs for frame in pack.due(n / 100)) for n in range(100)]
+    return [sum(hundredths[n : n + 5], ()) for n in range(0, 100, 5)]
+
+
+async def test_frames_and_their_captures_do_not_delay_the_inverter(tmp_path: Path) -> None:
+    """A CAN bus with as many batteries as it can have, looked at in words and captured at the same time."""
+    stage, channel, second = Stage(tmp_path, batteries(15)), Channel("can9", -1), batches(12)
+    assert sum(map(len, second)) > 1100
+
+    async def talk() -> None:
+        for frames in cycle(second):
+            channel.passed("rx", frames)
+            await asyncio.sleep(0.05)
+
+    with ExitStack() as lent:
+        for slot in stage.sources.slots.values():
+            lent.enter_context(slot.lent(Wire(channel)))
+        async with served(stage) as place, client(place.port) as one, client(place.port) as other:
+            assert (await one.ask("bytes", bus="garage"))["t"] == "begun"
+            assert (await other.ask("capture", bus="cellar", seconds=30))["t"] == "begun"
+            talking = asyncio.create_task(talk())
+            await asyncio.sleep(1)
+            found = await calmest()
+            talking.cancel()
+            assert (await one.said("bytes"))["lines"]
+            jobs = stage.sources.jobs.told(0, 0)
     assert [job["state"] for job in jobs] == ["runs", "runs"]
     assert late(found) <= 0.01, sorted(found)[-20:]

@@ -23,6 +23,7 @@ import yaml
 from jkbms_addon.__main__ import main
 from jkbms_addon.acquisition import ble
 from jkbms_addon.acquisition.diagnosis import REASONS
+from jkbms_addon.acquisition.slot import Slot
 from jkbms_addon.battery.status import BusStatus
 from jkbms_addon.doctor import log
 from jkbms_addon.doctor.air import NOBODY
@@ -486,6 +487,7 @@ async def test_batteries_in_the_air_are_scanned_and_those_of_a_bus_left_to_it(
     monkeypatch.setattr(ble, "ANSWER", 0.1)
     async with house(tmp_path) as home, client(home.port) as page:
         home.app.buses["boat"] = BusStatus("boat", "ble", RADIO)
+        home.app._slots["boat"] = Slot()
         assert (await page.ask("ports"))["air"] is True
         assert (await page.ask("scan", air=True))["reason"] == LOCKED
         assert air.heard_at == []

@@ -74,7 +74,7 @@ function scanned(ui, { rows, air, entry, bus, buses, notes, reason, where }) {
 function job(ui, one) {
   const runs = one.state === "runs", left = one.began + one.seconds - state.at;
   const words = one.phase || (runs && one.seconds && left > 0 ? t("doc.left", { time: span(left) }) : t(`doc.state.${one.state}`));
-  return html`<li class="job"><p><b>${t(`doc.${one.kind}`)}</b> ${one.where} · <span role="status">${said(one.why ?? words)}</span>${one.full ? html` · ${t("doc.full")}` : nothing}
+  return html`<li class="job"><p><b>${t(`doc.${one.kind}`)}</b> ${one.where} · <span role="status">${said(one.why ?? words)}</span>${one.full ? html` · ${t("doc.full")}` : nothing}${one.lost ? html` · ${t("doc.lost", { n: num(one.lost) })}` : nothing}
     ${runs ? button(t("doc.stop"), () => begin(ui, "stop", { job: one.id })) : nothing}
     ${one.file ? html`<a class="btn" href=${one.file[0]} download>${t("doc.download", { kb: num(Math.max(1, one.file[1] / 1024)) })}</a>` : nothing}</p>${one.rows || one.air ? scanned(ui, one) : nothing}</li>`;
 }
@@ -86,25 +86,37 @@ const under = (ui, fits) => {
 
 const TIMES = [[30, "30 s"], [300, "5 min"], [1800, "30 min"]];
 
-function acts(ui, { name, connected }) {
+/** What can be done on a bus; the server tells whether it shows what passes, and whether it asks. */
+function acts(ui, { name, connected, shows, asks }) {
   const busy = state.jobs.some((one) => (one.where === name || one.beside.includes(name)) && one.state === "runs");
   const off = busy || !connected;
-  return html`<p class="acts">${scan(ui, { bus: name })} ${button(t("doc.capture"), () => begin(ui, "capture", { bus: name, seconds }), off)}
+  const listen = () => html`${button(t("doc.capture"), () => begin(ui, "capture", { bus: name, seconds }), off)}
     <select aria-label=${t("doc.how_long", { bus: name })} @change=${(event) => { seconds = Number(event.target.value); ui.draw(); }}>${TIMES.map(([value, words]) => html`<option value=${value} ?selected=${value === seconds}>${words}</option>`)}</select>
-    ${button(t("doc.bytes"), () => begin(ui, "bytes", { bus: name }), off)}</p>${under(ui, (one) => one.where === name)}`;
+    ${button(t("doc.bytes"), () => begin(ui, "bytes", { bus: name }), off)}`;
+  return html`${asks || shows ? html`<p class="acts">${asks ? scan(ui, { bus: name }) : nothing} ${shows ? listen() : nothing}</p>` : nothing}${under(ui, (one) => one.where === name)}`;
+}
+
+/** A value that a frame tells, by its key in all captures and messages. */
+function told([key, value, symbol]) {
+  const text = typeof value === "number" ? num(value, String(value).split(".")[1]?.length ?? 0) : Array.isArray(value) ? value.join(", ") || DASH : value;
+  return `${key}\u00a0${text}${symbol ? `\u00a0${symbol}` : ""}`; // one piece where lines are broken
 }
 
 /** What a message says; the server knows, this finds the words. */
-function meaning(kind, said) {
-  const args = { ...said, a: said.a ?? "?", page: said.page && t(`doc.page.${said.page}`) };
-  const values = [["v", "V", 2], ["i", "A", 1], ["soc", "%", 0]].filter(([key]) => said[key] != null).map(([key, symbol, digits]) => `${num(said[key], digits)} ${symbol}`);
-  return [t(`doc.b.${kind}`, args), ...values].join(" · ");
+function meaning(kind, about) {
+  const args = { ...about, a: about.a ?? "?", page: about.page && t(`doc.page.${about.page}`), version: about.version ? ` (V${about.version})` : "" };
+  const values = [["v", "V", 2], ["i", "A", 1], ["soc", "%", 0]].filter(([key]) => about[key] != null).map(([key, symbol, digits]) => `${num(about[key], digits)} ${symbol}`);
+  return [t(`doc.b.${kind}`, args), ...values, ...(about.told ?? []).map(told)].join(" · ");
 }
+
+/** Frames stand below each other as in candump. */
+const columns = (id, hex) => html`<b>${id.padStart(8)}</b> ${hex.padEnd(23)}`;
 
 function bytes() {
   if (!watched) return nothing;
-  return html`<section class="card"><header><h2>${t("doc.bytes_on", { bus: watched })}</h2></header>
-    <ol class="bytes" tabindex="0" aria-label=${t("doc.bytes_on", { bus: watched })}>${[...state.bytes].reverse().map(([at, way, hex, kind, said]) => html`<li><time>${clock(at, 3)}</time> <span class=${way}>${way === "tx" ? "→" : "←"}</span> ${hex} <span class="muted">${meaning(kind, said)}</span></li>`)}</ol></section>`;
+  const title = t("doc.bytes_on", { bus: watched });
+  return html`<section class="card"><header><h2>${title}</h2></header>
+    <ol class="bytes" tabindex="0" aria-label=${title}>${[...state.bytes].reverse().map(([at, way, hex, kind, about]) => html`<li><time>${clock(at, 3)}</time> <span class=${way}>${way === "tx" ? "→" : "←"}</span> ${about.id ? columns(about.id, hex) : hex} <span class="muted">${meaning(kind, about)}</span></li>`)}</ol></section>`;
 }
 
 function gateway(ui) {
@@ -163,7 +175,7 @@ function bus(ui, one) {
     plural("doc.timeouts", one.timeouts), one.reconnects ? plural("links.reconnects", one.reconnects) : null,
     worst && t("doc.worst", { s: num(worst[0]), why: said(worst[1]) }),
   ];
-  return html`<section class="card"><header><div><h2>${one.name} <span class="badge ${kind}">${words}</span></h2><small><span class="path">${one.target}</span> · ${strategy(one)}</small></div><b class="score" title=${t("links.score")}>${one.score ?? DASH}</b></header>
+  return html`<section class="card"><header><div><h2>${one.name} <span class="badge ${kind}">${words}</span></h2><small>${one.target ? html`<span class="path">${one.target}</span> · ` : nothing}${strategy(one)}</small></div><b class="score" title=${t("links.score")}>${one.score ?? DASH}</b></header>
     ${reasons(one)}<p class="muted">${facts.filter(Boolean).join(" · ")}</p>${answers(one)}${acts(ui, one)}</section>`;
 }
 

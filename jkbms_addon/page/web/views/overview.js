@@ -1,7 +1,7 @@
 // The first page: how the bank is, what needs a look, every pack at a glance.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
-import { clock, DASH, num, plural, power, join, said, span, t, unit } from "../format.js";
+import { clock, DASH, num, plural, power, join, said, span, t, tOr, unit } from "../format.js";
 import { history, state } from "../data.js";
 import { store } from "../theme.js";
 import { alarmName, alarmsOf, badges, cellBars, cellsOf, figure, glyph, heard, icon, LIMITS, packKeys, packLabel, packName, powerFigure, stateBadge, SEVERE, tierSwitch, TIERS, valuesOf, volts } from "../pieces.js";
@@ -155,7 +155,7 @@ function card(key) {
 }
 
 /** How a bus reads its batteries, in words. */
-export const strategy = (bus) => t(`strategy.${bus.strategy === "auto" && bus.mode ? bus.mode : bus.strategy}`);
+export const strategy = (bus) => tOr(`strategy.${bus.strategy === "auto" && bus.mode ? bus.mode : bus.strategy}`, bus.strategy); // a plug-in by its name
 
 function links() {
   return html`<section class="card links" id="links"><header><h2>${t("links.title")}</h2><small>${t("links.score")}</small></header>
@@ -171,7 +171,7 @@ function links() {
         bus.reconnects ? plural("links.reconnects", bus.reconnects) : null,
       ];
       const kind = !bus.connected ? "bad" : bus.problem || silent.length ? "warn" : "ok";
-      return html`<li><i class="dot ${kind}"></i><div><p><b>${bus.name}</b> · ${strategy(bus)} · <span class="path">${bus.target}</span></p>
+      return html`<li><i class="dot ${kind}"></i><div><p><b>${bus.name}</b> · ${strategy(bus)}${bus.target ? html` · <span class="path">${bus.target}</span>` : nothing}</p>
         <small>${facts.filter(Boolean).join(" · ")}</small>
         ${bus.problem ? html`<small class="problem">${said(bus.problem)}</small>` : nothing}</div><b class="score">${bus.score ?? DASH}</b></li>`;
     })}</ul></section>`;
