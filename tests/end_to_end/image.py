@@ -4,7 +4,8 @@
 perhaps a command in place of the entry point; it runs in the host's network with the files of ``DEVICES`` bound in
 under the same names, passes SIGTERM on and ends with the status of the container. With ``ROFS=1`` the root file
 system is read-only. With ``AS=USER:GROUP:MORE`` (three numbers) it is that user with one more group, without any
-capability and without ever getting one.
+capability and without ever getting one. With ``PROFILE=jkbms`` it is confined by that AppArmor profile, loaded before.
+``IMAGE_PATIENCE`` is how many times longer things may take, in an emulator.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ needs_image = pytest.mark.skipif(
     not (BUILD and RUN),
     reason="IMAGE_BUILD and IMAGE_RUN are not set: how the image is built and run (tests/README.md)",
 )
+PATIENCE = float(os.environ.get("IMAGE_PATIENCE", "1"))
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
@@ -37,7 +39,12 @@ async def build() -> None:
 
 @asynccontextmanager
 async def container(
-    data: Path, *command: str, devices: Iterable[Path] = (), read_only: bool = True, user: str = ""
+    data: Path,
+    *command: str,
+    devices: Iterable[Path] = (),
+    read_only: bool = True,
+    user: str = "",
+    profile: str = "",
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A running container with a pipe for what it says; it is ended with the block."""
     assert RUN
@@ -53,6 +60,7 @@ async def container(
             "DEVICES": " ".join(map(str, devices)),
             "ROFS": "1" if read_only else "",
             "AS": user,
+            "PROFILE": profile,
         },
     )
     try:
@@ -63,9 +71,10 @@ async def container(
             await process.communicate()
 
 
-async def said(data: Path, *command: str, status: int = 0) -> str:
+async def said(data: Path, *command: str, status: int = 0, read_only: bool = True, profile: str = "") -> str:
     """What a command says in a container."""
-    async with container(data, *command) as process, asyncio.timeout(60):
+    running = container(data, *command, read_only=read_only, profile=profile)
+    async with running as process, asyncio.timeout(60 * PATIENCE):
         out, _ = await process.communicate()
     text = out.decode(errors="replace")
     assert process.returncode == status, text
