@@ -95,6 +95,18 @@ def test_who_names_one_machine_names_the_others() -> None:
         assert named in (set(), set(MACHINES.values())), rule
 
 
+@pytest.mark.parametrize(
+    "kind", ["inet stream", "inet6 stream", "inet dgram", "inet6 dgram", "netlink raw", "can raw", "unix stream"]
+)
+def test_sockets_of_the_program_are_named(kind: str) -> None:
+    assert f"network {kind}," in RULES
+
+
+def test_the_socket_of_a_battery_over_bluetooth_is_named() -> None:
+    """AcquireNotify of BlueZ; without the rule it is up to ``abstractions/base`` whether a byte is heard."""
+    assert "network unix seqpacket," in RULES
+
+
 def test_permissions_of_the_app_and_of_the_profile_are_the_same() -> None:
     capabilities = {rule.split()[1].rstrip(",").upper() for rule in RULES if rule.startswith("capability ")}
     assert capabilities == set(CONFIG["privileged"])
