@@ -3,16 +3,23 @@
 import argparse
 import asyncio
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from jkbms_addon.acquisition.contract import BusOptions
 from jkbms_addon.cli.capture import Tape, record
 from jkbms_addon.doctor.bundle import collected, what, written
+from jkbms_addon.doctor.can import FrameLog
+from jkbms_addon.doctor.recording import Passed
 from jkbms_addon.doctor.target import Target
 from jkbms_addon.errors import LinkError, OptionsError
+from jkbms_addon.link.can import can_channel
 from jkbms_addon.options.file import DEFAULT_FILE, Options, read
 from jkbms_addon.options.words import told
+
+MOST: Final = 80_000  # lines of a log, about 4 MB
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +49,9 @@ def captures(found: Options | None, seconds: float) -> Iterator[tuple[str, str]]
     """Name and text of each capture."""
     for bus in found.buses if found else ():
         if bus.plugin and seconds > 0:
-            yield f"capture-{bus.name}.jsonl", captured(bus, seconds)
+            channel = bus.values.get("channel")
+            suffix = "log" if channel else "jsonl"
+            yield f"capture-{bus.name}.{suffix}", listened(bus, seconds) if channel else captured(bus, seconds)
 
 
 def _options(path: Path) -> tuple[Options | None, str]:
@@ -54,11 +63,30 @@ def _options(path: Path) -> tuple[Options | None, str]:
         return None, "nested too deep"
 
 
+def listened(bus: BusOptions, seconds: float) -> str:
+    """Frames on a CAN bus as a log of candump, nothing sent and no link set up; or why there are none."""
+    try:
+        return asyncio.run(frames(str(bus.values["channel"]), int(bus.values.get("bitrate", 250000)), seconds))
+    except LinkError as error:
+        return f"not captured: {error}"
+
+
+async def frames(channel: str, bitrate: int, seconds: float) -> str:
+    """All that comes within so many s, ``MOST`` lines at most; ``LinkError``."""
+    log, lines, began = FrameLog(channel, time.time()), list[str](), time.monotonic()
+    async with can_channel(channel, bitrate) as link:
+        while len(lines) < MOST and (left := began + seconds - time.monotonic()) > 0:
+            heard = await link.read(min(left, 0.5))
+            log.take(Passed(time.monotonic() - began, "rx", tuple(heard)))
+            lines += log.lines()
+    return "\n".join([*lines[:MOST], ""])
+
+
 def captured(bus: BusOptions, seconds: float) -> str:
     """Bytes on a bus, secrets blanked, nothing sent; or why there are none."""
     place = target(bus)
     if place is None:
-        return "only serial ports and gateways can be captured"
+        return "only serial ports, gateways and CAN can be captured"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "capture.jsonl"
         try:

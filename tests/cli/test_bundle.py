@@ -1,5 +1,6 @@
 """The command ``bundle``: everything for a bug report in one file, and no secret in it."""
 
+import asyncio
 import io
 import json
 import logging
@@ -15,7 +16,11 @@ import pytest
 from jkbms_addon import heartbeat
 from jkbms_addon.__main__ import main
 from jkbms_addon.cli import run
+from jkbms_addon.cli.bundle import captures
+from jkbms_addon.cli.can_text import can
 from jkbms_addon.doctor import bundle, log
+from jkbms_addon.options.file import parse
+from jkbms_addon.simulator.can import broadcasting, can_bms, slcan_adapter
 from tests.cli.test_decode import STREAM
 
 SECRET = "geheim-4711"
@@ -55,7 +60,7 @@ def test_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
     assert parts["log.txt"].endswith("the end")
     assert len(parts["log.txt"]) == bundle.LONGEST
     assert "charging_switch" in parts["kept/writes.jsonl"]
-    assert parts["capture-can.jsonl"] == "only serial ports and gateways can be captured"
+    assert parts["capture-can.log"].startswith("not captured: ")
     told = capsys.readouterr().out
     assert all(name in told for name in parts)
 
@@ -73,6 +78,30 @@ def test_bytes_of_a_bus_without_passwords(tmp_path: Path) -> None:
         os.close(slave)
     lines = [json.loads(line) for line in parts["capture-a.jsonl"].splitlines()]
     assert len(lines) > 1
+
+
+async def test_frames_of_a_can_bus(tmp_path: Path) -> None:
+    path = tmp_path / "usb-Openlight_0001"
+    async with slcan_adapter() as adapter, broadcasting([can_bms(2)], adapter.put):
+        path.symlink_to(adapter.port)
+        bus = {"name": "rack", "strategy": "can_broadcast", "channel": str(path)}
+        found = parse({"buses": [bus]})
+        parts = await asyncio.to_thread(lambda: dict(captures(found, 1.5)))
+        assert adapter.transmitted == []
+    [(name, text)] = parts.items()
+    assert name == "capture-rack.log"
+    assert str(path) not in text
+    assert "usb-Openlight" not in text
+    readings = [one for one in can(text) if not isinstance(one, str)]
+    assert {one.address for one in readings} == {2}
+    assert "BATT_ST1" in {one.kind for one in readings}
+
+
+def test_a_can_bus_that_is_not_there_is_told() -> None:
+    found = parse({"buses": [{"name": "rack", "strategy": "can_broadcast", "channel": "/dev/ttyNowhere"}]})
+    text = dict(captures(found, 1.0))["capture-rack.log"]
+    assert text.startswith("not captured: ")
+    assert "does not exist" in text
 
 
 def test_a_port_in_use_is_told(tmp_path: Path) -> None:
