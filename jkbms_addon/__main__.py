@@ -50,6 +50,13 @@ if __name__ == "__main__":
         # until the app is there to take leave, nothing was begun; as process 1 nobody else would end it
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     try:
-        sys.exit(main())
+        status = main()
+        sys.stdout.flush()
     except KeyboardInterrupt:  # before a command could take it
-        sys.exit(130)
+        status = 130
+    except BrokenPipeError:
+        if sys.argv[1:2] == ["run"]:  # prints nothing, so it is a fault
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has enough, as with head
+        status = 141
+    sys.exit(status)
