@@ -8,7 +8,7 @@ import cantools
 import pytest
 
 from jkbms_addon.inverter.dialects import DIALECTS
-from tests.inverter.receivers import RECEIVERS, SunnyIsland, Told
+from tests.inverter.receivers import Told, receiver
 from tests.inverter.test_dialects_random import SEED, random_state
 
 FOLDER = Path(__file__).parent / "dbc"
@@ -79,10 +79,6 @@ def key_of(name: str, signal: Any) -> str | None:
         return KELVIN[signal.name]
     key = SIGNALS.get(signal.name)
     return key.get(name) if isinstance(key, dict) else key
-
-
-def receiver(name: str) -> Any:
-    return SunnyIsland() if name == "sma" else RECEIVERS[name]
 
 
 @pytest.mark.parametrize("name", list(FILES))
