@@ -37,7 +37,7 @@ def test_the_page_about_inverters() -> None:
     assert renewed(text, OF_INVERTERS) == text, "run python -m tests.documents"
     assert sorted(re.findall(r"<!-- table:(\w+) -->", text)) == sorted(OF_INVERTERS)
     named = set(re.findall(r"`(\w+)`", text.partition("## By maker")[2].partition("\n## ")[0]))
-    assert set(DIALECTS) <= named, "a protocol that no maker's line names"
+    assert set(DIALECTS) <= named, "a protocol that no maker's line names: menus.py, then python -m tests.documents"
 
 
 def test_tables_that_come_from_the_tests() -> None:
@@ -58,7 +58,8 @@ def test_a_table_is_renewed_and_others_are_left() -> None:
 def test_every_option_of_a_strategy_is_explained() -> None:
     rows = [line.strip("| ").split(" | ") for line in options().splitlines()[2:]]
     assert {row[0].strip("`") for row in rows} == set(built_in())
-    assert [row for row in rows if len(row) != 4 or not all(cell.strip() for cell in row)] == []
+    unexplained = [row for row in rows if len(row) != 4 or not all(cell.strip() for cell in row)]
+    assert unexplained == [], "the docstring of its validator is what the table says"
 
 
 def test_every_option_for_mqtt_is_explained() -> None:
@@ -118,7 +119,7 @@ def test_what_the_first_page_names_exists() -> None:
     strategies = set(
         re.findall(r"`([a-z_]+)` \|$", START.partition("## What you need")[2].partition("## ")[0], re.MULTILINE)
     )
-    assert strategies == set(built_in())
+    assert strategies == set(built_in()), "DOCS.md, What you need: a row for each strategy, which ends with its name"
     for text in re.findall(r"^```yaml\n(.*?)^```$", START, re.DOTALL | re.MULTILINE):
         assert [bus.problem for bus in parse(yaml.safe_load(text)).buses] == [""]
 
@@ -157,20 +158,23 @@ print(json.dumps({"known": known(), "problem": bus.problem, "wrong": wrong, "sna
 """
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
+def plugin_in(folder: Path) -> Path:
     """The example as pip would install it into a folder."""
     (source,) = blocks("python")
     project = tomllib.loads(blocks("toml")[0])
     points = project["project"]["entry-points"]["jkbms_addon.acquisition"]
     ((name, target),) = points.items()
-    folder = tmp_path / "plugins"
     info = folder / f"{project['project']['name'].replace('-', '_')}-{project['project']['version']}.dist-info"
     info.mkdir(parents=True)
     (folder / f"{target.partition(':')[0]}.py").write_text(source)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['project']['name']}\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[jkbms_addon.acquisition]\n{name} = {target}\n")
     return folder
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    return plugin_in(tmp_path / "plugins")
 
 
 def test_the_example_plugin_works(installed: Path, tmp_path: Path) -> None:

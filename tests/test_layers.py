@@ -107,7 +107,7 @@ def test_every_package_has_a_row_and_every_row_a_package() -> None:
 @pytest.mark.parametrize("name", [name for name in SOURCES if name])
 def test_no_import_runs_up(name: str) -> None:
     below = [other for other in own_imports(name) if other and row(other) > row(name)]
-    assert below == [], f"{name} imports what stands below it"
+    assert below == [], f"{name} imports what stands below it in ORDER: import it from where it is defined, or move it"
 
 
 @pytest.mark.parametrize("library", FENCES)

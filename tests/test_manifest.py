@@ -257,8 +257,11 @@ def test_the_form_has_the_options_of_the_program() -> None:
 
 def test_the_form_has_the_options_of_every_strategy() -> None:
     of_strategies = set[str]().union(*(names(plugin.rows) for plugin in built_in().values()))
-    assert names(CONFIG["schema"]["buses"][0]) == {"name", "strategy", "plugin"} | of_strategies
-    assert set(CONFIG["schema"]["buses"][0]["strategy"][len("list(") : -1].split("|")) == {*built_in(), "plugin"}
+    assert names(CONFIG["schema"]["buses"][0]) == {"name", "strategy", "plugin"} | of_strategies, (
+        "config.yaml, schema: buses: has other options than the strategies"
+    )
+    offered = CONFIG["schema"]["buses"][0]["strategy"][len("list(") : -1].split("|")
+    assert set(offered) == {*built_in(), "plugin"}, "name it in config.yaml, schema: buses: strategy"
 
 
 def test_what_only_some_strategies_need_is_optional() -> None:

@@ -160,9 +160,17 @@ WIRES = {
     "buses": [{"name": name, "strategy": "listen", "port": f"/dev/{name}"} for name in ("a", "b")],
     "batteries": ["a/1 = b/1", "a/2 != b/2"],
 }
+# every option of a bus where it belongs, and at a bus that does not know it: a new strategy moves what chance brings
+ITS_OWN = {
+    **CONFIG["options"],
+    "buses": [{"name": f"bus_{n}", **one} for n, one in enumerate((*GOOD, {**GOOD[0], "baudrate": "9600"}))],
+}
+VALUES = {key: value for bus in ITS_OWN["buses"] for key, value in bus.items() if key not in ("name", "strategy")}
+CAN, MASTER = {"strategy": "can_broadcast", "channel": "nocan7"}, {"strategy": "master", "port": "/dev/nowhere"}
+OF_CAN = ("channel", "bitrate", "set_up_link")
 NOT_ITS_OWN = {
     **CONFIG["options"],
-    "buses": [{"name": "x", "strategy": "master", "port": "/dev/ttyUSB7", "set_up_link": True}],
+    "buses": [{"name": key, **(MASTER if key in OF_CAN else CAN), key: value} for key, value in VALUES.items()],
 }
 NOR_THESE = {
     **CONFIG["options"],
@@ -189,6 +197,7 @@ def test_both_outcomes_come_for_every_option() -> None:
     @example(NO_SUCH_FRAMES)
     @example(NOR_THESE)
     @example(WIRES)
+    @example(ITS_OWN)
     @example(NOT_ITS_OWN)
     @calm
     @given(raw=files())
@@ -198,8 +207,11 @@ def test_both_outcomes_come_for_every_option() -> None:
         wrong.update(refused(options))
 
     collect()
-    assert [path for path in PATHS if not used[path]] == []
-    assert {path for path in PATHS if wrong[path]} == REFUSABLE
+    # a new option moves all that chance brings
+    assert [path for path in PATHS if not used[path]] == [], "never accepted: GOOD in options_form.py, or an @example"
+    never = [path for path in REFUSABLE if not wrong[path]]
+    assert never == [], "never refused: give it an @example"
+    assert {path for path in PATHS if wrong[path]} == REFUSABLE, "refused, too: put it into REFUSABLE"
 
 
 # --- running what was accepted -------------------------------------------------------------------------

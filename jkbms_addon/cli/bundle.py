@@ -2,9 +2,9 @@
 
 import argparse
 import asyncio
-import tempfile
 import time
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -32,10 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the file and list what is in it; 0. ``OptionsError`` when it cannot be written."""
     found, problem = _options(args.options)
-    parts = dict(collected(args.options, "\n".join(told(found)) if found else problem))
-    parts.update(captures(found, args.seconds))
     try:
-        args.file.write_bytes(written(parts, args.options))
+        with args.file.open("wb") as file:  # before the buses are listened to, which takes its time
+            parts = dict(collected(args.options, "\n".join(told(found)) if found else problem))
+            parts.update(captures(found, args.seconds))
+            file.write(written(parts, args.options))
     except OSError as error:
         raise OptionsError(f"{args.file} cannot be written: {error.strerror or error}") from error
     print(f"{args.file} holds, with passwords, PINs and user names blanked:")
@@ -87,13 +88,12 @@ def captured(bus: BusOptions, seconds: float) -> str:
     place = target(bus)
     if place is None:
         return "only serial ports, gateways and CAN can be captured"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "capture.jsonl"
-        try:
-            asyncio.run(record(place, Tape(path, serials=True), seconds, frozenset()))
-        except (LinkError, OptionsError) as error:
-            return f"not captured: {error}; the running app has the port, stop it first if the bytes matter"
-        return path.read_text(encoding="utf-8")
+    text = StringIO()  # a container may have no place for a file but /data
+    try:
+        asyncio.run(record(place, Tape(text, serials=True), seconds, frozenset()))
+    except (LinkError, OptionsError) as error:
+        return f"not captured: {error}; the running app has the port, stop it first if the bytes matter"
+    return text.getvalue()
 
 
 def target(bus: BusOptions) -> Target | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -65,11 +66,11 @@ def polled(bus: Target, text: str) -> frozenset[int]:
 
 
 class Tape:
-    """A capture file. ``tap`` sees the bytes, ``write`` puts what is settled into the file."""
+    """A capture, into a file or a text. ``tap`` sees the bytes, ``write`` puts there what is settled."""
 
-    def __init__(self, path: Path, *, serials: bool = False) -> None:
+    def __init__(self, place: Path | StringIO, *, serials: bool = False) -> None:
         self._serials = serials
-        self._path = path
+        self._place = place
         self._file: TextIO | None = None
         self._kept = tape.Tape("", "", __version__)
         self._started = 0.0
@@ -87,7 +88,7 @@ class Tape:
     def start(self, bus: Target, link: Link) -> Self:
         """Begin a new file with what comes from now on; ``OptionsError`` when it cannot be written."""
         try:
-            self._file = self._path.open("w", encoding="utf-8")
+            self._file = self._place if isinstance(self._place, StringIO) else self._place.open("w", encoding="utf-8")
         except OSError as error:
             raise self._refused(error) from error
         self._kept = tape.Tape(
@@ -104,7 +105,7 @@ class Tape:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._kept.take(None)
         self.write()
-        if self._file:
+        if self._file and self._file is not self._place:
             self._file.close()
 
     def tap(self, direction: str, data: bytes) -> None:
@@ -126,7 +127,7 @@ class Tape:
             raise self._refused(error) from error
 
     def _refused(self, error: OSError) -> OptionsError:
-        return OptionsError(f"{self._path} cannot be written: {error.strerror or error}")
+        return OptionsError(f"{self._place} cannot be written: {error.strerror or error}")
 
 
 async def record(bus: Target, tape: Tape, seconds: float, wanted: frozenset[int]) -> None:

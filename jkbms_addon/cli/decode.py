@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,31 @@ from jkbms_addon.wire.pb.frames import Attributed, Attribution, Framer, Short
 from jkbms_addon.wire.pb.layouts import BALANCER
 from jkbms_addon.wire.ttl import frames as legacy
 
-Outcome = Reading | str  # a reading, or why something was skipped
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """A reading that cannot be true, the rule that it breaks, and where it stands."""
+
+    reading: Reading
+    rule: str
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: contradicts itself: {self.rule}"
+
+
+Outcome = Reading | Doubted | str  # a reading, or why something was skipped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument(
         "--format", choices=sorted(FORMATS), help="wire format (default: can for a log of candump, else pb)"
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="also what contradicts itself, as that of a firmware does whose layout is not known yet",
     )
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="hex text, or a capture (default: stdin)")
 
@@ -43,6 +62,9 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(outcome, Reading):
             found = True
             print(json.dumps(printed(outcome), ensure_ascii=False))
+        elif isinstance(outcome, Doubted) and args.all:
+            found = True
+            print(json.dumps({**printed(outcome.reading), "contradicts": outcome.rule}, ensure_ascii=False))
         else:
             print(f"skipped: {outcome}", file=sys.stderr)
     return 0 if found else 1
@@ -141,7 +163,7 @@ def _judged(decided: Attributed, sensors: Sensors) -> Outcome:
     except FrameError as error:
         return f"{where}: {error}"
     broken = contradiction(reading.values)
-    return f"{where}: contradicts itself: {broken}" if broken else sensors.fitted(reading)
+    return Doubted(reading, broken, where) if broken else sensors.fitted(reading)
 
 
 def ttl(text: str) -> Iterator[Outcome]:
@@ -169,7 +191,7 @@ def _table(frame: legacy.Frame) -> Iterator[Outcome]:
         return
     for reading in found:
         broken = contradiction(reading.values)
-        yield f"{where}: contradicts itself: {broken}" if broken else reading
+        yield Doubted(reading, broken, where) if broken else reading
 
 
 MESSAGES: dict[legacy.FrameKind, str] = {

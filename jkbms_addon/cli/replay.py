@@ -56,7 +56,11 @@ def run(args: argparse.Namespace) -> int:
         raise OptionsError(f"--speed: must be from 1 to {FASTEST:.0f}")
     options = chosen(args)
     log_to_stderr(options.log_level)
-    with tempfile.TemporaryDirectory(prefix="jkbms-replay-") as folder, suppress(KeyboardInterrupt):
+    try:
+        place = tempfile.TemporaryDirectory(prefix="jkbms-replay-")
+    except OSError as error:
+        raise OptionsError(f"needs a folder for its files: TMPDIR=/data names one in a container; {error}") from error
+    with place as folder, suppress(KeyboardInterrupt):
         asyncio.run(_replay(options, Path(folder), tape, args))
     return 0
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from jkbms_addon.acquisition.contract import BusOptions
 from jkbms_addon.battery.snapshot import label
+from jkbms_addon.inverter.dialects import DIALECTS
+from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.link.place import exists
 from jkbms_addon.options.file import Options
 
@@ -28,15 +30,20 @@ def told(options: Options) -> Iterator[str]:
         yield f"MQTT: {_mqtt(options)}"
     if not options.writes.problem:
         yield f"writes: {WRITES[options.writes.level]}"
-    if not options.inverter.problem:
-        yield f"inverter: {_inverter(options)}"
-    yield from (f"WRONG {line}" for line in (*options.problems, options.bank.problem, options.inverter.problem) if line)
+    yield from (f"inverter: {_inverter(one)}" for one in options.inverters or (options.inverter,) if not one.problem)
+    yield from (f"WRONG {line}" for line in (*options.problems, *_of_inverters(options)))
 
 
 def troubles(options: Options) -> list[str]:
     """What is wrong, a line each."""
     buses = [f"bus {bus.name}: {bus.problem}" for bus in options.buses if bus.problem]
-    return [*options.problems, *buses, *filter(None, (options.bank.problem, options.inverter.problem))]
+    return [*options.problems, *buses, *_of_inverters(options)]
+
+
+def _of_inverters(options: Options) -> list[str]:
+    """What is wrong with the bank and with those who are told of it; the first may be told of twice."""
+    found = (options.bank.problem, options.inverter.problem, *(one.problem for one in options.inverters))
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def _bus(bus: BusOptions) -> str:
@@ -59,9 +66,12 @@ def _mqtt(options: Options) -> str:
     return f"{where}{', encrypted' if mqtt.tls else ''}, topics below {mqtt.base_topic}"
 
 
-def _inverter(options: Options) -> str:
-    inverter = options.inverter
+def _inverter(inverter: InverterOptions) -> str:
     if not inverter.wanted:
         return "none"
-    what = f"{inverter.protocol} on {inverter.channel} at {inverter.bitrate} bit/s"
+    part = f", {100 * inverter.share:g} % of the currents" if inverter.share < 1 else ""
+    rate = f"{inverter.bitrate} bit/s"
+    if DIALECTS[inverter.protocol].port == "serial":
+        rate = f"{inverter.baudrate} baud" if inverter.baudrate else "the rate that is heard"
+    what = f"{inverter.protocol} on {inverter.channel} at {rate}{part}"
     return what if inverter.emits else f"{what}; nothing is sent before confirmed is true"

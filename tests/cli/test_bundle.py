@@ -15,6 +15,7 @@ import pytest
 
 from jkbms_addon import heartbeat
 from jkbms_addon.__main__ import main
+from jkbms_addon.cli import bundle as cli
 from jkbms_addon.cli import run
 from jkbms_addon.cli.bundle import captures
 from jkbms_addon.cli.can_text import can
@@ -65,7 +66,8 @@ def test_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
     assert all(name in told for name in parts)
 
 
-def test_bytes_of_a_bus_without_passwords(tmp_path: Path) -> None:
+def test_bytes_of_a_bus_without_passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/nowhere")  # as in a container whose files are read-only
     master, slave = pty.openpty()
     try:
         name = os.ttyname(slave)
@@ -123,6 +125,15 @@ def test_it_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     options.write_text("{}")
     assert main(["bundle", "--options", str(options), "--seconds", "0", "/nowhere/x.zip"]) == 1
     assert "/nowhere/x.zip" in capsys.readouterr().err
+
+
+def test_that_it_cannot_be_written_is_told_before_the_buses_are_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "captures", lambda *_: pytest.fail("it listened for nothing"))
+    (tmp_path / "options.json").write_text("{}")
+    assert main(["bundle", "--options", str(tmp_path / "options.json"), "/nowhere/x.zip"]) == 1
+    assert "/nowhere/x.zip cannot be written" in capsys.readouterr().err
 
 
 def test_the_log_is_remembered_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

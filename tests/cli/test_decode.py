@@ -88,6 +88,8 @@ def test_a_frame_that_contradicts_itself_is_not_printed(capsys: pytest.CaptureFi
     (tmp_path / "x").write_text(frame.hex())
     status, lines, err = run(capsys, str(tmp_path / "x"))
     assert (status, lines, err) == (1, [], "skipped: frame at 0: contradicts itself: state of charge\n")
+    status, (line,), err = run(capsys, "--all", str(tmp_path / "x"))
+    assert (status, line["contradicts"], line["fields"]["state_of_charge"], err) == (0, "state of charge", 130, "")
 
 
 BLUETOOTH = captures("jk_ble")

@@ -55,6 +55,20 @@ def test_what_would_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert any(line.startswith("WRONG mqtt: port: ") for line in lines)
 
 
+def test_every_inverter_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = {"protocol": "victron", "channel": "can1", "confirmed": True}
+    two = {"protocol": "pylontech_rs485", "channel": "/dev/ttyUSB7", "confirmed": True, "share": 40}
+    said = ["inverter: victron on can1 at 500000 bit/s, 60 % of the currents"]
+    said += ["inverter: pylontech_rs485 on /dev/ttyUSB7 at the rate that is heard, 40 % of the currents"]
+    status, lines = checked(tmp_path, capsys, {"inverters": [one, two]})
+    assert (status, lines[-2:]) == (0, said)
+    status, lines = checked(tmp_path, capsys, {"inverters": [one, {**two, "part": 40}]})
+    assert (status, lines[-1]) == (1, "WRONG inverters 2: part: is not an option here")
+    # the section ``inverter`` is the first of the list, and its trouble is told once
+    status, lines = checked(tmp_path, capsys, {"inverter": {**one, "dlc": "long"}, "inverters": [two]})
+    assert (status, len([line for line in lines if "dlc" in line])) == (1, 1)
+
+
 def test_the_defaults_are_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, lines = checked(tmp_path, capsys, CONFIG["options"])
     assert status == 0

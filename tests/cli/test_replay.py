@@ -146,6 +146,15 @@ async def test_a_loop_begins_again() -> None:
     assert not playback.finished.is_set()
 
 
+def test_no_place_for_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a container whose files are read-only."""
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/nowhere")
+    assert main(["replay", "--mqtt-host", "127.0.0.1", filed(tmp_path, overheard())]) == 1
+    assert "TMPDIR=/data" in capsys.readouterr().err
+
+
 def test_a_broker_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

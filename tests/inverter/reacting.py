@@ -15,7 +15,7 @@ from jkbms_addon.inverter.dialects.pylontech_rs485 import Query, answer
 from jkbms_addon.inverter.state import State, said
 from tests.charging.plant import Inverter, Kind
 from tests.inverter import receiver_rs485 as master
-from tests.inverter.receivers import RECEIVERS, SunnyIsland, Told
+from tests.inverter.receivers import Told, receiver
 
 Limits = tuple[float, float, float, float]  # CVL, CCL, DCL, charge
 SHUT_DOWN, BACK = 10.0, 20.0  # % at which those switch off and on again that go by the charge
@@ -48,8 +48,8 @@ def over_rs485(state: State) -> Told:
 
 def over_can(name: str) -> Callable[[State], Told]:
     """What an inverter hears of a whole set."""
-    receiver = SunnyIsland() if name == "sma" else RECEIVERS[name]
-    return lambda state: receiver(DIALECTS[name].frames(state, adapted=True))
+    hears = receiver(name)
+    return lambda state: hears(DIALECTS[name].frames(state, adapted=True))
 
 
 @dataclass(slots=True)

@@ -36,7 +36,7 @@ def lit(loop: Loop) -> None:
 
 
 def test_every_dialect_is_in_the_loop_as_its_file_says() -> None:
-    assert set(KINDS) == set(DIALECTS)
+    assert set(KINDS) == set(DIALECTS), "say in KINDS of reacting.py how the inverters react that speak it"
     assert {name for name, kinds in KINDS.items() if "charge" in kinds or name == "sma"} == {
         name for name, one in DIALECTS.items() if one.soc_decides and one.port == "can"
     }

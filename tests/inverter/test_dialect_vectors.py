@@ -13,6 +13,7 @@ import pytest
 from jkbms_addon.cli import frames
 from jkbms_addon.inverter.dialects import DIALECTS
 from tests.conftest import captures
+from tests.inverter.test_dialects_random import ON_CAN
 
 PROTOCOLS = {
     "victron": "victron",
@@ -184,6 +185,7 @@ def test_frame(vector: dict[str, Any], call: Callable[..., dict[str, bytes]]) ->
 
 def test_what_is_left_out_is_named_and_the_rest_is_everything() -> None:
     assert {vector["profile"] for vector in VECTORS} == set(PROTOCOLS)
+    assert set(PROTOCOLS.values()) == set(ON_CAN), "captures/inverter.json has no vector of it"
     assert len(VECTORS) + len(LEFT_OUT) == len(captures("inverter"))
     assert 0x300 in DIALECTS["luxpower"].heard
 

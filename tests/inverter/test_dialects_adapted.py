@@ -6,15 +6,14 @@ import pytest
 
 from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.dialects.dialect import Dialect
-from tests.inverter.receivers import RECEIVERS, SunnyIsland, Told
+from tests.inverter.receivers import Told, receiver
 from tests.inverter.test_first_dialects import state
 
 SERVING: dict[str, Any] = {"discharge_enabled": True, "discharge_current": 100.0, "modules": 3}
 
 
 def told(name: str, *, adapted: bool = True, **changes: Any) -> Told:
-    receiver = SunnyIsland() if name == "sma" else RECEIVERS[name]
-    return receiver(DIALECTS[name].frames(state(**changes), adapted=adapted))
+    return receiver(name)(DIALECTS[name].frames(state(**changes), adapted=adapted))
 
 
 def test_a_sunny_island_hears_of_no_alarm_while_a_battery_can_serve() -> None:

@@ -8,8 +8,9 @@ import cantools
 import pytest
 
 from jkbms_addon.inverter.dialects import DIALECTS
-from tests.inverter.receivers import RECEIVERS, SunnyIsland, Told
-from tests.inverter.test_dialects_random import SEED, random_state
+from tests.inverter.receivers import Told, receiver
+from tests.inverter.test_dbc import FILES as FIRST
+from tests.inverter.test_dialects_random import ON_CAN, SEED, random_state
 
 FOLDER = Path(__file__).parent / "dbc"
 FILES = {
@@ -81,8 +82,8 @@ def key_of(name: str, signal: Any) -> str | None:
     return key.get(name) if isinstance(key, dict) else key
 
 
-def receiver(name: str) -> Any:
-    return SunnyIsland() if name == "sma" else RECEIVERS[name]
+def test_every_dialect_on_can_has_a_dbc() -> None:
+    assert {*FILES, *FIRST} == set(ON_CAN), "write one in the folder dbc from the facts, and name it in FILES"
 
 
 @pytest.mark.parametrize("name", list(FILES))

@@ -9,7 +9,7 @@ import pytest
 
 from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.state import ALARMS, PROTECTIONS, State
-from tests.inverter.receivers import PAIR_ITEMS, RECEIVERS, SunnyIsland, Told
+from tests.inverter.receivers import PAIR_ITEMS, Told, receiver
 
 STATES = 20_000
 ON_CAN = [name for name, dialect in DIALECTS.items() if dialect.port == "can"]
@@ -361,12 +361,12 @@ NOT_NUMBERS = {"protections", "alarms", "module_addresses", "date", "model", "se
 @pytest.mark.parametrize("name", ON_CAN)
 def test_a_receiver_reads_what_was_meant(name: str) -> None:
     draw, dialect = random.Random(SEED), DIALECTS[name]
-    receiver = SunnyIsland() if name == "sma" else RECEIVERS[name]
+    hears = receiver(name)
     keys = [key for key in State.model_fields if key not in NOT_NUMBERS | APART.get(name, set())]
     keys = [key for key in keys if name != "growatt_lv" or key not in {"faulty_module", "cell_count"}]
     for _ in range(STATES):
         state = random_state(draw)
-        told = receiver(dialect.frames(state))
+        told = hears(dialect.frames(state))
         if name == "luxpower" and state.full_charge_capacity is None:
             assert told.pop("full_charge_capacity") == 0
         fits(told, state, name, keys)

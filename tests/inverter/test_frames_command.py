@@ -140,4 +140,6 @@ SAMPLES = Path(__file__).parent / "samples"
 def test_a_sample_for_each_dialect(call: Any, capsys: pytest.CaptureFixture[str], name: str) -> None:
     """What one state looks like in each; the receivers of the other tests have read all of it."""
     assert call((SAMPLES / "state.json").read_text(encoding="utf-8"), "--protocol", name) == 0
-    assert capsys.readouterr().out == (SAMPLES / f"{name}.txt").read_text(encoding="utf-8")
+    found, sample = capsys.readouterr().out, SAMPLES / f"{name}.txt"
+    assert sample.exists(), f"if these bytes are what a receiver understands, they are {sample.name}:\n{found}"
+    assert found == sample.read_text(encoding="utf-8")

@@ -6,7 +6,9 @@ from jkbms_addon.validators import bitrate
 
 
 def test_every_protocol_belongs_to_an_inverter_and_every_inverter_has_protocols_that_exist() -> None:
-    assert {name for one in PROFILES.values() for name in one.protocols} == DIALECTS.keys()
+    assert {name for one in PROFILES.values() for name in one.protocols} == DIALECTS.keys(), (
+        "a dialect stands in DIALECTS (dialects/__init__.py) and in a Profile (dialects/menus.py)"
+    )
     for key, one in PROFILES.items():
         assert key == one.key
         assert len(set(one.protocols)) == len(one.protocols)

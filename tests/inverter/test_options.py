@@ -139,7 +139,7 @@ def test_the_form_offers_what_the_program_takes() -> None:
     assert set(config["schema"]["inverter"]) == {str(key) for key in INVERTER.schema} - numbers
     assert numbers <= set(NUMBERS)
     assert set(config["schema"]["bank"]) == {str(key) for key in BANK.schema}
-    assert config["schema"]["inverter"]["protocol"] == f"list({'|'.join(PROTOCOLS)})"
+    assert config["schema"]["inverter"]["protocol"] == f"list({'|'.join(PROTOCOLS)})", "the order is that of DIALECTS"
     options = parse(config["options"])
     assert (options.bank, options.inverter) == (BankOptions(), InverterOptions())
     assert {str(key) for key in INVERTER.schema} & set(NUMBERS_AND_WISHES) >= {"charge_voltage", "grid_charge"}

@@ -66,6 +66,9 @@ def test_every_field_is_asked_for_as_in_the_form_of_home_assistant() -> None:
             if one["kind"] == "number":
                 assert theirs in ("int", "float", "port"), one
             else:
+                assert one["kind"] in ours, (
+                    f"{one}: editor.KINDS does not know its validator; take one of validators.py"
+                )
                 assert theirs == ours[one["kind"]], one
             if one["kind"] == "choice":
                 assert sorted(map(str, one["choices"])) == sorted(row[one["key"]].rstrip("?")[5:-1].split("|"))

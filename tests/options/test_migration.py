@@ -15,7 +15,7 @@ from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.file import WriteOptions, parse, read
 from jkbms_addon.options.migration import EACH, MOVES, Move, migrated
 from tests.options_form import paths
-from tests.test_manifest import CONFIG, ELEMENT, faults
+from tests.test_manifest import CONFIG, ELEMENT, OWN, faults
 
 FILES = Path(__file__).parent
 RELEASED = ("0.1.0", "0.2.0")
@@ -125,9 +125,16 @@ def test_everything_that_0_1_0_knew(tmp_path: Path, caplog: pytest.LogCaptureFix
     )
 
 
-def test_the_full_file_of_0_1_0_leaves_nothing_out() -> None:
-    given = {path for path, _ in given_paths(loaded("0.1.0-full.json"))}
-    assert given == loaded("0.1.0-schema.json").keys()
+@pytest.mark.parametrize("version", RELEASED)
+def test_a_full_file_leaves_nothing_out(version: str) -> None:
+    given = {path for path, _ in given_paths(loaded(f"{version}-full.json"))}
+    assert given == loaded(f"{version}-schema.json").keys()
+
+
+def test_the_files_of_this_version_are_kept() -> None:
+    assert CONFIG["version"] in RELEASED, "docs/releasing.md says how they are kept"
+    for name in ("default", "full", "schema"):
+        assert (FILES / f"{CONFIG['version']}-{name}.json").exists(), name
 
 
 def given_paths(value: Any, before: str = "") -> list[tuple[str, Any]]:
@@ -343,3 +350,11 @@ def test_the_table_of_moves_is_sound() -> None:
     for move in (*MOVES, *MADE_UP):
         assert move.old != move.new
         assert move.old.startswith(EACH) == move.new.startswith(EACH)
+
+
+if __name__ == "__main__":
+    defaults = {key: value for key, value in CONFIG["options"].items() if key in OWN}
+    for name, content in (("default", defaults), ("schema", dict(paths(OWN)))):
+        file = FILES / f"{CONFIG['version']}-{name}.json"
+        if not file.exists():  # what was released is never written anew
+            file.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

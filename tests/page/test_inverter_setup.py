@@ -134,7 +134,7 @@ async def test_every_protocol_can_be_rehearsed(site: Site, protocol: str) -> Non
     async with witness(site.port) as page:
         told = await rehearsed(page, protocol=protocol, channel=channel)
         assert told["errors"] == []
-        assert len(told["frames"]) >= 6
+        assert len(told["frames"]) >= min(6, len(DIALECTS[protocol].messages) or 6)
         assert any(one["says"] for one in told["frames"])
 
 

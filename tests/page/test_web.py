@@ -20,6 +20,7 @@ from jkbms_addon.page.parts import SETTINGS
 from jkbms_addon.views import findings
 from jkbms_addon.views.languages import Language, translated
 from tests.page.weight import first_load, modules
+from tests.tables import built_in
 
 FIRST = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (WEB / "i18n").glob("*.json")}
 OF_VIEWS = [
@@ -93,12 +94,22 @@ def test_every_finding_has_words() -> None:
         assert f"find.quirk.{quirk.key}.title" in LANGUAGES["en"]
 
 
+INVERTER = "its words stand in page/web/i18n/inverter/*.json"
+
+
+def test_every_strategy_has_words() -> None:
+    for words in LANGUAGES.values():
+        missing = {f"strategy.{name}" for name in built_in()} - words.keys()
+        assert missing == set(), "its words stand in page/web/i18n/*.json"
+
+
 def test_frames_and_menus_have_words() -> None:
     for words in LANGUAGES.values():
-        assert {key.removeprefix("say.") for key in words if key.startswith("say.")} == vocabulary()
+        assert {key.removeprefix("say.") for key in words if key.startswith("say.")} == vocabulary(), INVERTER
         assert {f"trouble.{name}" for name in (*PROTECTIONS, *WARNINGS, "standby")} <= words.keys()
         for key, one in PROFILES.items():
-            assert (f"inv.menu.{key}" in words, f"inv.note.{key}" in words) == (bool(one.menu), bool(one.note))
+            said = f"inv.menu.{key}" in words, f"inv.note.{key}" in words
+            assert said == (bool(one.menu), bool(one.note)), f"inv.menu.{key} or inv.note.{key}: {INVERTER}"
             assert {f"inv.rests.{how}" for how in one.rests_on} <= words.keys()
 
 

@@ -20,6 +20,7 @@ from jkbms_addon.views.names import ALARM_NAMES
 from jkbms_addon.wire.pb.registers import WRITABLE
 
 FROZEN = Path(__file__).with_name("frozen.json")
+RENEW = "python -m tests.views.test_names"
 SHOWN = 20  # characters of a name on a phone
 KEYS = frozenset(key for key in battery.table() if battery.cell(key) <= 16)
 CHARGE = Charge(None, Owner(), Setpoints())
@@ -40,10 +41,14 @@ def test_names_tell_themselves_apart_on_a_phone(device: str, language: Language)
     parts = payload(Topics(), DEVICES[device], language)["components"]
     names = {key: part["name"] for key, part in parts.items()}
     limit = SHOWN if language == "en" else SHOWN + 4
-    assert {key: name for key, name in names.items() if len(name) > limit} == {}
+    assert {key: name for key, name in names.items() if len(name) > limit} == {}, (
+        f"shorten them to {limit} characters; where the last word stayed English, views/languages.py has no line for "
+        "the whole name"
+    )
     seen: dict[str, str] = {}
     shown = {key: name[:SHOWN].lower() for key, name in names.items()}
-    assert [(seen[name], key) for key, name in shown.items() if seen.setdefault(name, key) != key] == []
+    alike = [(seen[name], key) for key, name in shown.items() if seen.setdefault(name, key) != key]
+    assert alike == [], f"their first {SHOWN} characters are the same"
 
 
 def test_every_alarm_has_a_short_name() -> None:
@@ -59,7 +64,7 @@ def test_what_is_enabled_or_may_be_changed_is_translated(language: Language) -> 
 
     known = _names(language)
     missing = [name for name in quantities if name not in known and name.rpartition(" ")[0] not in known]
-    assert [name for name in missing if name not in UNTRANSLATED] == []
+    assert [name for name in missing if name not in UNTRANSLATED] == [], "give them a line in views/languages.py"
     same = [name for name in quantities if translated(name, language) == name]
     assert len(same) < len(quantities) / 8
 
@@ -83,8 +88,7 @@ def ids(device: str) -> dict[str, Any]:
 
 
 def test_ids_units_and_classes_are_frozen() -> None:
-    """After a release a change costs users their history: it needs a line in CHANGELOG and ``python -m
-    tests.views.test_names``."""
+    """``changed`` finds what went away, too."""
     now, frozen = {device: ids(device) for device in DEVICES}, json.loads(FROZEN.read_text(encoding="utf-8"))
     changed = {
         (device, key): (entry, now[device].get(key))
@@ -92,8 +96,9 @@ def test_ids_units_and_classes_are_frozen() -> None:
         for key, entry in parts.items()
         if now[device].get(key) != entry
     }
-    assert changed == {}
-    assert {device: set(parts) for device, parts in now.items()} == {d: set(parts) for d, parts in frozen.items()}
+    assert changed == {}, f"this costs users their history; if it must be: CHANGELOG and {RENEW}"
+    more = [(device, key) for device, parts in now.items() for key in parts if key not in frozen[device]]
+    assert more == [], f"new entities: are key, unit and class as they shall stay for ever? Then {RENEW}"
 
 
 def test_units_that_would_end_the_statistics_of_those_who_come_from_elsewhere() -> None:

@@ -41,7 +41,9 @@ def told_as(capture: dict[str, Any]) -> str | None:
     "capture", [c for c in [*FRAMES, *RS485] if c["kind"] in ("frame01", "frame02")], ids=lambda c: c["id"]
 )
 def test_the_structure_of_a_frame_tells_its_layout(capture: dict[str, Any]) -> None:
-    assert told_as(capture) == capture["expected"].get("layout", "32S")
+    assert told_as(capture) == capture["expected"].get("layout", "32S"), (
+        'layouts.py tells another layout than the capture has, which says so by "layout" under "expected"'
+    )
 
 
 @pytest.mark.parametrize("capture", FRAMES, ids=lambda c: c["id"])
@@ -71,7 +73,8 @@ def test_every_row_of_24s_is_asserted_by_a_capture() -> None:
         key for c in FRAMES if layout_of(c) == "24S" and told_as(c) for key in wanted(c["kind"], c["expected"])
     } | {key for c in ABOUTS for key in wanted(c["kind"], c["expected"])}
     rows = {row.key for t in (LIVE_24S, SETTINGS_24S, ABOUT_24S) for row in t.rows if not row.key.startswith("_")}
-    assert rows - asserted == {"precharging"}  # 0 in all frames that exist
+    # 0 in all frames that exist
+    assert rows - asserted == {"precharging"}, "no capture of 24S says what these rows hold"
 
 
 @pytest.mark.parametrize("capture", [c for c in FRAMES if layout_of(c) == "24S"], ids=lambda c: c["id"])

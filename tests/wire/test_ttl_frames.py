@@ -192,7 +192,9 @@ def test_every_row_is_asserted_by_a_capture() -> None:
     for row in TABLE:
         assert (row.id in sent) != (row.id in not_yet_seen)
         assert bool(row.fields) == (row.id not in without_value | not_yet_seen | {0x79})
-        assert {field.key for field in row.fields} <= asserted
+        assert {field.key for field in row.fields} <= asserted, (
+            "no capture says what it holds: told() must know its name there"
+        )
 
 
 @pytest.mark.parametrize(
