@@ -162,8 +162,13 @@ class Control:
         with suppress(CommandError):  # it is in the log
             self.ask(key, text)
 
-    def ask(self, key: str, text: str, who: str = "inverter") -> str:
-        """Do the same and say what was done; ``CommandError`` says why it is refused. ``who`` asks, for the log."""
+    def ask(self, key: str, text: str, who: str = "inverter", *, sure: bool = False) -> str:
+        """Do the same and say what was done; ``CommandError`` says why it is refused.
+
+        ``who`` asks, for the log. ``sure`` is he who has answered already whether he means it.
+        """
+        if sure:
+            self._asked_off = self.clock()
         try:
             done = self._do(key, text.strip())
         except CommandError as error:

@@ -167,7 +167,8 @@ class Asks:
     def _owner(self, message: Message) -> Answer:
         """What the owner of the inverter does: its numbers, switches and buttons, each as in Home Assistant."""
         key, to = self._wish(message)
-        return {"t": "told", "text": self.control.ask(key, to, f"inverter, {self.visitor.source}")}
+        sure = message.get("sure") is True  # the page has asked, and shown what comes of it
+        return {"t": "told", "text": self.control.ask(key, to, f"inverter, {self.visitor.source}", sure=sure)}
 
     def _preview(self, message: Message) -> Answer:
         """What the inverter would be told then; nothing is done yet."""

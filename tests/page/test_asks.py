@@ -373,6 +373,8 @@ async def test_what_the_owner_of_an_inverter_steers(tmp_path: Path) -> None:
         assert control.owner.max_charge_current == 40
         assert (await page.ask("owner", key="discharging", to="OFF"))["reason"].startswith("a house off the grid")
         assert control.owner.discharging
+        assert (await page.ask("owner", key="discharging", to="OFF", sure=True))["text"] == "discharging switched off"
+        assert not control.owner.discharging
         for key, to, why in (
             ("max_charge_current", "5000", "not within"),
             ("charge_voltage", "x", "not a number"),

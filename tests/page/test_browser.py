@@ -335,6 +335,8 @@ async def test_the_keyboard_alone_reaches_everything(browser: Browser, nine: Wor
 async def test_cells_are_touched(browser: Browser, nine: World) -> None:
     async with visit(browser, f"{nine.front.url}#cells", 390) as seen:
         await seen.page.wait_for_selector("table.heat")
+        wide = "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"
+        assert await seen.page.locator("table.heat th[scope=row], .map .seg").evaluate_all(wide) == []
         await seen.page.click("table.heat tbody tr:nth-child(2) .c >> nth=2")
         await seen.page.wait_for_selector(".fold")
         assert await seen.page.locator(".fold .c").count() == 16

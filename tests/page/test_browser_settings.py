@@ -133,6 +133,18 @@ async def test_what_is_refused_says_why_in_the_readers_language(browser: Browser
         assert seen.wrong == []
 
 
+async def test_on_a_phone_each_battery_can_be_chosen(browser: Browser, home: House) -> None:
+    async with visit(browser, address(home), 390) as seen:
+        page = await unlocked(seen)
+        await expect(value(page, 1, "Charge OCP")).to_be_visible()
+        await expect(value(page, 2, "Charge OCP")).to_be_hidden()
+        await page.locator(".tools").get_by_label("Pack").select_option(label="Pack 2")
+        await expect(value(page, 2, "Charge OCP")).to_be_visible()
+        await expect(value(page, 1, "Charge OCP")).to_be_hidden()
+        assert await seen.overflow() <= 0
+        assert seen.wrong == []
+
+
 async def reviewed(page: Page, *wishes: tuple[int, str, str]) -> None:
     """Typed and looked at, so that a press writes."""
     for pack, name, wanted in wishes:
@@ -331,6 +343,10 @@ async def test_the_inverter_is_steered_after_an_unlock(browser: Browser, tmp_pat
         await page.get_by_role("button", name="Yes").click()
         await expect(page.locator(".done")).to_have_text("Max charging set to 40")
         assert control.owner.max_charge_current == 40
+        await page.get_by_role("button", name="Discharging is on").click()
+        await page.get_by_role("button", name="Yes").click()
+        await expect(page.locator(".done")).to_have_text("discharging switched off")  # the page has asked already
+        assert not control.owner.discharging
         await stop.click()
         await expect(page.locator(".sure")).to_contain_text("The inverter is told nothing any more.")
         assert control.enabled  # it is asked once more

@@ -16,7 +16,7 @@ function result(key, { t: kind, reason, text }) {
 
 /** Ask for something of the owner's, and show what came of it. */
 async function steer(ui, key, to = "") {
-  const answer = await ask("owner", { key, to });
+  const answer = await ask("owner", { key, to, sure: true });
   ui.set({ told: result(key, answer), asking: null, editing: null });
 }
 
