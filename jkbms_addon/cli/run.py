@@ -19,7 +19,8 @@ from jkbms_addon import __version__
 from jkbms_addon.app import App
 from jkbms_addon.doctor import log
 from jkbms_addon.doctor.log import NEWEST
-from jkbms_addon.options.file import DEFAULT_FILE, read
+from jkbms_addon.options.file import DEFAULT_FILE, Options, read
+from jkbms_addon.validators import secret
 
 _LOGGER = logging.getLogger(__name__)
 FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -46,11 +47,17 @@ def run(args: argparse.Namespace) -> int:
     options = read(args.options)
     log_to_stderr(options.log_level)
     remember_log()
-    NEWEST.keep((options.mqtt.password, options.page.token))
+    NEWEST.keep(secrets(options))
     _LOGGER.info("JK BMS %s: %s", __version__, ", ".join(f"{b.name} ({b.strategy})" for b in options.buses) or "no bus")
     asyncio.run(until_signal(App(options, args.options.resolve().parent, args.options)))
     _LOGGER.info("stopped")
     return 0
+
+
+def secrets(options: Options) -> list[str]:
+    """What nobody may see of the options that run."""
+    own = [str(value) for bus in options.buses for key, value in bus.values.items() if secret(key)]
+    return [options.mqtt.password, options.page.token, *own]
 
 
 def log_to_stderr(level: str) -> None:

@@ -41,6 +41,7 @@ from jkbms_addon.page.visitor import Visitor
 
 _LOGGER = logging.getLogger(__name__)
 CLIENTS: Final = 12
+STRANGERS: Final = 24  # who have not said a word yet
 LARGEST: Final = 64 * 1024  # bytes of a message that comes in
 REQUESTS: Final = 30  # a minute and client
 ANSWERS: Final = 20  # a second for all clients together, as the inverter waits while one is made
@@ -74,6 +75,7 @@ class Page:
     def __init__(self, sources: Sources, files: Files, wall: Callable[[], float] = time.time) -> None:
         self._sources, self._files, self._wall = sources, files, wall
         self._clients: set[ServerConnection] = set()
+        self._strangers = 0
         self._camera = stream.Camera(sources)
         self._scene = self._camera.scene(sources.store.clock(), wall())
         self._new = asyncio.Event()
@@ -174,7 +176,15 @@ class Page:
         try:
             request = connection.request
             headers: Mapping[str, str] = request.headers if request else {}
-            if not await self._welcome(connection, place, tokens):
+            if self._strangers >= STRANGERS:
+                await connection.close(1013, "too many clients")
+                return
+            self._strangers += 1
+            try:
+                welcome = await self._welcome(connection, place, tokens)
+            finally:
+                self._strangers -= 1
+            if not welcome:
                 return
             if len(self._clients) >= CLIENTS:
                 await connection.close(1013, "too many clients")

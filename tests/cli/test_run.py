@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from jkbms_addon import __version__
+from jkbms_addon.cli.run import secrets
+from jkbms_addon.options.file import parse
 from jkbms_addon.simulator.far_end import serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.frames import checksum
@@ -162,6 +164,13 @@ def with_secrets(data: bytes) -> bytes:
     frame[62:69], frame[118:126] = b"PIN4321", b"PASSWD99"
     frame[299] = checksum(frame[:300])
     return bytes(frame)
+
+
+def test_every_secret_of_the_options_is_known() -> None:
+    bus = {"name": "a", "strategy": "ble", "mac": "C8:47:80:12:34:56", "pin": "471108"}
+    mqtt = {"host": "broker", "username": "anna", "password": "geheim"}
+    options = parse({"buses": [bus], "mqtt": mqtt, "page": {"port": 8099, "token": "token of sixteen letters"}})
+    assert {"471108", "geheim", "token of sixteen letters"} <= set(secrets(options))
 
 
 async def test_secrets_stay_out_of_the_log_at_every_level(broker: Mosquitto, tmp_path: Path) -> None:

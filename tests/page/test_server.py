@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from jkbms_addon.errors import LinkError
 from jkbms_addon.page import files, server, stream
 from jkbms_addon.page.place import Place
-from jkbms_addon.page.server import CLIENTS, REQUESTS, Page
+from jkbms_addon.page.server import CLIENTS, REQUESTS, STRANGERS, Page
 from jkbms_addon.supervise import Supervisor
 from tests.conftest import free_port, until
 from tests.page.ingress import front
@@ -319,6 +319,19 @@ async def test_clients_are_bounded(place: Place) -> None:
         await hello(late)
     for client in clients:
         await client.close()
+
+
+async def test_those_who_say_nothing_are_bounded(place: Place) -> None:
+    silent = [await connect(url(place), origin=origin(place)) for _ in range(STRANGERS)]
+    with pytest.raises(ConnectionClosed) as gone:
+        async with connect(url(place), origin=origin(place)) as late:
+            await late.recv()
+    assert code(gone.value) == 1013
+    for client in silent:
+        await client.close()
+    await asyncio.sleep(0.2)
+    async with connect(url(place), origin=origin(place)) as late:
+        await hello(late)
 
 
 async def test_a_silent_client_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

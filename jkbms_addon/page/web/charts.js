@@ -34,7 +34,7 @@ function times(axis) {
 function axes(left, right) {
   const grid = { stroke: color("--line"), width: 1 };
   const common = { stroke: color("--muted"), font: "11px system-ui, sans-serif", ticks: { show: false }, gap: 4 };
-  const found = [{ ...common, grid, size: 26, space: 70, values: times() }, { ...common, grid, size: 44, space: 34, ...left }];
+  const found = [{ ...common, grid, size: 26, space: 70, values: times() }, { ...common, grid, size: 54, space: 34, ...left }];
   if (right) found.push({ ...common, side: 1, size: 40, grid: { show: false }, ...right });
   return found;
 }

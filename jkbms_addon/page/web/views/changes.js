@@ -63,7 +63,7 @@ function reviewed(ui) {
   return html`<ol class="changes">${steps.map(({ pack, key, before, to, wire }) => html`<li>${title(pack, key)}${arrow(key, before, to)}${wire ? html`<small class="muted">${t("wire.over", { wire })}</small>` : nothing}</li>`)}
     ${refused.map(({ pack, key, reason }) => html`<li class="bad">${title(pack, key)} <span class="badge bad">${t("result.refused")}</span><p>${saidOf(reason)}</p></li>`)}</ol>
     ${left.length ? html`<p class="muted">${t("set.left_out", { keys: [...new Set(left.map(({ key }) => specName(key)))].join(", ") })}</p>` : nothing}
-    ${typed.map((pack) => html`<label class="typed">${t("set.type", { name: pack })}<input autocomplete="off" .value=${ui.typed[pack] ?? ""} @input=${(event) => ui.set({ typed: { ...ui.typed, [pack]: event.target.value } })}></label>`)}
+    ${typed.map((pack) => html`<label class="typed">${t("set.type", { name: pack })}<input autocomplete="off" autocapitalize="off" spellcheck="false" .value=${ui.typed[pack] ?? ""} @input=${(event) => ui.set({ typed: { ...ui.typed, [pack]: event.target.value } })}></label>`)}
     <p class="muted">${t("set.how", { user: state.hello.user })}</p>
     <p class="acts"><button type="button" class="btn primary" ?disabled=${missing || refused.length > 0 || !steps.length || !openFor()} @click=${() => carryOut(ui)}>${t("set.write")}</button><button type="button" class="btn" @click=${() => ui.set({ plan: null })}>${t("set.back")}</button></p>`;
 }
