@@ -203,3 +203,12 @@ def test_the_example_plugin_works(installed: Path, tmp_path: Path) -> None:
 def test_the_example_plugin_is_short() -> None:
     (source,) = blocks("python")
     assert len([line for line in source.splitlines() if line.strip()]) <= 20
+
+
+def test_the_first_page_names_the_blueprints_that_exist() -> None:
+    found = [
+        re.findall(r'^  name: "JK BMS: (.+)"$', file.read_text(encoding="utf-8"), re.MULTILINE)
+        for file in (MANUAL / "blueprints").glob("*.yaml")
+    ]
+    listed = re.findall(r"Blueprints\s\(([^)]+)\)\sare in `docs/blueprints`", START)
+    assert sorted(" ".join(listed[0].split()).split(", ")) == sorted(name for names in found for name in names)
