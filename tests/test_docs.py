@@ -203,3 +203,23 @@ def test_the_example_plugin_works(installed: Path, tmp_path: Path) -> None:
 def test_the_example_plugin_is_short() -> None:
     (source,) = blocks("python")
     assert len([line for line in source.splitlines() if line.strip()]) <= 20
+
+
+def test_the_first_page_names_the_blueprints_that_exist() -> None:
+    found = [
+        re.findall(r'^  name: "JK BMS: (.+)"$', file.read_text(encoding="utf-8"), re.MULTILINE)
+        for file in (MANUAL / "blueprints").glob("*.yaml")
+    ]
+    listed = re.findall(r"Blueprints\s\(([^)]+)\)\sare in `docs/blueprints`", START)
+    assert sorted(" ".join(listed[0].split()).split(", ")) == sorted(name for names in found for name in names)
+
+
+@pytest.mark.parametrize("form", sorted((FIRST.parent / "translations").glob("*.yaml")), ids=lambda form: form.stem)
+def test_the_form_names_chapters_that_exist(form: Path) -> None:
+    said = yaml.safe_load(form.read_text(encoding="utf-8"))["configuration"]
+    texts = (said[key]["description"] for key in ("writes", "inverter"))
+    for text, chapter in zip(texts, ("Changing settings of a battery", "Telling an inverter"), strict=True):
+        assert chapter in text
+        assert f"\n## {chapter}\n" in START
+    assert "Inverter and charge control" in said["inverter"]["fields"]["confirmed"]["description"]
+    assert PAGES["charging.md"].startswith("# Inverter and charge control\n")
