@@ -56,8 +56,14 @@ def run(args: argparse.Namespace) -> int:
     """Run until interrupted or until the time is over."""
     log_to_stderr("warning")
     NEWEST.keep()
-    with suppress(KeyboardInterrupt, asyncio.CancelledError):
-        asyncio.run(_demo(args))
+    unread = False
+    try:
+        with suppress(KeyboardInterrupt, asyncio.CancelledError):
+            asyncio.run(_demo(args))
+    except* BrokenPipeError:
+        unread = True
+    if unread:
+        raise BrokenPipeError  # alone, for who runs the command
     return 0
 
 

@@ -99,6 +99,21 @@ async def test_its_page_shows_the_options_that_it_runs_with() -> None:
     assert told["pending"] is False
 
 
+async def test_whoever_reads_it_may_have_enough() -> None:
+    ports = ("--port", str(free_port()), "--page", str(free_port()))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "jkbms_addon", "demo", *ports),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout
+    assert process.stderr
+    await process.stdout.readline()
+    process.stdout._transport.close()  # type: ignore[attr-defined]
+    assert await process.stderr.read() == b""
+    assert await process.wait() == 141
+
+
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
