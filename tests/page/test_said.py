@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -12,7 +13,10 @@ from playwright.async_api import Browser, expect
 from jkbms_addon.acquisition import diagnosis, ttl_line
 from jkbms_addon.charging.owner import NUMBERS
 from jkbms_addon.doctor.scan import UNANSWERED
+from jkbms_addon.inverter.dialects import DIALECTS
+from jkbms_addon.inverter.dialects.dialect import Effect
 from jkbms_addon.link import can
+from jkbms_addon.page import parts
 from tests.page.browser import MARKS
 from tests.page.stage import Stage, batteries, served
 from tests.page.test_browser import visit
@@ -77,6 +81,7 @@ BESIDE = {
     *("Not connected", "Fatal ", "Permission denied", "Resource temporarily unavailable", "exclusively lock"),
     *(f"{word} {{}}" for word in ("exception", "strategy:")),
 }
+NAMES = {"Sol-Ark V1.3", "SMA Sunny Island"}  # of dialects, the same in every language
 
 
 # not a reason that the page shows, or a part of one that is made whole in the next line
@@ -164,6 +169,27 @@ def test_every_trouble_has_words(language: str) -> None:
     assert {text for text in texts if not known(text, SAID[language])} == set()
 
 
+def _meanings() -> Iterator[str]:
+    """What the page tells of a dialect: its name, what a stop does, what it cannot and must not say."""
+    for dialect in DIALECTS.values():
+        told = parts.speaks(dialect)
+        yield from (dialect.title, *told["stops"], *told["lacks"], *told["never"])
+
+
+def _meaning(text: str, table: dict[str, str]) -> str:
+    """In other words, as a whole but for what a stop does, told behind a word; KeyError where there is none."""
+    effect, colon, says = text.partition(": ")
+    if colon and effect in get_args(Effect):
+        return table[f"{effect}: {{}}"].replace("{0}", table[says])
+    return text if text in NAMES else table[text]
+
+
+@pytest.mark.parametrize("language", SAID)
+def test_every_dialect_has_words(language: str) -> None:
+    assert {_meaning(text, SAID[language]) for text in _meanings()} > NAMES
+    assert {f"{effect}: {{}}" for effect in get_args(Effect)} <= SAID[language].keys()
+
+
 def test_the_languages_say_the_same() -> None:
     assert set(SAID) == {"de", "fr"}
     assert SAID["de"].keys() == SAID["fr"].keys()
@@ -212,10 +238,11 @@ class TestInTheBrowser:
         stage = Stage(tmp_path, batteries(3))
         async with served(stage) as place, visit(browser, f"http://127.0.0.1:{place.port}/", locale="de-DE") as seen:
             await expect(seen.page.locator(".told dl")).to_contain_text("Wunschspannung von Pack 1", timeout=20_000)
+            await expect(seen.page.locator(".speaks")).to_contain_text("Kann nicht sagen: höchste und niedrigste")
             found = await seen.page.evaluate(
                 "(all) => import(document.querySelector('script[type=module]').src.replace('app.js', 'format.js'))"
                 ".then(({said}) => all.map(said))",
-                list(SENTENCES),
+                [*SENTENCES, *_meanings()],
             )
-            assert found == list(SENTENCES.values())
+            assert found == [*SENTENCES.values(), *(_meaning(text, SAID["de"]) for text in _meanings())]
             assert seen.wrong == []

@@ -59,7 +59,7 @@ function told(ui) {
       ${enabled ? sure(ui, "stop", "", t("steer.stop"), "danger") : sure(ui, "enable", "ON", t("steer.enable"), "primary")}</header>
     <dl class="limits">${LIMITS.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${limits ? unit(limits[key][0], symbol, 1) : DASH}</b><span>${said(limits?.[key][1])}</span></dd></div>`)}</dl>
     <ol class="rail" aria-label=${t("inverter.phase")}>${PHASES.map((one) => html`<li class=${one === phase ? "now" : ""} aria-current=${one === phase ? "step" : nothing}>${t(`phase.${one}`)}${one === phase && since != null ? html` <small>${t("phase.since", { time: clock(since) })}</small>` : nothing}</li>`)}</ol>
-    ${outlets.map((one) => html`<p class="muted">${one.title}: ${one.heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(one.heard_s) })} · ${plural("inverter.sets", one.sets)}${one.why ? ` · ${said(one.why)}` : ""}</p>`)}</section>`;
+    ${outlets.map((one) => html`<p class="muted">${said(one.title)}: ${one.heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(one.heard_s) })} · ${plural("inverter.sets", one.sets)}${one.why ? ` · ${said(one.why)}` : ""}</p>`)}</section>`;
 }
 
 /** What a pack allows in the direction in which current flows, and what it carries of it. */
