@@ -235,6 +235,13 @@ SENTENCES = {
         "garage/1 und cellar/2 sind vielleicht eine Batterie, aber garage/3 läuft ebenso lange: "
         "Sagen Sie es in der Option batteries: garage/1 = cellar/2, oder garage/1 != cellar/2"
     ),
+    "over-current setting of pack 1, 100 A, 4 packs together, times 0.9": (
+        "Überstrom-Einstellung von Pack 1, 100 A, 4 Packs zusammen, mal 0,9"
+    ),
+    "over-current setting of pack 1, 100.5 A, times 0.9": "Überstrom-Einstellung von Pack 1, 100,5 A, mal 0,9",
+    "pack 2 carries 60 %: over-current setting of pack 2, 100 A, 4 packs together, times 0.9": (
+        "Pack 2 trägt 60 %: Überstrom-Einstellung von Pack 2, 100 A, 4 Packs zusammen, mal 0,9"
+    ),
     "CELL_VOLT and BATT_ST1 not heard: nothing is shown": "CELL_VOLT und BATT_ST1 nicht gehört: nichts wird gezeigt",
 }
 
