@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import get_args
 
@@ -12,6 +13,7 @@ from playwright.async_api import Browser, expect
 
 from jkbms_addon.acquisition import diagnosis, ttl_line
 from jkbms_addon.charging.owner import NUMBERS
+from jkbms_addon.charging.setpoints import GRID_CHARGE
 from jkbms_addon.doctor.scan import UNANSWERED
 from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.dialects.dialect import Effect
@@ -171,6 +173,13 @@ def test_every_trouble_has_words(language: str) -> None:
     reasons = [*diagnosis.REASONS.values(), *ttl_line.REASONS.values(), UNANSWERED]
     texts = {text for one in reasons for text in (one.symptom, one.cause, one.remedy)} | set(can._TEXTS.values())
     assert {text for text in texts if not known(text, SAID[language])} == set()
+
+
+@pytest.mark.parametrize("language", SAID)
+def test_every_choice_of_the_owner_has_words(language: str) -> None:
+    assert {f"grid charge is {word}" for word in GRID_CHARGE} <= SAID[language].keys()
+    more = {f"{a} is more than the option allows, which is {b}" for b, a in combinations(GRID_CHARGE, 2)}
+    assert more <= SAID[language].keys()
 
 
 def _meanings() -> Iterator[str]:
