@@ -177,6 +177,11 @@ async def test_scan_after_an_unlock(browser: Browser, home: House, monkeypatch: 
             await expect(heard).to_contain_text("-60 dBm")
             await expect(heard.locator("pre")).to_contain_text('mac: "20:21:11:00:00:02"')
             assert await seen.axe() == []
+            async with visit(browser, address(home), locale="de-DE") as german:
+                page_of = await opened(german)
+                voltages = page_of.locator(".job td", has_text=re.compile(r"^\d+.\d\d V$"))
+                await expect(voltages).to_have_text([re.compile(r"^\d\d,\d\d V$")] * 2)  # on the wire, in the air
+                await expect(page_of.locator(".job").first).to_contain_text("10.07")  # a version stays as it is
             (home.folder / "options.json").write_text('{"buses": []}')
             await heard.get_by_role("link", name="Take this entry over").click()
             await expect(page.locator("main input[type=text]").first).to_have_value("ble1")

@@ -10,8 +10,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from jkbms_addon.app import App
+from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.options.file import parse
 from jkbms_addon.page import first_run
+from jkbms_addon.page.files import WEB
 from jkbms_addon.page.supervisor import Home
 from tests.page import supervisor as imitation
 from tests.page.browser import MARKS
@@ -342,6 +344,10 @@ async def test_in_the_reader_s_language(browser: Browser, site: Site, language: 
         page = seen.page
         await expect(page.get_by_role("heading", level=1)).to_have_text(title)
         await choose(page, "Victron")
+        words = json.loads((WEB / f"said/{language[:2]}.json").read_text(encoding="utf-8"))
+        meant = page.locator(".choices details")
+        for text in (DIALECTS["victron"].title, *DIALECTS["victron"].lacks, *DIALECTS["victron"].never):
+            await expect(meant).to_contain_text(words[text])
         await page.get_by_role("button", name=further).click()
         await choose(page, "can1")
         await page.get_by_role("button", name=further).click()

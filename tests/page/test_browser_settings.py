@@ -327,6 +327,8 @@ async def test_the_inverter_is_steered_after_an_unlock(browser: Browser, tmp_pat
         stop = page.get_by_role("button", name="Stop", exact=True)
         await expect(stop).to_be_disabled()
         await page.get_by_role("button", name="Unlock for 10 minutes").click()
+        grid = page.get_by_label("Charge from the grid").locator("option")
+        await expect(grid).to_have_text(["never", "emergency", "emergency and full charge"])
         await page.get_by_role("button", name="Max charging").click()
         await page.fill(".edit input", "40")
         await page.press(".edit input", "Enter")

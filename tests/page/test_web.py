@@ -10,6 +10,7 @@ import pytest
 
 from jkbms_addon.battery.alarms import ALARMS
 from jkbms_addon.battery.quantities import specs
+from jkbms_addon.charging.setpoints import GRID_CHARGE
 from jkbms_addon.inverter.dialects.menus import PROFILES
 from jkbms_addon.inverter.dialects.words import vocabulary
 from jkbms_addon.inverter.state import ALARMS as WARNINGS
@@ -111,6 +112,11 @@ def test_frames_and_menus_have_words() -> None:
             said = f"inv.menu.{key}" in words, f"inv.note.{key}" in words
             assert said == (bool(one.menu), bool(one.note)), f"inv.menu.{key} or inv.note.{key}: {INVERTER}"
             assert {f"inv.rests.{how}" for how in one.rests_on} <= words.keys()
+
+
+def test_choices_of_the_owner_have_words() -> None:
+    for words in LANGUAGES.values():
+        assert {key.removeprefix("grid.") for key in words if key.startswith("grid.")} == set(GRID_CHARGE)
 
 
 def test_menus_are_called_as_in_the_table() -> None:

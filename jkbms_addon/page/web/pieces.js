@@ -20,6 +20,12 @@ const PATHS = {
 
 export const icon = (name) => html`<svg class="i" viewBox="0 0 24 24" aria-hidden="true">${PATHS[name]}</svg>`;
 
+/** What an inverter makes of being told to stop, and what its protocol cannot or must not say: key of the words, sentence. */
+export function meanings({ stops, lacks, never }) {
+  const all = (texts) => texts.map(said).join("; ");
+  return [["inverter.stop_charging", said(stops[0])], ["inverter.stop_discharging", said(stops[1])], ["inverter.lacks", all(lacks)], ["inverter.never", all(never)]].filter(([, words]) => words);
+}
+
 /** Keys of all packs: buses in the order of the options, then by address. */
 export function packKeys() {
   const order = state.hello?.order ?? [];

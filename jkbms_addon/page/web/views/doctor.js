@@ -55,7 +55,14 @@ async function begin(ui, kind, more) {
 const button = (words, act, off = false) => html`<button type="button" class="btn" ?disabled=${off} @click=${act}>${words}</button>`;
 const scan = (ui, more) => button(t("doc.scan"), () => begin(ui, "scan", more), !openFor());
 
+const WIRED = ["BMS", "model", "firmware", "serial", "cells", "voltage", "after", "mode"];
 const AIR = ["address", "name", "rssi", "model", "firmware", "serial", "cells", "voltage"];
+
+/** A cell of what was found, by its column; a version is no number. */
+const cell = (key, text) => (key === "mode" ? t(`doc.how.${text}`) : key === "voltage" ? said(text) : text);
+
+/** What was found, one row for each BMS. */
+const table = (label, keys, rows) => html`<div class="scroll" tabindex="0" role="region" aria-label=${label}><table class="answers"><thead><tr>${keys.map((key) => html`<th scope="col">${key === "BMS" ? key : t(`doc.${key}`)}</th>`)}</tr></thead><tbody>${rows.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${row.map((one, at) => html`<td>${cell(keys[at + 1], one)}</td>`)}</tr>`)}</tbody></table></div>`;
 
 /** An entry that was found goes to the options. */
 const take = (ui, bus, words) => html`<a class="btn primary" href="#options" @click=${() => { ui.entry = bus; }}>${words}</a>`;
@@ -63,8 +70,8 @@ const take = (ui, bus, words) => html`<a class="btn primary" href="#options" @cl
 function scanned(ui, { rows, air, entry, bus, buses, notes, reason, where }) {
   const found = `${t("doc.found")}: ${where}`;
   return html`${notes.map((one) => html`<p class="muted">${said(one)}</p>`)}${reason ? reasonCard("", reason) : nothing}
-    ${rows?.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${found}><table class="answers"><thead><tr>${["BMS", ...["model", "firmware", "serial", "cells", "voltage", "after", "mode"].map((one) => t(`doc.${one}`))].map((one) => html`<th scope="col">${one}</th>`)}</tr></thead><tbody>${rows.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${[...row.slice(0, -1), t(`doc.how.${row.at(-1)}`)].map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
-    ${air?.length ? html`<div class="scroll" tabindex="0" role="region" aria-label=${found}><table class="answers"><thead><tr>${AIR.map((one) => html`<th scope="col">${t(`doc.${one}`)}</th>`)}</tr></thead><tbody>${air.map(([n, ...row]) => html`<tr><th scope="row">${n}</th>${row.map((one) => html`<td>${one}</td>`)}</tr>`)}</tbody></table></div>` : nothing}
+    ${rows?.length ? table(found, WIRED, rows) : nothing}
+    ${air?.length ? table(found, AIR, air) : nothing}
     ${entry ? html`<p>${t("doc.entry")}</p><pre tabindex="0">${entry}</pre>` : nothing}
     ${bus ? html`<p class="acts">${take(ui, bus, t("opt.use"))}</p>` : nothing}
     ${buses?.length ? html`<p class="acts">${buses.map((one) => take(ui, one, buses.length > 1 ? `${t("opt.use")}: ${one.mac}` : t("opt.use")))}</p>` : nothing}`;

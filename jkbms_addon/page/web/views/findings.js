@@ -10,6 +10,8 @@ const PLACES = {
   score: "doctor", bus: "doctor", option: "doctor", twin: "doctor", charging: "inverter", password: "settings",
   warm: "overview", apart: "overview", soc: "overview", settings: "settings",
 };
+/** Arguments that are sentences. */
+const SENTENCES = ["text", "problem", "cause"];
 const ACTS = { weak: "cells" };
 
 export const specName = (key) => tOr(`spec.${key}`, state.hello.specs[key]?.n ?? key);
@@ -34,13 +36,13 @@ export function differing(pack, keys) {
   });
 }
 
-/** Arguments as they are read: names for packs, numbers of the language. */
+/** Arguments as they are read: names for packs, numbers of the language, sentences of the server in its words. */
 export function readable(found) {
   const args = {};
   for (const [name, value] of Object.entries(found.args)) {
     if (["pack", "low", "high"].includes(name)) args[name] = packName(value);
     else if (name === "keys") args.keys = list(value.split(" ").slice(0, 5).map(specName));
-    else args[name] = typeof value === "number" ? num(value, Number.isInteger(value) ? 0 : 1) : value;
+    else args[name] = typeof value === "number" ? num(value, Number.isInteger(value) ? 0 : 1) : SENTENCES.includes(name) ? said(value) : value;
   }
   if (found.key === "silent") args.time = span(state.packs[found.pack]?.age ?? found.args.seconds);
   return args;

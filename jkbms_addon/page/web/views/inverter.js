@@ -59,7 +59,7 @@ function told(ui) {
       ${enabled ? sure(ui, "stop", "", t("steer.stop"), "danger") : sure(ui, "enable", "ON", t("steer.enable"), "primary")}</header>
     <dl class="limits">${LIMITS.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${limits ? unit(limits[key][0], symbol, 1) : DASH}</b><span>${said(limits?.[key][1])}</span></dd></div>`)}</dl>
     <ol class="rail" aria-label=${t("inverter.phase")}>${PHASES.map((one) => html`<li class=${one === phase ? "now" : ""} aria-current=${one === phase ? "step" : nothing}>${t(`phase.${one}`)}${one === phase && since != null ? html` <small>${t("phase.since", { time: clock(since) })}</small>` : nothing}</li>`)}</ol>
-    ${outlets.map((one) => html`<p class="muted">${one.title}: ${one.heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(one.heard_s) })} · ${plural("inverter.sets", one.sets)}${one.why ? ` · ${said(one.why)}` : ""}</p>`)}</section>`;
+    ${outlets.map((one) => html`<p class="muted">${said(one.title)}: ${one.heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(one.heard_s) })} · ${plural("inverter.sets", one.sets)}${one.why ? ` · ${said(one.why)}` : ""}</p>`)}</section>`;
 }
 
 /** What a pack allows in the direction in which current flows, and what it carries of it. */
@@ -83,15 +83,15 @@ function packs() {
 /** What was typed or chosen, as a question. */
 function wish(to, u, digits, range) {
   if (to === "default") return t("steer.set_default");
-  return t("steer.set", { to: range ? unit(Number(to), u ?? "", digits).trim() : tOr(`grid.${to}`, to) });
+  return t("steer.set", { to: range ? unit(Number(to), u ?? "", digits).trim() : t(`grid.${to}`) });
 }
 
 function value(ui, { key, n, u, v, range, options }) {
   const digits = range ? (range[2] >= 1 ? 0 : range[2] >= 0.1 ? 1 : 2) : 0, name = tOr(`owner.${key}`, n);
-  const shown = v == null ? DASH : range ? unit(v, u ?? "", digits).trim() : tOr(`grid.${v}`, v);
+  const shown = v == null ? DASH : range ? unit(v, u ?? "", digits).trim() : t(`grid.${v}`);
   if (!openFor()) return html`<div><dt>${name}</dt><dd>${shown}</dd></div>`;
   if (asked(ui, key)) return html`<div><dt>${name}</dt><dd>${question(ui, wish(ui.asking.to, u, digits, range))}</dd></div>`;
-  if (!range) return html`<div><dt><label for="own-${key}">${name}</label></dt><dd><select id="own-${key}" @change=${(event) => look(ui, key, event.target.value)}>${options.map((one) => html`<option value=${one} ?selected=${one === v}>${tOr(`grid.${one}`, one)}</option>`)}</select></dd></div>`;
+  if (!range) return html`<div><dt><label for="own-${key}">${name}</label></dt><dd><select id="own-${key}" @change=${(event) => look(ui, key, event.target.value)}>${options.map((one) => html`<option value=${one} ?selected=${one === v}>${t(`grid.${one}`)}</option>`)}</select></dd></div>`;
   const open = ui.editing?.[0] === "owner" && ui.editing[1] === key;
   const more = html`<button type="button" class="link" @click=${() => look(ui, key, "default")}>${t("steer.default")}</button>`;
   return html`<div><dt>${name}</dt><dd>${open

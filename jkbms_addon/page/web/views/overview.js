@@ -4,7 +4,7 @@ import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { clock, DASH, num, plural, power, join, said, span, t, tOr, unit } from "../format.js";
 import { history, state } from "../data.js";
 import { store } from "../theme.js";
-import { alarmName, alarmsOf, badges, cellBars, cellsOf, figure, glyph, heard, icon, LIMITS, packKeys, packLabel, packName, powerFigure, stateBadge, SEVERE, tierSwitch, TIERS, valuesOf, volts } from "../pieces.js";
+import { alarmName, alarmsOf, badges, cellBars, cellsOf, figure, glyph, heard, icon, LIMITS, meanings, packKeys, packLabel, packName, powerFigure, stateBadge, SEVERE, tierSwitch, TIERS, valuesOf, volts } from "../pieces.js";
 import { findings } from "./findings.js";
 import { grid } from "./pack.js";
 
@@ -88,7 +88,7 @@ function inverter() {
   const told = state.inverter;
   if (!told) return nothing;
   const badges = told.outlets.map((one) => one.emitting
-    ? html`<span class="badge charge">${one.heard_s == null ? one.title : t("inverter.heard", { title: one.title, time: span(one.heard_s) })}</span>`
+    ? html`<span class="badge charge">${one.heard_s == null ? said(one.title) : t("inverter.heard", { title: said(one.title), time: span(one.heard_s) })}</span>`
     : html`<span class="badge ${told.enabled ? "bad" : "idle"}">${t(told.enabled ? "inverter.silent" : "inverter.off")}</span>`);
   const why = [...new Set(told.outlets.map((one) => one.why).filter(Boolean))];
   return html`<section class="card told"><header><h2>${t("inverter.title")}</h2>${badges}</header>
@@ -98,10 +98,9 @@ function inverter() {
 }
 
 /** What this inverter makes of a stop, and what its protocol cannot say. */
-function speaks({ title, speaks: { stops, lacks, never } }) {
-  const rows = [["inverter.stop_charging", stops[0]], ["inverter.stop_discharging", stops[1]], ["inverter.lacks", lacks.join("; ")], ["inverter.never", never.join("; ")]];
-  return html`<details class="speaks"><summary>${t("inverter.speaks", { title })}</summary>
-    <ul>${rows.filter(([, words]) => words).map(([key, words]) => html`<li><b>${t(key)}</b> ${words}</li>`)}</ul></details>`;
+function speaks(outlet) {
+  return html`<details class="speaks"><summary>${t("inverter.speaks", { title: said(outlet.title) })}</summary>
+    <ul>${meanings(outlet.speaks).map(([key, words]) => html`<li><b>${t(key)}</b> ${words}</li>`)}</ul></details>`;
 }
 
 const COLUMNS = ["power", "charged", "discharged", "soc"];

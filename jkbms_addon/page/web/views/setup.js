@@ -2,7 +2,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { learnMore, list, num, said, t, tOr, unit } from "../format.js";
 import { ask, openFor, state } from "../data.js";
-import { packName } from "../pieces.js";
+import { meanings, packName } from "../pieces.js";
 import { missing, rehearsal } from "./rehearsal.js";
 import { difference, ending, pasted, waiting } from "./saving.js";
 import { lockBar } from "./settings.js";
@@ -168,14 +168,13 @@ const noteOf = (one) => tOr(`inv.note.${one.key}`, one.note);
 
 /** What an inverter makes of being told to stop, and what its protocol cannot or must not say. */
 function speaks() {
-  const { title, stops, lacks, never } = dialect();
-  const lines = [["inverter.stop_charging", stops[0]], ["inverter.stop_discharging", stops[1]], ["inverter.lacks", lacks.join("; ")], ["inverter.never", never.join("; ")]];
-  return html`<details><summary>${t("inverter.speaks", { title })}</summary><dl>${lines.filter(([, text]) => text).map(([key, text]) => html`<div><dt>${t(key)}</dt><dd>${text}</dd></div>`)}</dl></details>`;
+  const one = dialect();
+  return html`<details><summary>${t("inverter.speaks", { title: said(one.title) })}</summary><dl>${meanings(one).map(([key, text]) => html`<div><dt>${t(key)}</dt><dd>${text}</dd></div>`)}</dl></details>`;
 }
 
 function protocols(ui, names) {
   const help = t(names.length > 1 && pick.profile !== OTHER ? "inv.h.protocols" : "inv.h.protocol");
-  return field("protocol", select("protocol", names.map((one) => [one, `${one}: ${told.dialects[one].title}`]), pick.protocol, (protocol) => chosen(ui, { protocol, channel: "", typing: false })), help);
+  return field("protocol", select("protocol", names.map((one) => [one, `${one}: ${said(told.dialects[one].title)}`]), pick.protocol, (protocol) => chosen(ui, { protocol, channel: "", typing: false })), help);
 }
 
 function which(ui) {
