@@ -113,6 +113,11 @@ class Controller:
         """How many packs can be discharged."""
         return self._currents.usable(bank)
 
+    def bears(self, bank: BankState) -> dict[Key, tuple[float, float]]:
+        """What each pack that counts contributes at most to charging and discharging, in A; 0 where it may not."""
+        charge, discharge = self._currents.bears["charge"], self._currents.bears["discharge"]
+        return {view.key: (charge.get(view.key, 0.0), discharge.get(view.key, 0.0)) for view in bank.counted}
+
     def memory(self) -> Memory:
         """What has to survive a restart."""
         voltage, progress = self._voltage, self._voltage.phases.progress

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route
+from playwright.async_api import Browser, Page, Route, expect
 
 from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.page.place import Place
@@ -453,3 +453,19 @@ async def test_what_the_protocol_of_the_inverter_means_can_be_unfolded(browser: 
             await seen.page.set_viewport_size({"width": width, "height": 800})
             assert await seen.overflow() <= 0
         assert await seen.axe() == []
+
+
+async def test_what_each_pack_allows_now(browser: Browser, tmp_path: Path) -> None:
+    """Where its MOSFET is off nothing, where it is cold less than its setting, where it is silent nobody knows."""
+    stage = Stage(tmp_path, batteries(4))
+    stage.packs[1].told = {"charging": False}
+    stage.packs[2].temperature = 8.0
+    stage.silence(stage.packs[3], 192)
+    stage.feed()
+    async with served(stage) as place, visit(browser, f"http://127.0.0.1:{place.port}/#inverter") as seen:
+        rows = seen.page.locator(".columns .card").first.locator("tbody tr")
+        await expect(rows).to_have_count(4)
+        allows = [(await rows.nth(n).locator("td").nth(1).inner_text()).replace("\xa0", " ") for n in range(4)]
+        assert (allows[0], allows[1], allows[3]) == ("100 A", "0 A", DASH)
+        assert 0 < float(allows[2].removesuffix(" A")) < 100
+        assert seen.wrong == []

@@ -90,6 +90,20 @@ def test_what_a_scene_holds(stage: Stage) -> None:
     assert told["buses"][0]["bms"]["1"] == {"ms": 44, "frames": 3, "health": "ok"}
 
 
+def test_what_a_pack_allows_is_what_the_charge_control_lets_it_contribute(stage: Stage) -> None:
+    """Not the setting of its BMS: a MOSFET may be off, cells may be cold, it may be silent."""
+    stage.packs[1].told = {"charging": False}
+    stage.packs[3].temperature = 8.0
+    stage.silence(stage.packs[8], 192)
+    stage.feed()
+    allows = scene(stage)["inverter"]["allows"]
+    assert allows["garage/1"][0] == 100
+    assert allows["garage/2"][0] == 0 < allows["garage/2"][1]
+    assert 0 < allows["garage/4"][0] < 100
+    assert allows["garage/6"][0] == 80
+    assert "cellar/3" not in allows
+
+
 def test_a_silent_pack_keeps_its_last_words_and_does_not_count(stage: Stage) -> None:
     stage.silence(stage.packs[8], 192)
     stage.feed()

@@ -62,18 +62,21 @@ function told(ui) {
     ${outlets.map((one) => html`<p class="muted">${one.title}: ${one.heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(one.heard_s) })} · ${plural("inverter.sets", one.sets)}${one.why ? ` · ${said(one.why)}` : ""}</p>`)}</section>`;
 }
 
+/** What the charge control lets a pack contribute in a direction; null where it does not count. */
+const allowed = (key, charging) => (state.packs[key].on ? state.inverter.allows[key]?.[charging ? 0 : 1] ?? null : null);
+
 /** What a pack allows in the direction in which current flows, and what it carries of it. */
 function packRow(key, charging, largest) {
-  const pack = state.packs[key], v = valuesOf(pack), allows = charging ? v.max_charge_current : v.max_discharge_current;
+  const pack = state.packs[key], v = valuesOf(pack), allows = allowed(key, charging);
   const carries = pack.on ? Math.abs(v.current ?? 0) : null, out = state.bank?.out.find((one) => one.pack === key);
   const share = (value) => Math.min(100, (100 * (value ?? 0)) / largest);
   return html`<tr class=${pack.on ? "" : "stale"}><th scope="row">${packName(key)}</th><td class="desk"><span class="carry"><i class=${charging ? "charge" : "discharge"} style="--w:${share(carries)}"></i>${allows == null ? nothing : html`<u style="--at:${share(allows)}"></u>`}</span></td>
-    <td>${allows == null ? DASH : unit(allows, "A")}</td><td>${carries == null ? DASH : unit(carries, "A", 1)}</td><td>${out ? html`<span class="badge bad">${said(out.why)}</span>` : html`<span class="badge charge">${t("inverter.counts_yes")}</span>`}</td></tr>`;
+    <td>${allows == null ? DASH : unit(allows, "A", Number.isInteger(allows) ? 0 : 1)}</td><td>${carries == null ? DASH : unit(carries, "A", 1)}</td><td>${out ? html`<span class="badge bad">${said(out.why)}</span>` : html`<span class="badge charge">${t("inverter.counts_yes")}</span>`}</td></tr>`;
 }
 
 function packs() {
   const keys = packKeys(), charging = (state.bank?.a ?? 0) >= 0;
-  const limits = keys.map((key) => { const v = valuesOf(state.packs[key]); return (charging ? v.max_charge_current : v.max_discharge_current) ?? Math.abs(v.current ?? 0); });
+  const limits = keys.map((key) => Math.max(allowed(key, charging) ?? 0, state.packs[key].on ? Math.abs(valuesOf(state.packs[key]).current ?? 0) : 0));
   const largest = Math.max(1, ...limits) * 1.2;
   return html`<section class="card"><header><h2>${t("inverter.packs")}</h2><small>${t(charging ? "inverter.of_charge" : "inverter.of_discharge")}</small></header>
     <div class="scroll" tabindex="0" role="region" aria-label=${t("inverter.packs")}><table class="settings"><thead><tr><th scope="col" class="chosen">${t("set.pack")}</th><th scope="col" class="desk chosen">${t("current")}</th><th scope="col" class="chosen">${t("inverter.allows")}</th><th scope="col" class="chosen">${t("inverter.carries")}</th><th scope="col" class="chosen">${t("inverter.counts")}</th></tr></thead>
