@@ -469,3 +469,20 @@ async def test_what_each_pack_allows_now(browser: Browser, tmp_path: Path) -> No
         assert (allows[0], allows[1], allows[3]) == ("100 A", "0 A", DASH)
         assert 0 < float(allows[2].removesuffix(" A")) < 100
         assert seen.wrong == []
+
+
+async def test_a_reason_does_not_repeat_its_limit(browser: Browser, tmp_path: Path) -> None:
+    """The number stands beside it; so on both pages that tell the limits."""
+    stage = Stage(tmp_path, batteries(2))
+    home = "http://127.0.0.1:{place.port}/#"
+    async with served(stage) as place, visit(browser, home.format(place=place) + "inverter") as seen:
+        why = seen.page.locator(".limits span")
+        await expect(why).to_have_count(4)
+        assert await why.first.inner_text() == "requested voltage of pack 1"
+        assert await why.last.inner_text() == "under-voltage protection of pack 1 and 0.10 V per cell"
+        told = await why.all_inner_texts()
+        await seen.page.goto(home.format(place=place) + "overview")
+        again = seen.page.locator(".told dl span")
+        await expect(again).to_have_count(4)
+        assert (await again.all_inner_texts())[::3] == told[::3]  # currents rise meanwhile
+        assert seen.wrong == []

@@ -2,7 +2,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { age, clock, DASH, num, plural, said, t, tOr, unit } from "../format.js";
 import { ask, openFor, state } from "../data.js";
-import { LIMITS, numberField, openField, packKeys, packName, valuesOf } from "../pieces.js";
+import { LIMITS, numberField, openField, packKeys, packName, reason, valuesOf } from "../pieces.js";
 import { lockBar } from "./settings.js";
 
 const PHASES = ["bulk", "absorption", "float"];
@@ -37,7 +37,7 @@ function becomes({ before, after }) {
   const shown = (limit, symbol) => (limit ? unit(limit[0], symbol, 1) : DASH);
   const rows = LIMITS.filter(([key, symbol]) => shown(before?.[key], symbol) !== shown(after[key], symbol));
   if (!rows.length) return html`<p>${t("steer.same")}</p>`;
-  return html`<p>${t("steer.becomes")}</p><dl class="rows">${rows.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd>${shown(before?.[key], symbol)} → <b>${shown(after[key], symbol)}</b> <small>${said(after[key][1])}</small></dd></div>`)}</dl>`;
+  return html`<p>${t("steer.becomes")}</p><dl class="rows">${rows.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd>${shown(before?.[key], symbol)} → <b>${shown(after[key], symbol)}</b> <small>${reason(after[key][1])}</small></dd></div>`)}</dl>`;
 }
 
 /** The question, what comes of it, and yes or no. */
@@ -57,7 +57,7 @@ function told(ui) {
   const { limits, enabled, phase, since, outlets } = state.inverter, sending = outlets.some((one) => one.emitting);
   return html`<section class="card"><header><h2>${t("inverter.told")} <span class="badge ${sending ? "charge" : "warn"}">${t(sending ? "inverter.sending" : enabled ? "inverter.silent" : "inverter.off")}</span></h2>
       ${enabled ? sure(ui, "stop", "", t("steer.stop"), "danger") : sure(ui, "enable", "ON", t("steer.enable"), "primary")}</header>
-    <dl class="limits">${LIMITS.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${limits ? unit(limits[key][0], symbol, 1) : DASH}</b><span>${said(limits?.[key][1])}</span></dd></div>`)}</dl>
+    <dl class="limits">${LIMITS.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${limits ? unit(limits[key][0], symbol, 1) : DASH}</b><span>${reason(limits?.[key][1])}</span></dd></div>`)}</dl>
     <ol class="rail" aria-label=${t("inverter.phase")}>${PHASES.map((one) => html`<li class=${one === phase ? "now" : ""} aria-current=${one === phase ? "step" : nothing}>${t(`phase.${one}`)}${one === phase && since != null ? html` <small>${t("phase.since", { time: clock(since) })}</small>` : nothing}</li>`)}</ol>
     ${outlets.map((one) => html`<p class="muted">${one.title}: ${one.heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(one.heard_s) })} · ${plural("inverter.sets", one.sets)}${one.why ? ` · ${said(one.why)}` : ""}</p>`)}</section>`;
 }
