@@ -131,6 +131,8 @@ async def test_everything_is_shown(browser: Browser, nine: World) -> None:
         assert "Cellar 3 is silent" in await seen.text(".look")
         assert "Cell 11 of Garage 3 lags behind" in await seen.text(".look")
         assert "2 settings differ" in await seen.text(".look")
+        way = seen.page.locator(".look li", has_text="Cellar 3 is silent").get_by_role("link")
+        assert (await way.get_attribute("href"), await way.inner_text()) == ("#doctor", "Doctor")
         assert await seen.page.locator(".bankbar li").count() == 9
         assert await seen.page.locator(".told dl > div").count() == 4
         assert "Silent 3 min" in await seen.text(".pack >> nth=8")
