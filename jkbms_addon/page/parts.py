@@ -196,6 +196,9 @@ def _outlet(outlet: Outlet, now: float) -> dict[str, Any]:
     emission, link = outlet.emission, outlet.link
     return {
         "title": outlet.title,
+        "target": outlet.options.channel,
+        "rate": outlet.rate,
+        "alone": emission.emitting and emission.alone,
         "emitting": emission.emitting,
         "why": emission.why or (link.problem if link.connected else ""),  # what is wrong although it is told
         "sets": emission.sets,

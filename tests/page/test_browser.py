@@ -488,3 +488,18 @@ async def test_a_reason_does_not_repeat_its_limit(browser: Browser, tmp_path: Pa
         await expect(again).to_have_count(4)
         assert (await again.all_inner_texts())[::3] == told[::3]  # currents rise meanwhile
         assert seen.wrong == []
+
+
+async def test_the_link_tells_its_interface_and_whether_nobody_else_sends(browser: Browser, tmp_path: Path) -> None:
+    stage = Stage(tmp_path, batteries(2))
+    async with served(stage) as place, visit(browser, f"http://127.0.0.1:{place.port}/#inverter") as seen:
+        link = seen.page.locator(".wire")
+        title = stage.sources.outlets[0].title
+        await expect(link.locator("h3")).to_have_text(f"can9, 500\xa0kbit/s, {title}")
+        await expect(link).to_contain_text("answered")
+        await expect(link).to_contain_text("sent")
+        await expect(link).not_to_contain_text("no other sender")
+        stage.sources.outlets[0].emission.alone = True
+        await expect(link).to_contain_text("no other sender of limits")
+        assert await seen.axe() == []
+        assert seen.wrong == []

@@ -83,7 +83,8 @@ def test_what_a_scene_holds(stage: Stage) -> None:
     settings = dict(zip(parts.SETTINGS, told["packs"]["garage/6"]["settings"], strict=True))
     assert settings["max_charge_current"] == 80.0
     assert settings["smart_sleep_voltage"] is None
-    assert told["inverter"]["outlets"][0]["emitting"] is True
+    outlet = told["inverter"]["outlets"][0]
+    assert (outlet["emitting"], outlet["target"], outlet["rate"], outlet["alone"]) == (True, "can9", 500000, False)
     assert told["inverter"]["limits"]["charge_voltage"][0] == pytest.approx(55.2, abs=0.5)
     assert [(one["pack"], one["s"]) for one in told["alarms"]] == [("garage/6", "warning")]
     assert told["first"] is None

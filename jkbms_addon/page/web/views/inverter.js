@@ -59,7 +59,19 @@ function told(ui) {
       ${enabled ? sure(ui, "stop", "", t("steer.stop"), "danger") : sure(ui, "enable", "ON", t("steer.enable"), "primary")}</header>
     <dl class="limits">${LIMITS.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${limits ? unit(limits[key][0], symbol, 1) : DASH}</b><span>${reason(limits?.[key][1])}</span></dd></div>`)}</dl>
     <ol class="rail" aria-label=${t("inverter.phase")}>${PHASES.map((one) => html`<li class=${one === phase ? "now" : ""} aria-current=${one === phase ? "step" : nothing}>${t(`phase.${one}`)}${one === phase && since != null ? html` <small>${t("phase.since", { time: clock(since) })}</small>` : nothing}</li>`)}</ol>
-    ${outlets.map((one) => html`<p class="muted">${one.title}: ${one.heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(one.heard_s) })} · ${plural("inverter.sets", one.sets)}${one.why ? ` · ${said(one.why)}` : ""}</p>`)}</section>`;
+    </section>`;
+}
+
+/** Interface, rate and protocol of a link, what went over it, what came back, and whether nobody else tells limits. */
+function link({ title, target, rate, sets, heard_s, why, alone }) {
+  const speed = rate == null ? null : rate % 1000 ? unit(rate, "bit/s") : unit(rate / 1000, "kbit/s");
+  const lines = [plural("inverter.sets", sets), heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(heard_s) }), alone ? t("inverter.alone") : null, why ? said(why) : null];
+  return html`<div class="wire"><h3>${[target, speed, title].filter(Boolean).join(", ")}</h3><ul class="muted">${lines.filter(Boolean).map((one) => html`<li>${one}</li>`)}</ul></div>`;
+}
+
+function links() {
+  const { outlets } = state.inverter;
+  return html`<section class="card"><header><h2>${t("inverter.link")}</h2></header>${outlets.map(link)}</section>`;
 }
 
 /** What the charge control lets a pack contribute in a direction; null where it does not count. */
@@ -123,5 +135,5 @@ export function view(ui) {
   if (!state.inverter) return none(ui);
   return html`<h1 class="vh">${t("tab.inverter")}</h1><section class="card tools"><p class="muted">${t("steer.intro")}</p>${lockBar()}</section>
     ${ui.told ? html`<p class=${ui.told.bad ? "problem" : "done"} role="status">${ui.told.text}</p>` : nothing}
-    ${told(ui)}<div class="columns"><div>${packs()}</div><div>${state.owner ? owner(ui) : nothing}</div></div>`;
+    ${told(ui)}<div class="columns"><div>${packs()}</div><div>${links()}${state.owner ? owner(ui) : nothing}</div></div>`;
 }
