@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
                 print(problem, file=sys.stderr)
             return int(bool(problem))
         case ["image", repository]:
-            print(f"image={image(repository)}")
+            print(f"image={image(repository)}\nversion={version()}")
         case ["set", name]:
             manifest = ROOT / "config.yaml"
             manifest.write_text(with_image(manifest.read_text(encoding="utf-8"), name), encoding="utf-8")

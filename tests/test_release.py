@@ -62,7 +62,7 @@ def test_as_a_program() -> None:
 
     assert said("check", f"v{__version__}") == (0, "")
     assert said("check", "v0.0.0")[0] == 1
-    assert said("image", "Some-Body/JKbms") == (0, "image=ghcr.io/some-body/jkbms\n")
+    assert said("image", "Some-Body/JKbms") == (0, f"image=ghcr.io/some-body/jkbms\nversion={__version__}\n")
     assert said() == (64, "")
 
 

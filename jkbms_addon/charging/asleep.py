@@ -56,7 +56,10 @@ def recalled(asleep: Asleep, setpoints: Setpoints, progress: Progress, wall: flo
         state_of_charge=asleep.state_of_charge,
         wanted=Wanted(),
         phase=progress.phase,
-        reasons={"discharge_voltage": f"discharge down to {asleep.least:.1f} V", "state_of_charge": ""},
+        reasons={
+            "discharge_voltage": f"discharge down to {asleep.least:.1f} V: as last decided",
+            "state_of_charge": "",
+        },
         bank=BankState(),
         valid_until=-inf,
         facts=Facts(

@@ -25,7 +25,7 @@ DIGITS: Final = 4  # that a sum of voltages keeps, so that 2.80 + 0.10 is 2.90
 
 @dataclass(frozen=True, slots=True)
 class CellLimits:
-    """V per cell and °C, and what the charge voltage rests on.
+    """V per cell and °C, and what the charge voltage and the least voltage rest on.
 
     ``stop`` is where one cell ends charging, ``empty`` where one cell makes the pack empty, ``least`` the mean of all
     cells that does the same (None where the owner does not want that), ``tapering`` where slowing begins.
@@ -40,6 +40,7 @@ class CellLimits:
     stop: float
     empty: float
     least: float | None
+    least_why: str
     tapering: float
     cold: float
     hot: float
@@ -177,10 +178,7 @@ def cell_limits(settings: Settings, owner: Setpoints) -> CellLimits:
     charge, why = _charge(settings, owner, chemistry, most)
     wish = owner.float_voltage or _between(settings.request_float, 1.5, 4.5) or chemistry.floating
     balance = charge if owner.balance_voltage is None else max(charge, min(owner.balance_voltage, most))
-    empty = chemistry.empty if undervoltage is None else round(undervoltage + ABOVE_PROTECTION, DIGITS)
-    least = owner.min_discharge_voltage
-    whole = least is not None and least > WHOLE
-    empty = max(empty, owner.empty_voltage or 0.0, least if least is not None and not whole else 0.0)
+    empty, least, least_why = _empty(settings, owner, chemistry, undervoltage)
     return CellLimits(
         chemistry=chemistry,
         cells=cells,
@@ -190,7 +188,8 @@ def cell_limits(settings: Settings, owner: Setpoints) -> CellLimits:
         balance=balance,
         stop=chemistry.stop if overvoltage is None else round(overvoltage - STOP, DIGITS),
         empty=empty,
-        least=least / cells if least is not None and whole else None,
+        least=least,
+        least_why=least_why,
         tapering=round(max(chemistry.tapering, empty + TAPER), DIGITS),
         cold=_most(chemistry.cold, _between(settings.charge_cold, *COLD)),
         hot=_least(chemistry.hot, _between(settings.charge_hot, *HOT), _between(settings.probe, *HOT)),
@@ -216,6 +215,26 @@ def _charge(settings: Settings, owner: Setpoints, chemistry: Chemistry, most: fl
     if wish > most:
         return most, f"over-voltage protection of pack {settings.label} less {BELOW_PROTECTION:.2f} V per cell"
     return wish, why
+
+
+def _empty(
+    settings: Settings, owner: Setpoints, chemistry: Chemistry, undervoltage: float | None
+) -> tuple[float, float | None, str]:
+    """Where one cell is empty, the mean of all that is as much, and what the higher of both rests on."""
+    if undervoltage is None:
+        empty, why = chemistry.empty, f"usual for {chemistry.name}"
+    else:
+        empty = round(undervoltage + ABOVE_PROTECTION, DIGITS)
+        why = f"under-voltage protection of pack {settings.label} and {ABOVE_PROTECTION:.2f} V per cell"
+    if owner.empty_voltage is not None and owner.empty_voltage > empty:
+        empty, why = owner.empty_voltage, "empty voltage of the owner"
+    given = owner.min_discharge_voltage
+    if given is None:
+        return empty, None, why
+    least = given / settings.cells if given > WHOLE else None
+    if (given if least is None else least) > empty:
+        why = "option min_discharge_voltage"
+    return (max(empty, given), None, why) if least is None else (empty, least, why)
 
 
 def _least(first: float, *others: float | None) -> float:

@@ -144,6 +144,10 @@ class Control:
         """Whether nobody has decided for too long."""
         return not now - self._fed < DEADMAN
 
+    def bears(self, now: float) -> dict[Key, tuple[float, float]]:
+        """What each pack contributes at most to charging and discharging, in A; empty where nobody decides."""
+        return {} if self._controller is None or self.hangs(now) else self._controller.bears(self.state)
+
     def silence(self, now: float) -> str:
         """Why there is nothing to tell."""
         if self._fed > -inf and (self.hangs(now) or (self._decision and self._decision.expired(now))):

@@ -18,7 +18,7 @@ from jkbms_addon.charging.derating import Latches
 from jkbms_addon.charging.emptiness import Emptiness
 from jkbms_addon.charging.phases import LIMITED_BAND, Phase
 from jkbms_addon.charging.setpoints import Setpoints
-from jkbms_addon.charging.sharing import Carrier, Shares, capacity_of, together_charging, together_discharging
+from jkbms_addon.charging.sharing import Carrier, Shares, borne, capacity_of, together_charging, together_discharging
 from jkbms_addon.charging.slew import Departed, Limit, Slew
 from jkbms_addon.charging.trim import Battery
 
@@ -50,12 +50,16 @@ class Permitted:
 
 
 class Currents:
-    """The limits over time; ``allowed`` is what they would be if they rose at once."""
+    """The limits over time; ``allowed`` is what they would be if they rose at once.
+
+    ``bears`` is what each pack that counts contributes at most in a direction, in A; it is only shown.
+    """
 
     def __init__(self, setpoints: Setpoints, empty: frozenset[Key] = frozenset()) -> None:
         self.setpoints = setpoints
         self.emptiness = Emptiness(empty)
         self.allowed: dict[Direction, Limit] = {"charge": Limit(0.0, ""), "discharge": Limit(0.0, "")}
+        self.bears: dict[Direction, dict[Key, float]] = {"charge": {}, "discharge": {}}
         self._charge, self._discharge = Slew(0.0), Slew(inf)
         self._departed = Departed(setpoints.departed_hold)
         self._latches, self._shares = Latches(), Shares()
@@ -90,6 +94,7 @@ class Currents:
             view.key: self.emptiness.step(view, now_is.limits[view.key], capacity_of(view), now, seconds)
             for view in now_is.bank.counted
         }
+        self.bears = {"charge": {}, "discharge": {}}
         charge, full = self._charging(now_is, battery, now)
         discharge = self._discharging(now_is, battery, lows, seconds)
         self.allowed = {"charge": charge, "discharge": discharge}
@@ -120,6 +125,8 @@ class Currents:
             )
             for view, weight in weights(views)
         ]
+        if not stopped:
+            self.bears["charge"] = borne(carriers)
         together, full = together_charging(carriers)
         held = self._departed.step(together, frozenset(view.key for view in views), now)
         found = [held, *self._by_voltage(now_is, battery, full, now), *self._by_phase(now_is, battery)]
@@ -202,6 +209,8 @@ class Currents:
             found.append(Limit(self.setpoints.max_discharge_current, "discharge current of the owner"))
         if stopped := self._forbidden("discharge", bank):
             found.append(stopped)
+        else:
+            self.bears["discharge"] = borne(carriers)
         return min(found, key=_amps)
 
     def _nobody_discharges(self, bank: BankState) -> str:

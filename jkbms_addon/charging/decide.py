@@ -113,6 +113,11 @@ class Controller:
         """How many packs can be discharged."""
         return self._currents.usable(bank)
 
+    def bears(self, bank: BankState) -> dict[Key, tuple[float, float]]:
+        """What each pack that counts contributes at most to charging and discharging, in A; 0 where it may not."""
+        charge, discharge = self._currents.bears["charge"], self._currents.bears["discharge"]
+        return {view.key: (charge.get(view.key, 0.0), discharge.get(view.key, 0.0)) for view in bank.counted}
+
     def memory(self) -> Memory:
         """What has to survive a restart."""
         voltage, progress = self._voltage, self._voltage.phases.progress
@@ -193,7 +198,8 @@ class Controller:
         return self.last
 
     def _decided(self, moment: _Moment, voltage: tuple[float, str], charging: Limit, discharging: Limit) -> Decision:
-        least = min(one.cells * max(one.empty, one.least or 0.0) for one in moment.limits.values())
+        ends = [(one.cells * max(one.empty, one.least or 0.0), one.least_why) for one in moment.limits.values()]
+        least, rests_on = min(ends, key=lambda one: one[0])
         empty = self._currents.all_empty(moment.bank)
         may = {direction: one.amps >= NOTHING for direction, one in self._currents.allowed.items()}
         wanted = self._wanted(moment, empty=empty)
@@ -212,7 +218,7 @@ class Controller:
                 "charge_voltage": voltage[1],
                 "charge_current": self._worded("charge", charging),
                 "discharge_current": self._worded("discharge", discharging),
-                "discharge_voltage": f"discharge down to {least:.1f} V",
+                "discharge_voltage": f"discharge down to {least:.1f} V: {rests_on}",
                 "state_of_charge": why,
             },
             bank=moment.bank,

@@ -41,6 +41,11 @@ class Carrier:
         return rated(self.view, direction) if self.share.factor >= 1 else cause(self.view, self.share)
 
 
+def borne(carriers: Sequence[Carrier]) -> dict[Key, float]:
+    """What each pack bears by itself, in A."""
+    return {one.view.key: one.rating * one.share.factor for one in carriers}
+
+
 def together_charging(carriers: Sequence[Carrier]) -> tuple[Limit, float]:
     """What the bank may be charged with, and what it could be if no pack were hindered, in A."""
     total = sum([one.weight for one in carriers])

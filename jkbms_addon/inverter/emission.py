@@ -8,13 +8,18 @@ from jkbms_addon.battery.energy import Energy
 
 @dataclass(slots=True)
 class Emission:
-    """Written by the sender; times are monotonic s. ``why`` says why nothing is sent, empty where something is."""
+    """Written by the sender; times are monotonic s. ``why`` says why nothing is sent, empty where something is.
+
+    ``alone`` is whether the inverter is heard and nobody else tells it limits; ``rate`` the bit/s that were found out.
+    """
 
     emitting: bool = False
     why: str = "not started yet"
     sets: int = 0
     heard: dict[int, int] = field(default_factory=dict)
     heard_at: float | None = None
+    alone: bool = False
+    rate: int | None = None
     counted: Callable[[], Energy | None] = lambda: None  # of all batteries, which some inverters want to know
 
     def note(self, can_id: int, now: float) -> None:

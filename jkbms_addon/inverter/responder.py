@@ -47,19 +47,19 @@ class Responder:
             while True:
                 rate = self._rates[0]
                 async with serial_link(self._options.channel, rate) as link:
-                    await self._serve(link, healed)
+                    await self._serve(link, healed, rate)
                 self._rates = (*self._rates[1:], rate)
         except LinkError as error:
             self._emission.silent(str(error))
             raise
 
-    async def _serve(self, link: Link, healed: Callable[[], None]) -> None:
+    async def _serve(self, link: Link, healed: Callable[[], None], rate: int) -> None:
         """Answer until nobody asks any more, where another rate can be tried."""
         framer, heard = QueryFramer(), self._control.clock()
         try:
             while len(self._rates) == 1 or self._control.clock() - heard < UNASKED:
                 for query in framer.feed(await link.read(LOOK)):
-                    heard = self._control.clock()
+                    heard, self._emission.rate = self._control.clock(), rate
                     if self._answered(link, query, self._control.decision(heard)) and not self._link.connected:
                         self._link.up()
                         healed()
@@ -70,7 +70,7 @@ class Responder:
                     await self._take_leave(link, framer)
             raise
         finally:
-            self._emission.emitting = False
+            self._emission.emitting, self._emission.rate = False, None
 
     def _answered(self, link: Link, query: Query, decision: Decision | None) -> bool:
         """Answer a query that is for us; whether it was."""

@@ -25,7 +25,7 @@ from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.inverter.several import portion
 from jkbms_addon.inverter.state import said
 from jkbms_addon.inverter.turns import Turns
-from jkbms_addon.inverter.watch import OtherSenders, Wish
+from jkbms_addon.inverter.watch import GONE, OtherSenders, Wish
 from jkbms_addon.link.can import Channel, can_channel
 from jkbms_addon.wire.can import Frame
 
@@ -84,7 +84,7 @@ class Sender:
                     await self._take_leave(channel)
             raise
         finally:
-            self._emission.emitting = False
+            self._emission.emitting = self._emission.alone = False
 
     async def _cycle(self, channel: Channel) -> None:
         now = self._control.clock()
@@ -153,7 +153,9 @@ class Sender:
                 self._others.note(frame.can_id, now)
 
     def _warn(self) -> None:
-        now = self._control.clock()
+        now, heard = self._control.clock(), self._emission.heard_at
+        # where the inverter is not heard, others might not be either
+        self._emission.alone = heard is not None and now - heard <= GONE and self._others.none(now)
         problem = self._others.problem(now) or self._wish.text(now)
         if self._link.says(problem) and problem:
             _LOGGER.warning("inverter: %s", problem)

@@ -46,6 +46,14 @@ class Outlet:
         return DIALECTS[self.options.protocol].title
 
     @property
+    def rate(self) -> int | None:
+        """Bit/s of its link; None while they are still tried out."""
+        options = self.options
+        if DIALECTS[options.protocol].port == "serial":
+            return options.baudrate or self.emission.rate
+        return options.bitrate
+
+    @property
     def extremes(self) -> bool:
         """Whether the places of the highest and the lowest cell are told, too."""
         return self.options.cell_extremes != "off" or self.options.cell_numbers

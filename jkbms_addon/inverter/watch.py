@@ -37,6 +37,10 @@ class OtherSenders:
         heard.count = heard.count + 1 if now - heard.at <= GONE else 1
         heard.at = now
 
+    def none(self, now: float) -> bool:
+        """Whether not a single frame of the kind came lately."""
+        return all(now - heard.at > GONE for heard in self._heard.values())
+
     def problem(self, now: float) -> str:
         """What is wrong, empty when we are alone."""
         found = [

@@ -155,13 +155,24 @@ def limits(decision: Decision | None) -> dict[str, list[Any]] | None:
     return {key: [rounded(getattr(decision, key), 1), decision.reasons.get(key, "")] for key in LIMITS}
 
 
-def inverter(decision: Decision | None, outlets: Iterable[Outlet], now: float, *, enabled: bool) -> dict[str, Any]:
-    """What the inverters are told, and why; the limits are those of the whole bank."""
+def inverter(
+    decision: Decision | None,
+    outlets: Iterable[Outlet],
+    bears: Mapping[Key, tuple[float, float]],
+    now: float,
+    *,
+    enabled: bool,
+) -> dict[str, Any]:
+    """What the inverters are told, and why; the limits are those of the whole bank.
+
+    ``bears`` is what each pack that counts contributes at most to charging and discharging, in A.
+    """
     return {
         "enabled": enabled,
         "phase": decision.phase if decision else None,
         "since": rounded(decision.facts.phase_since) if decision else None,
         "limits": limits(decision),
+        "allows": {label(key): [rounded(amps, 1) for amps in both] for key, both in bears.items()},
         "outlets": [_outlet(outlet, now) for outlet in outlets],
     }
 
@@ -185,6 +196,9 @@ def _outlet(outlet: Outlet, now: float) -> dict[str, Any]:
     emission, link = outlet.emission, outlet.link
     return {
         "title": outlet.title,
+        "target": outlet.options.channel,
+        "rate": outlet.rate,
+        "alone": emission.emitting and emission.alone,
         "emitting": emission.emitting,
         "why": emission.why or (link.problem if link.connected else ""),  # what is wrong although it is told
         "sets": emission.sets,

@@ -100,7 +100,8 @@ class Camera:
         }
         if sources.outlets:
             decision = control.decision(now)
-            told["inverter"] = parts.inverter(decision, sources.outlets, now, enabled=control.enabled)
+            bears, enabled = control.bears(now), control.enabled
+            told["inverter"] = parts.inverter(decision, sources.outlets, bears, now, enabled=enabled)
             told["owner"] = parts.owner(charging.charge(control))
         return {kind: parts.encoded(content) for kind, content in told.items()}
 

@@ -90,6 +90,11 @@ class Bench:
             self.step(*candidates, enabled=enabled)
         return got(self.decision)
 
+    def bears(self) -> dict[str, tuple[float, float]]:
+        """What each pack that counts contributes at most, by its label."""
+        borne = self.controller.bears(self.state)
+        return {view.label: borne[view.key] for view in self.state.counted}
+
 
 def running(setpoints: Setpoints | None = None, packs: int = 1) -> Bench:
     """A bench whose limits have risen."""

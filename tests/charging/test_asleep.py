@@ -122,7 +122,7 @@ def test_what_is_remembered_allows_nothing() -> None:
     facts = decision.facts
     assert (facts.may_charge, facts.may_discharge, facts.trim, facts.asleep) == (0, 0, 0, True)
     assert (facts.absorbed, facts.learned, facts.charge_voltage, facts.float_voltage) == (7.0, 0.2, 3.45, 3.35)
-    assert decision.reasons["discharge_voltage"] == "discharge down to 46.4 V"
+    assert decision.reasons["discharge_voltage"] == "discharge down to 46.4 V: as last decided"
 
 
 @pytest.mark.parametrize(("ago", "days"), [(None, None), (5 * DAY, 5.0), (-9 * DAY, 0.0)])

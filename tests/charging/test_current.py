@@ -282,3 +282,29 @@ class TestOwner:
         assert alone.reasons["discharge_current"] == "discharge stopped: 1 of 2 packs, and all are required"
         waiting = Bench(Setpoints(require_all=True), expected=2)
         assert waiting.run(candidate(1)).discharge_current == 0
+
+
+class TestWhatEachPackBears:
+    """Only shown: A for charging and discharging of every pack that counts."""
+
+    def test_derated_blocked_and_gone(self) -> None:
+        bench = running(packs=4)
+        bench.step(
+            candidate(1),
+            candidate(2, with_cell(11, 3.51)),
+            candidate(3, values(charging=False)),
+            candidate(4, values(discharging=False)),
+        )
+        borne = bench.bears()
+        assert borne["1"] == (100, 100)
+        assert borne["2"][0] == pytest.approx(52.5)
+        assert borne["2"][1] == 100
+        assert borne["3"] == (0, 100)
+        assert borne["4"] == (100, 0)
+        bench.step(candidate(1))
+        assert set(bench.bears()) == {"1"}
+
+    def test_nothing_where_the_owner_wants_nothing(self) -> None:
+        bench = running(Setpoints(charging=False, discharging=False))
+        bench.step(candidate(1))
+        assert bench.bears() == {"1": (0, 0)}

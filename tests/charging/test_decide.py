@@ -150,10 +150,36 @@ class TestVoltage:
         assert got(running(Setpoints(min_discharge_voltage=50.0)).decision).discharge_voltage == 50
         decision = got(running(Setpoints(min_discharge_voltage=3.0)).decision)
         assert decision.discharge_voltage == 48
-        assert decision.reasons["discharge_voltage"] == "discharge down to 48.0 V"
+        assert decision.reasons["discharge_voltage"] == "discharge down to 48.0 V: option min_discharge_voltage"
         bench = Bench()
         higher = values(cell_voltage_undervoltage_protection=3.0)
         assert bench.run(candidate(1), candidate(2, higher), seconds=3).discharge_voltage == 46.4
+
+    @pytest.mark.parametrize(
+        ("setpoints", "changes", "reason"),
+        [
+            (Setpoints(), {}, "under-voltage protection of pack 1 and 0.10 V per cell"),
+            (
+                Setpoints(),
+                {"cell_voltage_undervoltage_protection": None, "total_voltage_undervoltage_protection": None},
+                "usual for LFP",
+            ),
+            (Setpoints(empty_voltage=3.0), {}, "empty voltage of the owner"),
+            (Setpoints(empty_voltage=2.5), {}, "under-voltage protection of pack 1 and 0.10 V per cell"),
+            (Setpoints(min_discharge_voltage=3.0), {}, "option min_discharge_voltage"),
+            (Setpoints(min_discharge_voltage=50.0), {}, "option min_discharge_voltage"),
+            (Setpoints(min_discharge_voltage=40.0, empty_voltage=3.0), {}, "empty voltage of the owner"),
+        ],
+    )
+    def test_the_least_voltage_has_its_reason(self, setpoints: Setpoints, changes: Any, reason: str) -> None:
+        decision = Bench(setpoints).run(candidate(told={**values(), **changes}), seconds=3)
+        volts = f"{decision.discharge_voltage:.1f}"
+        assert decision.reasons["discharge_voltage"] == f"discharge down to {volts} V: {reason}"
+
+    def test_the_least_voltage_is_that_of_the_pack_that_goes_lowest(self) -> None:
+        higher = values(cell_voltage_undervoltage_protection=3.0)
+        why = Bench().run(candidate(1, higher), candidate(2), seconds=3).reasons["discharge_voltage"]
+        assert why == "discharge down to 46.4 V: under-voltage protection of pack 2 and 0.10 V per cell"
 
 
 class TestFacts:

@@ -93,6 +93,7 @@ async def test_an_inverter_asks_and_is_answered_from_the_latest_decision() -> No
         assert told["voltage"] == pytest.approx(targets.voltage, abs=0.01)
         assert one.emission.emitting
         assert one.emission.heard == {0x92: 1, 0x61: 1}
+        assert one.emission.rate == 9600
         assert one.link.connected
 
 

@@ -187,10 +187,12 @@ async def test_what_the_inverter_sends_is_counted_and_its_silence_changes_nothin
     async with sender() as (one, adapter):
         await until(lambda: one.emission.sets >= 1)
         assert one.emission.heard_at is None
+        assert not one.emission.alone  # as the inverter is not heard
         for can_id, extended in ((0x305, False), (0x305, True), (0x306, False), (0x2F4, False)):
             adapter.put(Frame(can_id, extended, bytes(8)))
         await until(lambda: sum(one.emission.heard.values()) == 3)
         assert one.emission.heard == {0x305: 2, 0x306: 1}
+        await until(lambda: one.emission.alone)
         sets = one.emission.sets
         await until(lambda: one.emission.sets >= sets + 2)
 

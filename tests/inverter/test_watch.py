@@ -28,13 +28,16 @@ FOREIGN = (
 
 def test_named_after_three_and_forgotten_when_it_stops() -> None:
     others = OtherSenders(DIALECTS["pylontech"].ids)
+    assert others.none(0)
     for second in range(2):
         others.note(0x351, second)
     assert others.problem(1) == ""
+    assert not others.none(1)  # one may still come of it
     others.note(0x351, 2)
     assert others.problem(2) == FOREIGN
     assert others.problem(2 + GONE) == FOREIGN
     assert others.problem(2.1 + GONE) == ""
+    assert others.none(2.1 + GONE)
 
 
 def test_late_frames_of_our_own_are_no_other_device() -> None:

@@ -55,6 +55,7 @@ class Battery:
     temperature: float = 20.2
     silent: bool = False
     count: int = 0
+    told: Mapping[str, Value] = field(default_factory=dict)  # beside what else it tells
 
     def live(self) -> dict[str, Value]:
         """Values as a frame has them."""
@@ -92,6 +93,7 @@ class Battery:
             "balancing_current": 0.8 if self.offsets.get(4, 0) > 0 else 0.0,
             "battery_type": "LFP",
             "alarms": self.alarms,
+            **self.told,
         }
         derive(values)
         return values

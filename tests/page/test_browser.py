@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route
+from playwright.async_api import Browser, Page, Route, expect
 
 from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.page.place import Place
@@ -131,6 +131,8 @@ async def test_everything_is_shown(browser: Browser, nine: World) -> None:
         assert "Cellar 3 is silent" in await seen.text(".look")
         assert "Cell 11 of Garage 3 lags behind" in await seen.text(".look")
         assert "2 settings differ" in await seen.text(".look")
+        way = seen.page.locator(".look li", has_text="Cellar 3 is silent").get_by_role("link")
+        assert (await way.get_attribute("href"), await way.inner_text()) == ("#doctor", "Doctor")
         assert await seen.page.locator(".bankbar li").count() == 9
         assert await seen.page.locator(".told dl > div").count() == 4
         assert "Silent 3 min" in await seen.text(".pack >> nth=8")
@@ -455,3 +457,51 @@ async def test_what_the_protocol_of_the_inverter_means_can_be_unfolded(browser: 
             await seen.page.set_viewport_size({"width": width, "height": 800})
             assert await seen.overflow() <= 0
         assert await seen.axe() == []
+
+
+async def test_what_each_pack_allows_now(browser: Browser, tmp_path: Path) -> None:
+    """Where its MOSFET is off nothing, where it is cold less than its setting, where it is silent nobody knows."""
+    stage = Stage(tmp_path, batteries(4))
+    stage.packs[1].told = {"charging": False}
+    stage.packs[2].temperature = 8.0
+    stage.silence(stage.packs[3], 192)
+    stage.feed()
+    async with served(stage) as place, visit(browser, f"http://127.0.0.1:{place.port}/#inverter") as seen:
+        rows = seen.page.locator(".columns .card").first.locator("tbody tr")
+        await expect(rows).to_have_count(4)
+        allows = [(await rows.nth(n).locator("td").nth(1).inner_text()).replace("\xa0", " ") for n in range(4)]
+        assert (allows[0], allows[1], allows[3]) == ("100 A", "0 A", DASH)
+        assert 0 < float(allows[2].removesuffix(" A")) < 100
+        assert seen.wrong == []
+
+
+async def test_a_reason_does_not_repeat_its_limit(browser: Browser, tmp_path: Path) -> None:
+    """The number stands beside it; so on both pages that tell the limits."""
+    stage = Stage(tmp_path, batteries(2))
+    home = "http://127.0.0.1:{place.port}/#"
+    async with served(stage) as place, visit(browser, home.format(place=place) + "inverter") as seen:
+        why = seen.page.locator(".limits span")
+        await expect(why).to_have_count(4)
+        assert await why.first.inner_text() == "requested voltage of pack 1"
+        assert await why.last.inner_text() == "under-voltage protection of pack 1 and 0.10 V per cell"
+        told = await why.all_inner_texts()
+        await seen.page.goto(home.format(place=place) + "overview")
+        again = seen.page.locator(".told dl span")
+        await expect(again).to_have_count(4)
+        assert (await again.all_inner_texts())[::3] == told[::3]  # currents rise meanwhile
+        assert seen.wrong == []
+
+
+async def test_the_link_tells_its_interface_and_whether_nobody_else_sends(browser: Browser, tmp_path: Path) -> None:
+    stage = Stage(tmp_path, batteries(2))
+    async with served(stage) as place, visit(browser, f"http://127.0.0.1:{place.port}/#inverter") as seen:
+        link = seen.page.locator(".wire")
+        title = stage.sources.outlets[0].title
+        await expect(link.locator("h3")).to_have_text(f"can9, 500\xa0kbit/s, {title}")
+        await expect(link).to_contain_text("answered")
+        await expect(link).to_contain_text("sent")
+        await expect(link).not_to_contain_text("no other sender")
+        stage.sources.outlets[0].emission.alone = True
+        await expect(link).to_contain_text("no other sender of limits")
+        assert await seen.axe() == []
+        assert seen.wrong == []

@@ -219,6 +219,10 @@ SENTENCES = {
     "charge up to 55.2 V: requested voltage of pack 3, with an offset of -0.1 V": (
         "laden bis 55,2 V: Wunschspannung von Pack 3, mit einem Aufschlag von -0,1 V"
     ),
+    "discharge down to 43.2 V: under-voltage protection of pack 1 and 0.10 V per cell": (
+        "entladen bis 43,2 V: Unterspannungsschutz von Pack 1 und 0,10 V je Zelle"
+    ),
+    "discharge down to 48.0 V: option min_discharge_voltage": "entladen bis 48,0 V: Option min_discharge_voltage",
     "its answers arrive cut or damaged (287 of 300 bytes)": (
         "seine Antworten kommen abgeschnitten oder beschädigt an (287 von 300 Bytes)"
     ),

@@ -83,11 +83,26 @@ def test_what_a_scene_holds(stage: Stage) -> None:
     settings = dict(zip(parts.SETTINGS, told["packs"]["garage/6"]["settings"], strict=True))
     assert settings["max_charge_current"] == 80.0
     assert settings["smart_sleep_voltage"] is None
-    assert told["inverter"]["outlets"][0]["emitting"] is True
+    outlet = told["inverter"]["outlets"][0]
+    assert (outlet["emitting"], outlet["target"], outlet["rate"], outlet["alone"]) == (True, "can9", 500000, False)
     assert told["inverter"]["limits"]["charge_voltage"][0] == pytest.approx(55.2, abs=0.5)
     assert [(one["pack"], one["s"]) for one in told["alarms"]] == [("garage/6", "warning")]
     assert told["first"] is None
     assert told["buses"][0]["bms"]["1"] == {"ms": 44, "frames": 3, "health": "ok"}
+
+
+def test_what_a_pack_allows_is_what_the_charge_control_lets_it_contribute(stage: Stage) -> None:
+    """Not the setting of its BMS: a MOSFET may be off, cells may be cold, it may be silent."""
+    stage.packs[1].told = {"charging": False}
+    stage.packs[3].temperature = 8.0
+    stage.silence(stage.packs[8], 192)
+    stage.feed()
+    allows = scene(stage)["inverter"]["allows"]
+    assert allows["garage/1"][0] == 100
+    assert allows["garage/2"][0] == 0 < allows["garage/2"][1]
+    assert 0 < allows["garage/4"][0] < 100
+    assert allows["garage/6"][0] == 80
+    assert "cellar/3" not in allows
 
 
 def test_a_silent_pack_keeps_its_last_words_and_does_not_count(stage: Stage) -> None:

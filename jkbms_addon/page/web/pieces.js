@@ -161,6 +161,9 @@ export const segmented = (label, options, value, choose) => html`<div class="seg
 /** The limits that an inverter is told, with unit and digits. */
 export const LIMITS = [["charge_voltage", "V", 1], ["charge_current", "A", 0], ["discharge_current", "A", 0], ["discharge_voltage", "V", 1]];
 
+/** Why a limit is as it is, without the number that stands beside it. */
+export const reason = (words) => said((words ?? "").includes(": ") ? words.replace(/^[^:]*: /, "") : "");
+
 /** Values with how often each is there, the commonest first. */
 export function tally(values) {
   const counts = new Map();

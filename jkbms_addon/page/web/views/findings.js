@@ -5,14 +5,14 @@ import { state } from "../data.js";
 import { icon, packKeys, packName, tally } from "../pieces.js";
 
 const MOST = 5;
-/** Where to go for a finding without a pack of its own. */
+/** Where to go for a finding without a pack of its own; for a silent pack, too, as its page does not tell why. */
 const PLACES = {
   score: "doctor", bus: "doctor", option: "doctor", twin: "doctor", charging: "inverter", password: "settings",
-  warm: "overview", apart: "overview", soc: "overview", settings: "settings",
+  warm: "overview", apart: "overview", soc: "overview", settings: "settings", silent: "doctor",
 };
 /** Arguments that are sentences. */
 const SENTENCES = ["text", "problem", "cause"];
-const ACTS = { weak: "cells" };
+const ACTS = { weak: "cells", silent: "doctor" };
 
 export const specName = (key) => tOr(`spec.${key}`, state.hello.specs[key]?.n ?? key);
 
@@ -60,7 +60,7 @@ export function wordKey({ key, args }) {
 function entry(found) {
   const key = wordKey(found), args = readable(found);
   const odd = found.key === "settings" && packKeys().find((one) => differing(one, found.args.keys.split(" ")).length);
-  const target = odd ? `pack/${odd}` : found.key === "weak" ? `cells/${found.pack}/${found.args.cell}` : found.pack ? `pack/${found.pack}` : PLACES[found.key];
+  const target = odd ? `pack/${odd}` : found.key === "weak" ? `cells/${found.pack}/${found.args.cell}` : found.pack && found.key !== "silent" ? `pack/${found.pack}` : PLACES[found.key];
   const sign = found.s === "info" ? "i" : "!";
   const title = t(`find.${key}.title`, args);
   return html`<li><span class="sev ${found.s}" aria-hidden="true">${sign}</span>

@@ -2,7 +2,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { age, clock, DASH, num, plural, said, t, tOr, unit } from "../format.js";
 import { ask, openFor, state } from "../data.js";
-import { LIMITS, numberField, openField, packKeys, packName, valuesOf } from "../pieces.js";
+import { LIMITS, numberField, openField, packKeys, packName, reason, valuesOf } from "../pieces.js";
 import { lockBar } from "./settings.js";
 
 const PHASES = ["bulk", "absorption", "float"];
@@ -37,7 +37,7 @@ function becomes({ before, after }) {
   const shown = (limit, symbol) => (limit ? unit(limit[0], symbol, 1) : DASH);
   const rows = LIMITS.filter(([key, symbol]) => shown(before?.[key], symbol) !== shown(after[key], symbol));
   if (!rows.length) return html`<p>${t("steer.same")}</p>`;
-  return html`<p>${t("steer.becomes")}</p><dl class="rows">${rows.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd>${shown(before?.[key], symbol)} → <b>${shown(after[key], symbol)}</b> <small>${said(after[key][1])}</small></dd></div>`)}</dl>`;
+  return html`<p>${t("steer.becomes")}</p><dl class="rows">${rows.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd>${shown(before?.[key], symbol)} → <b>${shown(after[key], symbol)}</b> <small>${reason(after[key][1])}</small></dd></div>`)}</dl>`;
 }
 
 /** The question, what comes of it, and yes or no. */
@@ -57,23 +57,38 @@ function told(ui) {
   const { limits, enabled, phase, since, outlets } = state.inverter, sending = outlets.some((one) => one.emitting);
   return html`<section class="card"><header><h2>${t("inverter.told")} <span class="badge ${sending ? "charge" : "warn"}">${t(sending ? "inverter.sending" : enabled ? "inverter.silent" : "inverter.off")}</span></h2>
       ${enabled ? sure(ui, "stop", "", t("steer.stop"), "danger") : sure(ui, "enable", "ON", t("steer.enable"), "primary")}</header>
-    <dl class="limits">${LIMITS.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${limits ? unit(limits[key][0], symbol, 1) : DASH}</b><span>${said(limits?.[key][1])}</span></dd></div>`)}</dl>
+    <dl class="limits">${LIMITS.map(([key, symbol]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${limits ? unit(limits[key][0], symbol, 1) : DASH}</b><span>${reason(limits?.[key][1])}</span></dd></div>`)}</dl>
     <ol class="rail" aria-label=${t("inverter.phase")}>${PHASES.map((one) => html`<li class=${one === phase ? "now" : ""} aria-current=${one === phase ? "step" : nothing}>${t(`phase.${one}`)}${one === phase && since != null ? html` <small>${t("phase.since", { time: clock(since) })}</small>` : nothing}</li>`)}</ol>
-    ${outlets.map((one) => html`<p class="muted">${said(one.title)}: ${one.heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(one.heard_s) })} · ${plural("inverter.sets", one.sets)}${one.why ? ` · ${said(one.why)}` : ""}</p>`)}</section>`;
+    </section>`;
 }
+
+/** Interface, rate and protocol of a link, what went over it, what came back, and whether nobody else tells limits. */
+function link({ title, target, rate, sets, heard_s, why, alone }) {
+  const speed = rate == null ? null : rate % 1000 ? unit(rate, "bit/s") : unit(rate / 1000, "kbit/s");
+  const lines = [plural("inverter.sets", sets), heard_s == null ? t("inverter.unheard") : t("inverter.answer", { time: age(heard_s) }), alone ? t("inverter.alone") : null, why ? said(why) : null];
+  return html`<div class="wire"><h3>${[target, speed, said(title)].filter(Boolean).join(", ")}</h3><ul class="muted">${lines.filter(Boolean).map((one) => html`<li>${one}</li>`)}</ul></div>`;
+}
+
+function links() {
+  const { outlets } = state.inverter;
+  return html`<section class="card"><header><h2>${t("inverter.link")}</h2></header>${outlets.map(link)}</section>`;
+}
+
+/** What the charge control lets a pack contribute in a direction; null where it does not count. */
+const allowed = (key, charging) => (state.packs[key].on ? state.inverter.allows[key]?.[charging ? 0 : 1] ?? null : null);
 
 /** What a pack allows in the direction in which current flows, and what it carries of it. */
 function packRow(key, charging, largest) {
-  const pack = state.packs[key], v = valuesOf(pack), allows = charging ? v.max_charge_current : v.max_discharge_current;
+  const pack = state.packs[key], v = valuesOf(pack), allows = allowed(key, charging);
   const carries = pack.on ? Math.abs(v.current ?? 0) : null, out = state.bank?.out.find((one) => one.pack === key);
   const share = (value) => Math.min(100, (100 * (value ?? 0)) / largest);
   return html`<tr class=${pack.on ? "" : "stale"}><th scope="row">${packName(key)}</th><td class="desk"><span class="carry"><i class=${charging ? "charge" : "discharge"} style="--w:${share(carries)}"></i>${allows == null ? nothing : html`<u style="--at:${share(allows)}"></u>`}</span></td>
-    <td>${allows == null ? DASH : unit(allows, "A")}</td><td>${carries == null ? DASH : unit(carries, "A", 1)}</td><td>${out ? html`<span class="badge bad">${said(out.why)}</span>` : html`<span class="badge charge">${t("inverter.counts_yes")}</span>`}</td></tr>`;
+    <td>${allows == null ? DASH : unit(allows, "A", Number.isInteger(allows) ? 0 : 1)}</td><td>${carries == null ? DASH : unit(carries, "A", 1)}</td><td>${out ? html`<span class="badge bad">${said(out.why)}</span>` : html`<span class="badge charge">${t("inverter.counts_yes")}</span>`}</td></tr>`;
 }
 
 function packs() {
   const keys = packKeys(), charging = (state.bank?.a ?? 0) >= 0;
-  const limits = keys.map((key) => { const v = valuesOf(state.packs[key]); return (charging ? v.max_charge_current : v.max_discharge_current) ?? Math.abs(v.current ?? 0); });
+  const limits = keys.map((key) => Math.max(allowed(key, charging) ?? 0, state.packs[key].on ? Math.abs(valuesOf(state.packs[key]).current ?? 0) : 0));
   const largest = Math.max(1, ...limits) * 1.2;
   return html`<section class="card"><header><h2>${t("inverter.packs")}</h2><small>${t(charging ? "inverter.of_charge" : "inverter.of_discharge")}</small></header>
     <div class="scroll" tabindex="0" role="region" aria-label=${t("inverter.packs")}><table class="settings"><thead><tr><th scope="col" class="chosen">${t("set.pack")}</th><th scope="col" class="desk chosen">${t("current")}</th><th scope="col" class="chosen">${t("inverter.allows")}</th><th scope="col" class="chosen">${t("inverter.carries")}</th><th scope="col" class="chosen">${t("inverter.counts")}</th></tr></thead>
@@ -120,5 +135,5 @@ export function view(ui) {
   if (!state.inverter) return none(ui);
   return html`<h1 class="vh">${t("tab.inverter")}</h1><section class="card tools"><p class="muted">${t("steer.intro")}</p>${lockBar()}</section>
     ${ui.told ? html`<p class=${ui.told.bad ? "problem" : "done"} role="status">${ui.told.text}</p>` : nothing}
-    ${told(ui)}<div class="columns"><div>${packs()}</div><div>${state.owner ? owner(ui) : nothing}</div></div>`;
+    ${told(ui)}<div class="columns"><div>${packs()}</div><div>${links()}${state.owner ? owner(ui) : nothing}</div></div>`;
 }

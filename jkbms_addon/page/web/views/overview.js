@@ -4,7 +4,7 @@ import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { clock, DASH, num, plural, power, join, said, span, t, tOr, unit } from "../format.js";
 import { history, state } from "../data.js";
 import { store } from "../theme.js";
-import { alarmName, alarmsOf, badges, cellBars, cellsOf, figure, glyph, heard, icon, LIMITS, meanings, packKeys, packLabel, packName, powerFigure, stateBadge, SEVERE, tierSwitch, TIERS, valuesOf, volts } from "../pieces.js";
+import { alarmName, alarmsOf, badges, cellBars, cellsOf, figure, glyph, heard, icon, LIMITS, meanings, packKeys, packLabel, packName, powerFigure, reason, stateBadge, SEVERE, tierSwitch, TIERS, valuesOf, volts } from "../pieces.js";
 import { findings } from "./findings.js";
 import { grid } from "./pack.js";
 
@@ -81,9 +81,6 @@ function hero(keys) {
   </section>`;
 }
 
-/** Why a limit is as it is, without the number that stands above it. */
-const reason = (words) => (words.includes(": ") ? words.replace(/^[^:]*: /, "") : "");
-
 function inverter() {
   const told = state.inverter;
   if (!told) return nothing;
@@ -92,7 +89,7 @@ function inverter() {
     : html`<span class="badge ${told.enabled ? "bad" : "idle"}">${t(told.enabled ? "inverter.silent" : "inverter.off")}</span>`);
   const why = [...new Set(told.outlets.map((one) => one.why).filter(Boolean))];
   return html`<section class="card told"><header><h2>${t("inverter.title")}</h2>${badges}</header>
-    ${told.limits ? html`<dl>${LIMITS.map(([key, symbol, digits]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${unit(told.limits[key][0], symbol, digits)}</b><span>${said(reason(told.limits[key][1]))}</span></dd></div>`)}</dl>` : nothing}
+    ${told.limits ? html`<dl>${LIMITS.map(([key, symbol, digits]) => html`<div><dt>${t(`limit.${key}`)}</dt><dd><b>${unit(told.limits[key][0], symbol, digits)}</b><span>${reason(told.limits[key][1])}</span></dd></div>`)}</dl>` : nothing}
     ${why.map((words) => html`<p class="why">${said(words)}</p>`)}
     ${told.outlets.map(speaks)}</section>`;
 }
