@@ -1,12 +1,13 @@
 """Options of the SmartPhoton app: every shape that its versions had becomes a bus of ours."""
 
-import json
 from typing import Any
 
 import pytest
+import yaml
 
-from jkbms_addon.options.coming_from import SYNONYMS, UNTOUCHED, WITHOUT, carried_over
+from jkbms_addon.options.coming_from import SYNONYMS, UNTOUCHED, WITHOUT, Carried, carried_over
 from jkbms_addon.options.file import parse
+from tests.supervisor import handed_over
 from tests.test_manifest import CONFIG
 
 PATH = "/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0"
@@ -89,9 +90,16 @@ ASKED = ("addresses", "interval")
 
 @pytest.mark.parametrize("theirs", [row[1] for row in SHAPES], ids=[row[0] for row in SHAPES])
 def test_the_form_in_the_log_is_the_one_that_runs(theirs: dict[str, Any]) -> None:
-    (line,) = carried_over(theirs)[1]
-    printed = json.loads(line[line.index("{") :])
+    (line,) = carried_over(theirs).lines
+    head, _, form = line.partition("\n")
+    printed = yaml.safe_load(form)
+    assert head.endswith("save this form instead:")
     assert parse(printed).buses == parse(theirs).buses
+    assert parse(printed).moved == ()
+    # as a whole, in place of all that the form held
+    posted, refused = handed_over(CONFIG["schema"], printed)
+    assert (posted.keys(), refused) == (printed.keys(), [])
+    assert parse(posted).mqtt == parse(theirs).mqtt
 
 
 def test_pasted_beside_the_defaults_of_our_form() -> None:
@@ -102,6 +110,8 @@ def test_pasted_beside_the_defaults_of_our_form() -> None:
     assert (options.mqtt.host, options.mqtt.port, options.mqtt.username) == ("10.0.0.9", 1884, "me")
     assert options.mqtt.password == "geheim"
     assert "geheim" not in "".join(options.moved)
+    secrets = {"token": "page-geheim-0123456", "port": 8100}
+    assert "geheim" not in "".join(parse({**pasted, "mqttpass": "geheim", "page": secrets}).moved)
 
 
 def test_our_form_knows_what_is_pasted_into_it() -> None:
@@ -127,17 +137,27 @@ def test_a_bus_that_the_user_gave_is_kept() -> None:
         ({"jkbms_count": 2}, "jkbms_path"),
         ({"use_gateway": True, "gateway_ip_port": "192.168.1.100:5000", "jkbms_path": PATH}, "gateway_ip_port"),
         ({"use_gateway": True, "gateway_ip": "10.0.0.5"}, "gateway_ip_port"),
+        ({"listbatterie": [{"chemin": PATH, "batterie": "pylontech", "nbSlave": 3}]}, "batterie: pylontech"),
+        ({"listbatterie": [{"batterie": "jkbms"}]}, "jkbms_path"),
     ],
 )
-def test_an_example_is_no_value(theirs: dict[str, Any], named: str) -> None:
-    options = parse(theirs)
-    assert options.buses == ()
-    assert named in options.moved[0]
+@pytest.mark.parametrize("beside", [{}, {"buses": CONFIG["options"]["buses"]}], ids=["alone", "beside our form"])
+def test_an_example_is_no_value(theirs: dict[str, Any], named: str, beside: dict[str, Any]) -> None:
+    options = parse({**theirs, **beside})
+    assert (options.buses, options.moved) == ((), ())
+    assert options.unusable[0].startswith(named)
+
+
+def test_a_level_of_the_log_that_we_do_not_have() -> None:
+    for beside in ({}, {"jkbms_path": PATH}):
+        options = parse({"log_level": "notice", **beside})
+        assert (options.log_level, options.unusable) == ("info", ())
+        assert options.moved[0] == "log_level: notice of the SmartPhoton app is info here"
 
 
 def test_nothing_of_theirs_changes_nothing() -> None:
     ours = {key: value for key, value in CONFIG["options"].items() if key != "jkbms"}
-    assert carried_over(CONFIG["options"]) == (ours, ())
+    assert carried_over(CONFIG["options"]) == Carried(ours)
 
 
 @pytest.mark.parametrize("odd", [None, [], {}, 7, "x" * 5000, [{}], {"path": {}}, [[]], "٣", True])
