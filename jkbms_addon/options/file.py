@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -143,11 +143,11 @@ LONGEST_NAME = 64  # of a bus; it is part of topics and identifiers
 DEEPEST = 12  # levels of objects and lists; no option has half as many
 
 
-def read(path: Path) -> Options:
+def read(path: Path, decoded: Callable[[str], object] = json.loads) -> Options:
     """Options of a file; ``OptionsError`` in one line when there are none in it."""
     look_in(path.resolve().parent / "plugins")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = decoded(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OptionsError(f"options file {path} cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -105,6 +105,20 @@ def test_another_app_in_the_new_form(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert lines[end + 1] == "bus rs485: master on /dev/null, addresses 1, 2, 3, every 2 s"
 
 
+def test_lines_as_they_are_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "theirs.yaml"
+    path.write_text("jkbms:\n  - path: /dev/null\n    nb-jkbms: 3\nmqtt:\n  mqttadresse: 10.0.0.9\n")
+    assert main(["options", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "bus rs485: master on /dev/null, addresses 1, 2, 3, every 2 s" in lines
+    assert "MQTT: the broker at 10.0.0.9:1883, topics below jkbms" in lines
+    path.write_text('jkbms_path: /dev/null\nmqttpass: "*geheim\n')
+    assert main(["options", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert "line 2: has a text between double quotes that is not understood" in said
+    assert "geheim" not in said
+
+
 def test_no_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["options", "/nowhere/options.json"]) == 1
     assert "/nowhere/options.json" in capsys.readouterr().err
