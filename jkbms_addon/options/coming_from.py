@@ -5,9 +5,11 @@ blanks, hyphens or underscores. Source: the option files of its whole public his
 never taken for a value. Nothing is taken over that would allow writing.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from jkbms_addon.options.plain_yaml import written
+from jkbms_addon.validators import secret
 
 # their spellings, in lower case with underscores -> the one used below
 SYNONYMS: Final[Mapping[str, str]] = {
@@ -17,6 +19,7 @@ SYNONYMS: Final[Mapping[str, str]] = {
     "jkbms_count": "count",
     "nb_jkbms": "count",
     "nbslave": "count",
+    "batterie": "kind",
     "use_gateway": "gateway",
     "gateway_ip": "host",
     "gateway_port": "port",
@@ -35,7 +38,7 @@ SYNONYMS: Final[Mapping[str, str]] = {
 # their options that have no counterpart here, or none that may be set for somebody
 WITHOUT: Final = frozenset(
     (
-        *("gateway_debug", "communication_debug", "ssl", "certfile", "keyfile", "send_bip", "type", "batterie"),
+        *("gateway_debug", "communication_debug", "ssl", "certfile", "keyfile", "send_bip", "type"),
         *("auth_username", "auth_password", "premium_section", "premium_key", "dashboard_section", "dashboard_mode"),
         *("dashboard_custom_cards_installed", "dashboard_language", "theme", "not_need", "leave_front_door_open"),
         *("safe_mode", "max_old_space_size", "cloud_broker", "cloud_broker_adress_port", "cloud_broker_user"),
@@ -53,7 +56,6 @@ OWN_BROKER: Final = frozenset(
     ("core-mosquitto", "core-mosquitto.local.hass.io", "homeassistant.local", "localhost", "127.0.0.1")
 )
 EXAMPLE_HOST: Final = "192.168.1.100"  # what their form holds before anybody types
-SECRETS: Final = frozenset(("password",))
 DEFAULT_INTERVAL: Final = 2.0  # s
 CAN_BUS: Final[Mapping[str, Any]] = {
     "name": "can",
@@ -69,28 +71,64 @@ UNTOUCHED: Final = (
 )
 
 
-def carried_over(raw: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Our options with theirs taken over, and lines for the log: what was read, and the form to save."""
+# what our form demands, with what it holds where nothing else is wished
+FORM: Final[Mapping[str, Any]] = {
+    "log_level": "info",
+    "language": "en",
+    "buses": [],
+    "batteries": [],
+    "mqtt": {},
+    "writes": {"level": "off"},
+    "bank": {},
+    "page": {},
+    "inverter": {"protocol": "none", "confirmed": False},
+    "inverters": [],
+    "jkbms": {},
+}
+
+
+class Carried(NamedTuple):
+    """Our options with theirs taken over, lines for the log, and what is missing so that no bus could be made."""
+
+    options: dict[str, Any]
+    lines: tuple[str, ...] = ()
+    missing: str = ""
+
+
+def carried_over(raw: Mapping[str, Any]) -> Carried:
+    """Our options with theirs taken over; the lines say what was read, and hold the form to save."""
     theirs, rest = _theirs(raw)
+    lines = []
+    if rest.get("log_level") == "notice":
+        rest["log_level"] = "info"
+        lines.append("log_level: notice of the SmartPhoton app is info here")
     if not theirs:
-        return rest, ()
+        return Carried(rest, tuple(lines))
     if rest.get("buses") and rest["buses"] not in UNTOUCHED:
         names = ", ".join(sorted(str(key) for key in raw if key not in rest))
-        return rest, (f"options of the SmartPhoton app are ignored, as buses is given; delete them: {names:.200}",)
-    options, lines = dict(rest), []
-    bus, missing = _bus(theirs)
-    if missing:
-        lines.append(f"options of the SmartPhoton app: {missing}")
-    elif bus is not None:
-        options["buses"] = [bus]
+        lines.append(f"options of the SmartPhoton app are ignored, as buses is given; delete them: {names:.200}")
+        return Carried(rest, tuple(lines))
+    options = dict(rest)
     broker = _broker(theirs)
     if broker:
         options["mqtt"] = {**_dictionary(options.get("mqtt")), **broker}
-    lines.append(
-        "options of the SmartPhoton app are understood; save this form instead: "
-        + json.dumps(_shown({key: options[key] for key in ("buses", "mqtt") if key in options}), ensure_ascii=False)
-    )
-    return options, tuple(lines)
+    bus, missing = _bus(theirs)
+    if missing:
+        options.pop("buses", None)  # the bus of our own form is not the one that was wished
+        return Carried(options, tuple(lines), f"{missing}. Options of the SmartPhoton app became no bus")
+    if bus is not None:
+        options["buses"] = [bus]
+    lines.append(f"options of the SmartPhoton app are understood; save this form instead:\n{written(_form(options))}")
+    return Carried(options, tuple(lines))
+
+
+def _form(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that our form demands, as it may stand in a log."""
+    found = {}
+    for key, empty in FORM.items():
+        value = options.get(key, empty)
+        found[key] = {**empty, **value} if isinstance(value, dict) and isinstance(empty, dict) else value
+    return {key: _shown(value) for key, value in found.items()}
 
 
 def _theirs(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -147,6 +185,8 @@ def _true(value: object) -> bool:
 
 def _bus(theirs: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
     """Their one bus, in the order of their program: CAN, gateway, serial port; or what is missing for it."""
+    if str(theirs.get("kind")).lower() == "pylontech":
+        return None, "batterie: pylontech is not read here, only jkbms"
     polls = not _true(theirs.get("broadcasting"))
     count = _count(theirs.get("count"))
     asked = {"addresses": "1" if count == 1 else f"1-{count}", "interval": _interval(theirs.get("pause"), count)}
@@ -165,7 +205,7 @@ def _bus(theirs: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
         bus = {"name": "rs485", "strategy": "gateway", "host": host, "tcp_port": port}
         return {**bus, "mode": "poll", **asked} if polls else {**bus, "mode": "listen"}, ""
     if "path" not in theirs:
-        known = theirs.keys() & {"count", "gateway", "broadcasting", "can", "host", "place", "pause"}
+        known = theirs.keys() & {"kind", "count", "gateway", "broadcasting", "can", "host", "place", "pause"}
         return None, "jkbms_path: is missing, or still the example; give the serial port" if known else ""
     bus = {"name": "rs485", "strategy": "master" if polls else "listen", "port": theirs["path"]}
     return {**bus, **asked} if polls else bus, ""
@@ -215,9 +255,11 @@ def _broker(theirs: Mapping[str, Any]) -> dict[str, Any]:
     return {"host": host, "port": port or 1883, **{key: str(value) for key, value in access.items()}}
 
 
-def _shown(options: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(value: Any) -> Any:  # noqa: ANN401 - decoded JSON
     """What may stand in a log."""
-    return {
-        key: _shown(value) if isinstance(value, dict) else "(your password)" if key in SECRETS and value else value
-        for key, value in options.items()
-    }
+    if isinstance(value, dict):
+        return {
+            key: f"(your {key})" if secret(str(key)) and inner not in (None, "") else _shown(inner)
+            for key, inner in value.items()
+        }
+    return [_shown(inner) for inner in value] if isinstance(value, list) else value

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -143,11 +143,11 @@ LONGEST_NAME = 64  # of a bus; it is part of topics and identifiers
 DEEPEST = 12  # levels of objects and lists; no option has half as many
 
 
-def read(path: Path) -> Options:
+def read(path: Path, decoded: Callable[[str], object] = json.loads) -> Options:
     """Options of a file; ``OptionsError`` in one line when there are none in it."""
     look_in(path.resolve().parent / "plugins")
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = decoded(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OptionsError(f"options file {path} cannot be read: {error.strerror}") from error
     except ValueError as error:
@@ -170,25 +170,32 @@ def _pruned(raw: Any, levels: int = DEEPEST) -> Any:  # noqa: ANN401
 
 def modern(raw: object, moves: Sequence[Move] = MOVES) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Decoded JSON in today's words, and what was given in older ones; ``OptionsError`` when it is no options."""
+    today, lines, _ = _read(raw, moves)
+    return today, lines
+
+
+def _read(raw: object, moves: Sequence[Move]) -> tuple[dict[str, Any], tuple[str, ...], str]:
+    """The same, and what is missing of another app's options."""
     if not isinstance(raw, dict):
         raise OptionsError("options: must be a JSON object")
-    ours, carried = carried_over(_pruned(raw))
+    ours, carried, missing = carried_over(_pruned(raw))
     today, moved = migrated(ours, moves)
     if not isinstance(today.get("buses", []), list):
         raise OptionsError("buses: must be a list")
-    return today, (*carried, *moved)
+    return today, (*carried, *moved), missing
 
 
 def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
     """Options of decoded JSON, of this version or an earlier one; ``OptionsError`` when they are none at all."""
-    today, lines = modern(raw, moves)
+    today, lines, missing = _read(raw, moves)
     found = _buses(today.get("buses", []))
     names = {bus.name for bus in found}
     bank = bank_options(today.get("bank", {}), names)
     inverter = _undisturbed(inverter_options(today.get("inverter", {}), bank), found)
     inverters = tuple(_undisturbed(one, found) for one in listed(today.get("inverters"), inverter, bank))
     inverter = following(today.get("inverter"), inverter, inverters)
-    level, unusable = _level(today)
+    level, strange = _level(today)
+    unusable = (missing, *strange) if missing else strange
     return Options(
         *(level, found, _mqtt(today), _writes(today), bank, inverter, inverters, _page(today), unusable, lines),
         language=_language(today),

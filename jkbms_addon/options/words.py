@@ -55,6 +55,8 @@ def _bus(bus: BusOptions) -> str:
 
 
 def _asked(bus: BusOptions) -> str:
+    if bus.values.get("mode") == "listen":
+        return ", listening without asking"
     addresses, interval = bus.values.get("addresses"), bus.values.get("interval")
     asked = f", addresses {', '.join(map(str, sorted(addresses)))}" if addresses else ""
     return asked + (f", every {interval:g} s" if isinstance(interval, (int, float)) and interval else "")

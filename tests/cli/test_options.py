@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from jkbms_addon.__main__ import main
 from tests.test_manifest import CONFIG, ROOT
@@ -75,6 +76,47 @@ def test_the_defaults_are_in_order(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "MQTT: the broker that Home Assistant names, topics below jkbms" in lines
     assert "writes: nothing is changed on any battery" in lines
     assert "inverter: none" in lines
+
+
+def test_who_listens_asks_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gateway = {"name": "rs485", "strategy": "gateway", "host": "10.0.0.5", "tcp_port": 4196}
+    _, lines = checked(tmp_path, capsys, {"buses": [{**gateway, "mode": "listen"}]})
+    assert lines[0] == "bus rs485: gateway on 10.0.0.5:4196, listening without asking"
+    _, lines = checked(tmp_path, capsys, {"buses": [{**gateway, "addresses": "1-2"}]})
+    assert lines[0] == "bus rs485: gateway on 10.0.0.5:4196, addresses 1, 2, every 2 s"
+
+
+def test_another_app_whose_gateway_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, lines = checked(tmp_path, capsys, {"use_gateway": True, "gateway_ip_port": "", "log_level": "notice"})
+    assert status == 1
+    (wrong,) = [line for line in lines if line.startswith("WRONG")]
+    assert wrong.startswith("WRONG gateway_ip_port: is missing, or still the example; give host and tcp_port of the")
+    assert wrong.endswith(". Options of the SmartPhoton app became no bus")
+    assert "no bus: no battery is read" in lines
+    assert not any("save this form" in line for line in lines)
+
+
+def test_another_app_in_the_new_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, lines = checked(tmp_path, capsys, {"jkbms_path": "/dev/null", "jkbms_count": 3})
+    start, end = lines.index("log_level: info"), lines.index("jkbms: {}")
+    assert status == 0
+    assert lines[start - 1].endswith("save this form instead:")
+    assert yaml.safe_load("\n".join(lines[start : end + 1]))["buses"] == [BUS]
+    assert lines[end + 1] == "bus rs485: master on /dev/null, addresses 1, 2, 3, every 2 s"
+
+
+def test_lines_as_they_are_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "theirs.yaml"
+    path.write_text("jkbms:\n  - path: /dev/null\n    nb-jkbms: 3\nmqtt:\n  mqttadresse: 10.0.0.9\n")
+    assert main(["options", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "bus rs485: master on /dev/null, addresses 1, 2, 3, every 2 s" in lines
+    assert "MQTT: the broker at 10.0.0.9:1883, topics below jkbms" in lines
+    path.write_text('jkbms_path: /dev/null\nmqttpass: "*geheim\n')
+    assert main(["options", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert "line 2: has a text between double quotes that is not understood" in said
+    assert "geheim" not in said
 
 
 def test_no_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,13 +1,15 @@
 """Options of the SmartPhoton app: every shape that its versions had becomes a bus of ours."""
 
-import json
+import re
 from typing import Any
 
 import pytest
+import yaml
 
-from jkbms_addon.options.coming_from import SYNONYMS, UNTOUCHED, WITHOUT, carried_over
+from jkbms_addon.options.coming_from import GROUPS, SYNONYMS, UNTOUCHED, WITHOUT, Carried, carried_over
 from jkbms_addon.options.file import parse
-from tests.test_manifest import CONFIG
+from tests.supervisor import handed_over
+from tests.test_manifest import CONFIG, ROOT
 
 PATH = "/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0"
 MASTER = {"name": "rs485", "strategy": "master", "port": PATH, "addresses": "1-3", "interval": 2.0}
@@ -89,9 +91,16 @@ ASKED = ("addresses", "interval")
 
 @pytest.mark.parametrize("theirs", [row[1] for row in SHAPES], ids=[row[0] for row in SHAPES])
 def test_the_form_in_the_log_is_the_one_that_runs(theirs: dict[str, Any]) -> None:
-    (line,) = carried_over(theirs)[1]
-    printed = json.loads(line[line.index("{") :])
+    (line,) = carried_over(theirs).lines
+    head, _, form = line.partition("\n")
+    printed = yaml.safe_load(form)
+    assert head.endswith("save this form instead:")
     assert parse(printed).buses == parse(theirs).buses
+    assert parse(printed).moved == ()
+    # as a whole, in place of all that the form held
+    posted, refused = handed_over(CONFIG["schema"], printed)
+    assert (posted.keys(), refused) == (printed.keys(), [])
+    assert parse(posted).mqtt == parse(theirs).mqtt
 
 
 def test_pasted_beside_the_defaults_of_our_form() -> None:
@@ -102,12 +111,93 @@ def test_pasted_beside_the_defaults_of_our_form() -> None:
     assert (options.mqtt.host, options.mqtt.port, options.mqtt.username) == ("10.0.0.9", 1884, "me")
     assert options.mqtt.password == "geheim"
     assert "geheim" not in "".join(options.moved)
+    secrets = {"token": "page-geheim-0123456", "port": 8100}
+    assert "geheim" not in "".join(parse({**pasted, "mqttpass": "geheim", "page": secrets}).moved)
 
 
 def test_our_form_knows_what_is_pasted_into_it() -> None:
     current = SHAPES[7][1].keys() - {"premium_section", "dashboard_language", "Send_bip"}
     assert current <= CONFIG["schema"].keys()
     assert CONFIG["options"]["buses"] in UNTOUCHED
+
+
+# --- pasted into the form ------------------------------------------------------------------------------
+MANUAL: str = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
+WAY = MANUAL[MANUAL.index("Copy your options") : MANUAL.index("Which strategy becomes")]
+OTHERWISE = [line.split("|") for line in WAY[: WAY.index("`./run.sh options FILE`")].splitlines() if "| `" in line]
+OTHER = {name for row in OTHERWISE for name in re.findall(r"`([^`]+)`", row[1])} - {"- path: …"}
+
+
+def lost(theirs: dict[str, Any]) -> set[str]:
+    """Spellings of a set with a meaning that never reach the program when it is put below the form."""
+    given, refused = pasted(theirs)
+    found = {"jkbms"} if refused else set[str]()
+    for key, value in theirs.items():
+        known = CONFIG["schema"].get(key, {})
+        found |= {key} if key not in given and _means(key) else set()
+        inner = value[0] if isinstance(value, list) else value
+        if isinstance(inner, dict):
+            before = "mqtt." if key == "mqtt" else ""
+            found |= {before + one for one in inner if one not in known and _means(one)}
+    return found
+
+
+def _means(key: str) -> bool:
+    plain = key.lower().replace(" ", "_").replace("-", "_")
+    return plain in SYNONYMS.keys() | GROUPS and plain != "batterie"
+
+
+def pasted(theirs: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What the program is given then, and why nothing is saved."""
+    return handed_over(CONFIG["schema"], {**CONFIG["options"], **theirs})
+
+
+MORE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("own broker", {"jkbms_path": PATH, "mqttadresse": "10.0.0.9", "mqttport": 1884, "mqttuser": "me"}),
+    ("1.2.5", {"jkbms": {"jkbms_path": PATH, "jkbms_count": 3}, "mqtt": {"mqttadresse": "10.0.0.9"}}),
+    ("1.2.5, all", {"jkbms": {"jkbms_path": PATH}, "mqtt": {"mqttport": 7, "mqttuser": "u", "mqttpass": "p"}}),
+    ("their manual", {"jkbms_path": PATH, "mqttaddress": "10.0.0.9:1884"}),
+    ("their manual, CAN", {"jkbms": {"path": PATH, "nb_jkbms": 3, "CAN bus usage": True}}),
+    ("their manual, flat", {"path": PATH, "nb_jkbms": 2}),
+    ("nothing saved", {"jkbms": [{"path": PATH, "nb_jkbms": 3}]}),
+    ("one group", {"nbre-batterie": {"chemin": PATH, "nbSlave": 2}}),
+    ("below", {"jkbms": {"use_gateway": True, "gateway_ip_port": "10.0.0.5:4196"}}),
+    ("pauses below", {"jkbms": {"jkbms_path": PATH, "non_broadcasting_data_interval_s": 3}}),
+    ("1.2.5, gateway", {"jkbms": {"use_gateway": True, "gateway_ip": "10.0.0.5", "gateway_port": 4196}}),
+    ("3.0.12", {"jkbms": {"jkbms_path": PATH, "bms_broadcasting": True, "communication_debug": True}}),
+    ("CAN", {"CAN_bus_usage": True, "jkbms_path": PATH}),
+)
+
+
+ROWS = [*(row[:2] for row in SHAPES), *MORE]
+
+
+@pytest.mark.parametrize("theirs", [row[1] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_what_is_put_below_the_form_runs_or_the_manual_says_how_to_write_it(theirs: dict[str, Any]) -> None:
+    meant = parse({**CONFIG["options"], **theirs})
+    given, refused = pasted(theirs)
+    wrong = lost(theirs)
+    assert wrong <= OTHER, "the manual does not say that the form drops it"
+    assert refused == ([".jkbms: no dictionary"] if isinstance(theirs.get("jkbms"), list) else [])
+    if not wrong:
+        runs = parse(given)
+        assert (runs.buses, runs.mqtt, runs.problems) == (meant.buses, meant.mqtt, [])
+
+
+def test_the_manual_has_nobody_write_otherwise_what_would_run() -> None:
+    assert set[str]().union(*(lost(theirs) for _, theirs in ROWS)) == OTHER
+
+
+@pytest.mark.parametrize("name", sorted(SYNONYMS.keys() - {"batterie"}))
+def test_every_spelling_is_known_to_the_form_or_to_that_table(name: str) -> None:
+    plain = {re.sub(r"[ -]", "_", one.lower()).removeprefix("mqtt.") for one in OTHER}
+    assert name in plain | {key.lower() for key in CONFIG["schema"]}
+
+
+def test_what_replaces_everything_is_not_saved() -> None:
+    _, refused = handed_over(CONFIG["schema"], {"jkbms_path": PATH, "jkbms_count": 3})
+    assert ".inverters: missing" in refused
+    assert ".language: missing" in refused
 
 
 def test_a_bus_that_the_user_gave_is_kept() -> None:
@@ -127,17 +217,27 @@ def test_a_bus_that_the_user_gave_is_kept() -> None:
         ({"jkbms_count": 2}, "jkbms_path"),
         ({"use_gateway": True, "gateway_ip_port": "192.168.1.100:5000", "jkbms_path": PATH}, "gateway_ip_port"),
         ({"use_gateway": True, "gateway_ip": "10.0.0.5"}, "gateway_ip_port"),
+        ({"listbatterie": [{"chemin": PATH, "batterie": "pylontech", "nbSlave": 3}]}, "batterie: pylontech"),
+        ({"listbatterie": [{"batterie": "jkbms"}]}, "jkbms_path"),
     ],
 )
-def test_an_example_is_no_value(theirs: dict[str, Any], named: str) -> None:
-    options = parse(theirs)
-    assert options.buses == ()
-    assert named in options.moved[0]
+@pytest.mark.parametrize("beside", [{}, {"buses": CONFIG["options"]["buses"]}], ids=["alone", "beside our form"])
+def test_an_example_is_no_value(theirs: dict[str, Any], named: str, beside: dict[str, Any]) -> None:
+    options = parse({**theirs, **beside})
+    assert (options.buses, options.moved) == ((), ())
+    assert options.unusable[0].startswith(named)
+
+
+def test_a_level_of_the_log_that_we_do_not_have() -> None:
+    for beside in ({}, {"jkbms_path": PATH}):
+        options = parse({"log_level": "notice", **beside})
+        assert (options.log_level, options.unusable) == ("info", ())
+        assert options.moved[0] == "log_level: notice of the SmartPhoton app is info here"
 
 
 def test_nothing_of_theirs_changes_nothing() -> None:
     ours = {key: value for key, value in CONFIG["options"].items() if key != "jkbms"}
-    assert carried_over(CONFIG["options"]) == (ours, ())
+    assert carried_over(CONFIG["options"]) == Carried(ours)
 
 
 @pytest.mark.parametrize("odd", [None, [], {}, 7, "x" * 5000, [{}], {"path": {}}, [[]], "٣", True])

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jkbms_addon.options.plain_yaml import changed, written
+from jkbms_addon.errors import OptionsError
+from jkbms_addon.options.plain_yaml import changed, read, written
 from tests.test_manifest import CONFIG
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], max_codepoint=0xFFFF), max_size=20)
@@ -51,3 +52,83 @@ def test_what_changed() -> None:
         *("@", " line 3", " line 4", "-line 5", "+another", " line 6", " line 7")
     ]
     assert changed("same", "same") == []
+
+
+# --- reading -------------------------------------------------------------------------------------------
+@given(TREES)
+def test_what_is_written_is_read(content: Any) -> None:
+    assert read(written(content)) == content
+
+
+def test_the_form_is_read() -> None:
+    assert read(written(CONFIG["options"])) == CONFIG["options"]
+    assert read("\ufeff" + written(CONFIG["options"]).replace("\n", "\r\n") + "\r\n\r\n") == CONFIG["options"]
+
+
+COPIED = """\
+# from their form
+jkbms:
+- path: /dev/serial/by-id/usb-1a86_USB_Serial-if00-port0
+  nb-jkbms: 3
+  CAN bus usage: false
+
+mqttadresse_port: core-mosquitto.local.hass.io:1883
+gateway_ip_port: 192.168.1.100:5000
+gateway_ip: 192.168.1.100
+mqttpass: 'it''s'
+mqttuser: p@ss!word, {x}
+addresses: 1-3, 7
+pause: 1.5
+premium_key:
+"""
+
+
+def test_what_people_copy() -> None:
+    assert read(COPIED) == yaml.safe_load(COPIED)
+    assert read(COPIED)["addresses"] == "1-3, 7"
+
+
+# a middle dot is a blank here
+PIECES = r"""a b: a:· -· · ·· ' " # ·# :· : [] {} {a on Yes null ~ 1 0 01 0x1 1e3 1.5 .5 1-2 1:30 1_0 &x *x !t | >
+--- % ? , 2026-01-02 10.0.0.5:80 ü << = /dev true False \ -1 1-2,·3 a(b) y"""
+TOKENS = [*(piece.replace("·", " ") for piece in PIECES.split()), "\n", "\n  ", "\n- ", "\t", "\r", "\u2028"]
+
+
+@settings(max_examples=600)
+@given(st.lists(st.sampled_from(TOKENS), max_size=14).map("".join))
+@example("a : 1")
+@example("a:  b ")
+@example("a: 1-2\nb:\n- a\n-  b: c\n   d: 'e'")
+def test_what_is_read_is_what_a_reader_reads(text: str) -> None:
+    try:
+        found = read(text)
+    except OptionsError:
+        return
+    assert repr(found) == repr(yaml.safe_load(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: on", 1),
+        ("a: 1\nb: |\n  text", 2),
+        ("a: 1\n\tb: 2", 2),
+        ("a: 1\n  b: 2", 2),
+        ("a:\n    b: 1\n  c: 2", 3),
+        ("a: 1\na: 2", 2),
+        ("a: &x 1", 1),
+        ("a: [1, 2]", 1),
+        ("a: 010", 1),
+        ("a: 1 # one", 1),
+        ("on: 1", 1),
+        ('a: "x" y', 1),
+        ("- 1\nb: 2", 2),
+        ("-", 1),
+        ("- " * 5000, 1),
+        ("just: one: two", 1),
+        ("\n".join(" " * n + "a:" for n in range(2000)), 62),
+    ],
+)
+def test_everything_else_is_refused_with_its_line(text: str, line: int) -> None:
+    with pytest.raises(OptionsError, match=rf"^line {line}: "):
+        read(text)
