@@ -16,7 +16,6 @@ from jkbms_addon.inverter.state import ALARMS, PROTECTIONS, State, Targets
 from tests.conftest import captures
 from tests.inverter.test_dialects_random import ON_CAN
 
-ODD = {"sma", "luxpower", "growatt_lv"}  # say an unknown temperature in another way
 NEUTRAL: dict[str, Any] = {
     "charge_voltage": 55.2,
     "charge_current": 0,
@@ -263,7 +262,16 @@ def test_what_version_0_2_0_sent_byte_for_byte(name: str, digest: str) -> None:
     assert found.hexdigest()[:16] == digest
 
 
-@pytest.mark.parametrize("name", [name for name in ON_CAN if 0x356 in DIALECTS[name].ids and name not in ODD])
+def tells_temperature(dialect: Dialect) -> bool:
+    """In the usual place; SMA and Growatt say an unknown one in another way."""
+    rows = [row for message in dialect.messages if message.can_id == 0x356 for row in message.rows]
+    return any((row.key, row.offset) == ("temperature", 4) for row in rows) and dialect.name not in (
+        "sma",
+        "growatt_lv",
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in ON_CAN if tells_temperature(DIALECTS[name])])
 def test_an_unknown_temperature_is_no_extreme(name: str) -> None:
     told = dict(DIALECTS[name].frames(state(temperature=None)))
     assert told[0x356][4:6] == b"\xfa\0"

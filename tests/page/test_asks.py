@@ -48,24 +48,24 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, level: str = "protections") -> AsyncIterator[House]:
-    packs = [SimulatedBms(1, current=0.0), SimulatedBms(2, current=0.0, serial_number="0000000002")]
-    async with serial_bus(packs) as bus:
+async def house(folder: Path, level: str = "protections", count: int = 2) -> AsyncIterator[House]:
+    packs = [SimulatedBms(n, current=0.0, serial_number=f"{n:010}") for n in range(2, count + 1)]
+    async with serial_bus([SimulatedBms(1, current=0.0), *packs]) as bus:
         port = free_port()
         raw = {
-            "buses": [{"name": "garage", "strategy": "master", "port": bus.port, "addresses": "1-2"}],
+            "buses": [{"name": "garage", "strategy": "master", "port": bus.port, "addresses": f"1-{count}"}],
             "mqtt": {"host": "127.0.0.1", "port": 1},
             "writes": {"level": level},
         }
         app = App(replace(parse(raw), page=PageOptions(port, TOKEN, host="127.0.0.1")), folder)
         async with running(app.run()):
-            await until(lambda: _known(app), 10)
+            await until(lambda: _known(app, count), 10)
             yield House(app, bus, port, folder)
 
 
-def _known(app: App) -> bool:
+def _known(app: App, count: int) -> bool:
     snapshots = list(app.store)
-    return len(snapshots) == 2 and all("settings" in one.parts and "about" in one.parts for one in snapshots)
+    return len(snapshots) == count and all("settings" in one.parts and "about" in one.parts for one in snapshots)
 
 
 class Client:

@@ -62,6 +62,10 @@ async def test_edit_review_write_and_undo(browser: Browser, home: House) -> None
         await expect(page.locator(".changes li")).to_have_count(2)
         await page.get_by_role("button", name="Review").click()
         await expect(page.locator(".stages .now")).to_have_text("review")
+        await expect(page.locator(".changes li").nth(0).locator("small")).to_have_text(
+            re.compile(r"^[\d.,]+\sA to [\d.,]+\sA$")
+        )
+        await expect(page.locator(".changes li").nth(1).locator("small")).to_have_count(0)  # a switch has no range
         assert home.bus.batteries[1].writes == []
         await page.get_by_role("button", name="Write").click()
         await expect(page.locator(".changes .badge.charge")).to_have_count(2, timeout=10_000)
@@ -93,6 +97,18 @@ async def test_protections_of_several_packs_want_their_names(browser: Browser, h
         await button.click()
         await expect(page.locator(".changes .badge.charge")).to_have_count(2, timeout=10_000)
         assert [home.asked(pack, "max_charge_current") for pack in (1, 2)] == [90.0, 90.0]
+        assert seen.wrong == []
+
+
+async def test_a_change_is_wished_for_some_of_the_others(browser: Browser, tmp_path: Path) -> None:
+    async with house(tmp_path, count=3) as home, visit(browser, address(home)) as seen:
+        page = await unlocked(seen)
+        await typed(page, 1, "Charge OCP", "90")
+        await page.get_by_role("button", name="Also for Pack 3").click()
+        await expect(page.locator(".changes li > b")).to_have_text(["Pack 1 · Charge OCP", "Pack 3 · Charge OCP"])
+        await page.get_by_role("button", name="Also for the other pack").first.click()
+        await expect(page.locator(".changes li")).to_have_count(3)
+        assert await seen.axe() == []
         assert seen.wrong == []
 
 

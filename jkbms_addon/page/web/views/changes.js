@@ -53,14 +53,20 @@ function edited(ui, packs, rangeOf) {
     const others = packs.filter((one) => one !== pack && state.packs[one].on && rangeOf(one, key) && !same(ui.edits[one]?.[key] ?? state.packs[one].settings?.[key], to));
     const set = (packs, value) => ui.set({ edits: packs.reduce((edits, one) => changed(edits, one, key, value), ui.edits), plan: null });
     return html`<li>${title(pack, key)}${arrow(key, state.packs[pack]?.settings?.[key], to)}
-      <p class="acts"><button type="button" class="btn small" @click=${() => set([pack], null)}>${t("set.drop")}</button>${others.length ? html`<button type="button" class="btn small" @click=${() => set(others, to)}>${plural("set.spread", others.length)}</button>` : nothing}</p></li>`;
+      <p class="acts"><button type="button" class="btn small" @click=${() => set([pack], null)}>${t("set.drop")}</button>${others.length ? html`<button type="button" class="btn small" @click=${() => set(others, to)}>${plural("set.spread", others.length)}</button>` : nothing}
+      ${others.length > 1 ? others.map((one) => html`<button type="button" class="btn small" aria-label=${t("set.also", { name: packName(one) })} @click=${() => set([one], to)}>+ ${packName(one)}</button>`) : nothing}</p></li>`;
   })}</ul><p class="acts"><button type="button" class="btn primary" ?disabled=${!openFor()} @click=${() => review(ui)}>${t("set.review")}</button><button type="button" class="btn" @click=${() => ui.set(clear)}>${t("set.drop_all")}</button></p>`;
 }
 
-function reviewed(ui) {
+/** Within what a value must lie; nothing where that is not known, or it is a switch. */
+function bounds(range, key) {
+  return range && state.hello.specs[key].k !== "flag" ? html`<small class="muted">${t("set.range", { low: settingText(key, range[0]), high: settingText(key, range[1]) })}</small>` : nothing;
+}
+
+function reviewed(ui, rangeOf) {
   const { steps, refused, left_out: left, typed } = ui.plan;
   const missing = typed.some((pack) => (ui.typed[pack] ?? "").trim() !== pack);
-  return html`<ol class="changes">${steps.map(({ pack, key, before, to, wire }) => html`<li>${title(pack, key)}${arrow(key, before, to)}${wire ? html`<small class="muted">${t("wire.over", { wire })}</small>` : nothing}</li>`)}
+  return html`<ol class="changes">${steps.map(({ pack, key, before, to, wire }) => html`<li>${title(pack, key)}${arrow(key, before, to)}${bounds(rangeOf(pack, key), key)}${wire ? html`<small class="muted">${t("wire.over", { wire })}</small>` : nothing}</li>`)}
     ${refused.map(({ pack, key, reason }) => html`<li class="bad">${title(pack, key)} <span class="badge bad">${t("result.refused")}</span><p>${saidOf(reason)}</p></li>`)}</ol>
     ${left.length ? html`<p class="muted">${t("set.left_out", { keys: [...new Set(left.map(({ key }) => specName(key)))].join(", ") })}</p>` : nothing}
     ${typed.map((pack) => html`<label class="typed">${t("set.type", { name: pack })}<input autocomplete="off" autocapitalize="off" spellcheck="false" .value=${ui.typed[pack] ?? ""} @input=${(event) => ui.set({ typed: { ...ui.typed, [pack]: event.target.value } })}></label>`)}
@@ -85,7 +91,7 @@ export function sheet(ui, packs, rangeOf) {
   const marks = ["edit", "review", "write"].map((one) => html`<span class=${one === stage ? "now" : ""}>${t(`stage.${one}`)}</span>`);
   return html`<section class="card sheet"><header><h2>${plural("set.changes", ui.plan ? ui.plan.steps.length : count)}</h2><small class="stages">${marks}</small></header>
     ${ui.problem ? html`<p class="problem" role="alert">${saidOf(ui.problem)}</p>` : nothing}
-    ${stage === "write" ? written(ui) : stage === "review" ? reviewed(ui) : edited(ui, packs, rangeOf)}</section>`;
+    ${stage === "write" ? written(ui) : stage === "review" ? reviewed(ui, rangeOf) : edited(ui, packs, rangeOf)}</section>`;
 }
 
 // --- files and copies ---------------------------------------------------------------------------------------
