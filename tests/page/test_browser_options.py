@@ -118,7 +118,7 @@ async def test_a_bus_is_added_with_the_fields_of_its_strategy(browser: Browser, 
         await page.get_by_label("Strategy").select_option("listen")
         await expect(labels).to_have_text(["Name *", "Strategy *", "Serial port *", "Baud rate"])
         await page.get_by_label("Serial port").select_option(label="Another one: type it")
-        await page.get_by_label("Serial port").fill("/dev/ttyUSB9")
+        await page.get_by_role("textbox", name="Serial port").fill("/dev/ttyUSB9")  # it comes with the next frame
         await page.locator(".options li.card").filter(has_text="roof").get_by_role("button", name="Remove").click()
         await page.get_by_role("button", name="Review").click()
         await page.get_by_role("button", name="Unlock for 10 minutes").click()
