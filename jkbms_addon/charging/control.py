@@ -171,19 +171,17 @@ class Control:
 
         ``who`` asks, for the log. ``sure`` is he who has answered already whether he means it.
         """
-        if sure:
-            self._asked_off = self.clock()
         try:
-            done = self._do(key, text.strip())
+            done = self._do(key, text.strip(), sure=sure)
         except CommandError as error:
             _LOGGER.warning("%s: %s is refused: %s", who, key, error)
             raise
         _LOGGER.info("%s: %s", who, done)
         return done
 
-    def _do(self, key: str, text: str) -> str:
+    def _do(self, key: str, text: str, *, sure: bool) -> str:
         if key in SWITCHES:
-            return self._switch(key, text)
+            return self._switch(key, text, sure=sure)
         if key in BUTTONS:
             return self._press(key)
         if key == "grid_charge":
@@ -196,11 +194,11 @@ class Control:
         self._change(_changed(self.owner, key, value))
         return f"{key} set to {value:g}"
 
-    def _switch(self, key: str, text: str) -> str:
+    def _switch(self, key: str, text: str, *, sure: bool) -> str:
         if text not in ("ON", "OFF"):
             raise CommandError(f"the switch takes ON and OFF, not {text[:20]!r}")
         on = text == "ON"
-        if key == "discharging" and not on and self.owner.discharging:
+        if key == "discharging" and not on and self.owner.discharging and not sure:
             self._confirmed_off()
         self._change(_changed(self.owner, "enabled" if key == "enable" else key, on))
         return f"{key} switched {'on' if on else 'off'}"
@@ -261,8 +259,8 @@ class Control:
         """Only for a copy: do it where nothing is kept, told or logged, and let the limits have risen."""
         self.kept, self._memory = KeptOwner(), None
         self.kept.change(owner)
-        self._controller, self._asked_off = deepcopy(self._controller), self.clock()
-        done = self._do(key, text.strip()) if key else ""
+        self._controller = deepcopy(self._controller)
+        done = self._do(key, text.strip(), sure=True) if key else ""
         decision, now, wall = None, self.clock(), self._wall()
         for seconds in AHEAD:
             if self._controller:

@@ -196,6 +196,15 @@ def test_a_damaged_file_of_the_owner_leaves_the_options_and_means_stopped(
     assert "inverter.json is damaged" in caplog.text
 
 
+def test_a_yes_to_one_thing_is_none_to_another() -> None:
+    bench = Bench()
+    bench.control.ask("max_charge_current", "20", sure=True)
+    bench.control.command("discharging", "OFF")  # from elsewhere, for the first time
+    assert bench.control.owner.discharging
+    bench.control.ask("discharging", "OFF", sure=True)
+    assert not bench.control.owner.discharging
+
+
 def test_switches_of_charging_and_discharging() -> None:
     bench = Bench()
     bench.step()
