@@ -132,10 +132,15 @@ def tcp_port(value: object) -> int:
     return value
 
 
+def unit_address(text: str) -> str:
+    """An address of a Bluetooth unit as it is compared: in capitals, with colons."""
+    return text.strip().upper().replace("-", ":")
+
+
 def ble_unit(value: object) -> str:
     """Address of a BMS on Bluetooth, in capitals, or the name that it tells there."""
     text = value.strip() if isinstance(value, str) else ""
-    address = text.upper().replace("-", ":")
+    address = unit_address(text)
     if re.fullmatch(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}", address):
         return address
     if ":" in text or not (text.isprintable() and 0 < len(text.encode()) <= 29):  # a name in an advertisement

@@ -50,9 +50,10 @@ def captures(found: Options | None, seconds: float) -> Iterator[tuple[str, str]]
     """Name and text of each capture."""
     for bus in found.buses if found else ():
         if bus.plugin and seconds > 0:
-            channel = bus.values.get("channel")
-            suffix = "log" if channel else "jsonl"
-            yield f"capture-{bus.name}.{suffix}", listened(bus, seconds) if channel else captured(bus, seconds)
+            if bus.strategy == "can_broadcast":  # a plug-in may mean something else by its options
+                yield f"capture-{bus.name}.log", listened(bus, seconds)
+            else:
+                yield f"capture-{bus.name}.jsonl", captured(bus, seconds)
 
 
 def _options(path: Path) -> tuple[Options | None, str]:
@@ -67,7 +68,7 @@ def _options(path: Path) -> tuple[Options | None, str]:
 def listened(bus: BusOptions, seconds: float) -> str:
     """Frames on a CAN bus as a log of candump, nothing sent and no link set up; or why there are none."""
     try:
-        return asyncio.run(frames(str(bus.values["channel"]), int(bus.values.get("bitrate", 250000)), seconds))
+        return asyncio.run(frames(bus.values["channel"], bus.values["bitrate"], seconds))
     except LinkError as error:
         return f"not captured: {error}"
 

@@ -54,6 +54,16 @@ class InverterOptions:
         """Whether anything may be sent at all."""
         return self.wanted and self.confirmed
 
+    @property
+    def serial(self) -> bool:
+        """Whether it is told over a serial port; else over CAN."""
+        return DIALECTS[self.protocol].port == "serial"
+
+    @property
+    def rate(self) -> int | None:
+        """Bit/s of the link; None where they are found out by listening."""
+        return self.baudrate if self.serial else self.bitrate
+
     def refused(self, problem: str) -> "InverterOptions":
         """The same without any permission."""
         return replace(self, confirmed=False, problem=problem)

@@ -48,10 +48,7 @@ class Outlet:
     @property
     def rate(self) -> int | None:
         """Bit/s of its link; None while they are still tried out."""
-        options = self.options
-        if DIALECTS[options.protocol].port == "serial":
-            return options.baudrate or self.emission.rate
-        return options.bitrate
+        return self.options.rate or self.emission.rate
 
     @property
     def extremes(self) -> bool:
@@ -142,7 +139,7 @@ def _outlet(number: int, options: InverterOptions) -> Outlet:
 
 def _sender(options: InverterOptions, control: Control, emission: Emission, link: BusStatus) -> "Sender | Responder":
     """Whoever tells the inverter; only the one for CAN brings python-can along, which costs memory."""
-    if DIALECTS[options.protocol].port == "serial":
+    if options.serial:
         from jkbms_addon.inverter.responder import Responder  # noqa: PLC0415
 
         return Responder(options, control, emission, link)

@@ -30,7 +30,7 @@ from jkbms_addon.options.file import PLUGIN, Options, modern, parse, sharing
 from jkbms_addon.options.first_inverter import fits
 from jkbms_addon.options.plain_yaml import changed, written
 from jkbms_addon.options.words import troubles
-from jkbms_addon.validators import secret
+from jkbms_addon.validators import secret, unit_address
 
 KEPT, NEW = "(kept)", "(new)"  # in place of a secret
 MOST: Final = 32  # buses
@@ -335,7 +335,7 @@ def _link(bus: Raw) -> str:
     if port := bus.get("port"):
         return real(str(port))
     if unit := bus.get("mac"):
-        return str(unit).strip().upper().replace("-", ":")
+        return unit_address(str(unit))
     return f"{bus['host']}:{bus.get('tcp_port')}" if bus.get("host") else ""
 
 

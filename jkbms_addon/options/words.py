@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from jkbms_addon.acquisition.contract import BusOptions
 from jkbms_addon.battery.snapshot import label
-from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.options import InverterOptions
 from jkbms_addon.link.place import exists
 from jkbms_addon.options.file import Options
@@ -72,8 +71,7 @@ def _inverter(inverter: InverterOptions) -> str:
     if not inverter.wanted:
         return "none"
     part = f", {100 * inverter.share:g} % of the currents" if inverter.share < 1 else ""
-    rate = f"{inverter.bitrate} bit/s"
-    if DIALECTS[inverter.protocol].port == "serial":
-        rate = f"{inverter.baudrate} baud" if inverter.baudrate else "the rate that is heard"
+    unit = "baud" if inverter.serial else "bit/s"
+    rate = f"{inverter.rate} {unit}" if inverter.rate else "the rate that is heard"
     what = f"{inverter.protocol} on {inverter.channel} at {rate}{part}"
     return what if inverter.emits else f"{what}; nothing is sent before confirmed is true"

@@ -8,10 +8,11 @@ the same computer delays everybody, which is not the page's doing. ``tests.bench
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import ExitStack, asynccontextmanager
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 from jkbms_addon.charging.cadence import Cadence
 from jkbms_addon.link.can import Channel
@@ -95,6 +96,21 @@ async def test_twelve_clients_do_not_delay_the_inverter(tmp_path: Path) -> None:
     assert late(found) <= 0.01, sorted(found)[-20:]
 
 
+async def looked_at(stage: Stage, talk: Coroutine[Any, Any, None]) -> list[float]:
+    """Turns of the loop while one bus is looked at and the other is captured, on both of which there is talk."""
+    async with served(stage) as place, client(place.port) as one, client(place.port) as other:
+        assert (await one.ask("bytes", bus="garage"))["t"] == "begun"
+        assert (await other.ask("capture", bus="cellar", seconds=30))["t"] == "begun"
+        talking = asyncio.create_task(talk)
+        await asyncio.sleep(1)
+        found = await calmest()
+        talking.cancel()
+        assert (await one.said("bytes"))["lines"]
+        jobs = stage.sources.jobs.told(0, 0)
+    assert [job["state"] for job in jobs] == ["runs", "runs"]
+    return found
+
+
 async def test_bytes_and_captures_do_not_delay_the_inverter(tmp_path: Path) -> None:
     """Lines as full as 115200 baud can be are looked through in words and captured at the same time."""
     stage = Stage(tmp_path, batteries(15))
@@ -109,17 +125,7 @@ async def test_bytes_and_captures_do_not_delay_the_inverter(tmp_path: Path) -> N
             await asyncio.sleep(len(said) * BYTE_TIME)
 
     with stage.talking():
-        async with served(stage) as place, client(place.port) as one, client(place.port) as other:
-            assert (await one.ask("bytes", bus="garage"))["t"] == "begun"
-            assert (await other.ask("capture", bus="cellar", seconds=30))["t"] == "begun"
-            talking = asyncio.create_task(talk())
-            await asyncio.sleep(1)
-            found = await calmest()
-            talking.cancel()
-            received = (await one.said("bytes"))["lines"]
-            jobs = stage.sources.jobs.told(0, 0)
-    assert received
-    assert [job["state"] for job in jobs] == ["runs", "runs"]
+        found = await looked_at(stage, talk())
     assert late(found) <= 0.01, sorted(found)[-20:]
 
 
@@ -143,14 +149,5 @@ async def test_frames_and_their_captures_do_not_delay_the_inverter(tmp_path: Pat
     with ExitStack() as lent:
         for slot in stage.sources.slots.values():
             lent.enter_context(slot.lent(Wire(channel)))
-        async with served(stage) as place, client(place.port) as one, client(place.port) as other:
-            assert (await one.ask("bytes", bus="garage"))["t"] == "begun"
-            assert (await other.ask("capture", bus="cellar", seconds=30))["t"] == "begun"
-            talking = asyncio.create_task(talk())
-            await asyncio.sleep(1)
-            found = await calmest()
-            talking.cancel()
-            assert (await one.said("bytes"))["lines"]
-            jobs = stage.sources.jobs.told(0, 0)
-    assert [job["state"] for job in jobs] == ["runs", "runs"]
+        found = await looked_at(stage, talk())
     assert late(found) <= 0.01, sorted(found)[-20:]

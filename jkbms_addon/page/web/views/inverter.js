@@ -9,9 +9,9 @@ const PHASES = ["bulk", "absorption", "float"];
 const BUTTONS = ["charge_fully", "balance", "wake_up"];
 
 /** What came of asking for something of the owner's, in the reader's words. */
-function result(key, { t: kind, reason, text }) {
-  const words = kind === "no" ? reason : text;
-  return { bad: kind === "no", text: said(words.replaceAll(key, tOr(`owner.${key}`, key))) };
+function result(key, answer) {
+  const bad = answer.t === "no", words = bad ? answer.reason : answer.text;
+  return { bad, text: said(words.replaceAll(key, tOr(`owner.${key}`, key))) };
 }
 
 /** Ask for something of the owner's, and show what came of it. */
