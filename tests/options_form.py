@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from jkbms_addon.inverter.options import DETAILS
 from tests.test_manifest import CONFIG, ELEMENT, OWN, optional
 
 PORTS = (
@@ -155,7 +156,7 @@ GOOD: tuple[dict[str, Any], ...] = (
 )
 
 
-INVERTER: dict[str, Any] = {"protocol": "pylontech", "confirmed": True, "channel": "nocan7", "bitrate": "250000"}
+INVERTER: dict[str, Any] = {"protocol": "pylontech", "confirmed": True, "channel": "nocan7"}
 
 
 def _spoilt(good: dict[str, Any], schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -181,4 +182,5 @@ def _with_good_inverter(options: dict[str, Any]) -> st.SearchStrategy[dict[str, 
     """The same with the inverter."""
     spoilt = _spoilt(INVERTER, CONFIG["schema"]["inverter"])
     found = st.just(options["inverter"]) | st.just(INVERTER) | spoilt | spoilt
-    return found.map(lambda inverter: {**options, "inverter": inverter})
+    details: st.SearchStrategy[dict[str, Any]] = st.just({}) | _spoilt({}, CONFIG["schema"][DETAILS])
+    return st.tuples(found, details).map(lambda both: {**options, "inverter": both[0], DETAILS: both[1]})

@@ -23,7 +23,7 @@ from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.commands.rules import LEVELS, RULES
 from jkbms_addon.inverter.dialects import DIALECTS, Dialect
 from jkbms_addon.inverter.dialects.menus import PROFILES, SOCKETS, Profile
-from jkbms_addon.inverter.options import BANK, INVERTER
+from jkbms_addon.inverter.options import BANK, DETAILS, INVERTER, detail
 from jkbms_addon.inverter.several import LISTED
 from jkbms_addon.views import bank, battery, charging, inverter
 from jkbms_addon.views.entities import shown_as
@@ -174,8 +174,10 @@ def options() -> str:
 
 
 def inverter_options() -> str:
-    """The options of the sections ``bank`` and ``inverter``."""
-    rows = [*(("bank", *row) for row in BANK.schema.items()), *(("inverter", *row) for row in INVERTER.schema.items())]
+    """The options of the sections ``bank`` and ``inverter``, the latter's in the two sections of the form."""
+    own = sorted(INVERTER.schema.items(), key=lambda row: detail(str(row[0])))
+    of_inverter = ((DETAILS if detail(str(row[0])) else "inverter", *row) for row in own)
+    rows = [*(("bank", *row) for row in BANK.schema.items()), *of_inverter]
     return table(
         ("section", "option", "default", "what it is"),
         (

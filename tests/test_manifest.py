@@ -14,6 +14,7 @@ import yaml
 
 from jkbms_addon import __version__
 from jkbms_addon.acquisition.contract import GROUP, Plugin
+from jkbms_addon.inverter.options import DETAILS as INVERTER_DETAILS
 from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.coming_from import GROUPS, SYNONYMS
 from jkbms_addon.options.file import (
@@ -242,7 +243,7 @@ def built_in() -> dict[str, Plugin]:
 
 def test_the_form_has_the_options_of_the_program() -> None:
     assert (
-        names(CONFIG["schema"]) - FLAT - GROUPS
+        names(CONFIG["schema"]) - FLAT - GROUPS - {INVERTER_DETAILS}
         == set(SECTIONS)
         == set(Options.__dataclass_fields__) - {"unusable", "moved"}
     )

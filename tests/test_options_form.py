@@ -31,7 +31,8 @@ REFUSABLE = {
     "bank.members",
     "batteries[]",
     "page.token",
-    *(f"inverter.{key}" for key in ("channel", "bitrate", "manufacturer", "float_voltage", "cell_extremes")),
+    "inverter.channel",
+    *(f"inverter_details.{key}" for key in ("bitrate", "manufacturer", "float_voltage", "cell_extremes")),
     *(f"inverters[].{key}" for key in ("protocol", "channel", "share", "manufacturer", "cell_extremes")),
 }
 
@@ -61,6 +62,10 @@ def refused(options: Options) -> set[str]:
     return paths_named
 
 
+# a section of the form, and the part of the program's options that it is
+OF_SECTION = {name: name for name in ("mqtt", "bank", "inverter", "page")} | {"inverter_details": "inverter"}
+
+
 def accepted(raw: dict[str, Any], options: Options) -> set[str]:
     """Paths of the options that were given and are in use."""
     found = {"log_level", "language", *(f"writes.{key}" for key in raw["writes"])}
@@ -69,8 +74,8 @@ def accepted(raw: dict[str, Any], options: Options) -> set[str]:
         found |= {f"buses[].{key}" for key in row} if bus.plugin else set()
     for row, one in zip(reversed(raw.get("inverters", [])), reversed(options.inverters), strict=False):
         found |= {f"inverters[].{key}" for key, value in row.items() if value != ""} if not one.problem else set()
-    for name in ("mqtt", "bank", "inverter", "page"):
-        if not getattr(options, name).problem:
+    for name, read in OF_SECTION.items():
+        if not getattr(options, read).problem:
             found |= {f"{name}.{key}" for key, value in raw.get(name, {}).items() if value != ""}
     return found
 
@@ -123,9 +128,14 @@ FULL = json.loads((Path(__file__).parent / "options" / "0.1.0-full.json").read_t
 CLASH = {
     **CONFIG["options"],
     "buses": [{"name": "can", "strategy": "can_broadcast", "channel": "nocan7", "bitrate": "250000"}],
-    "inverter": {"protocol": "pylontech", "confirmed": True, "channel": "nocan7", "bitrate": "500000"},
+    "inverter": {"protocol": "pylontech", "confirmed": True, "channel": "nocan7"},
+    "inverter_details": {"bitrate": "500000"},
 }
-FLOAT = {**CONFIG["options"], "inverter": {"protocol": "none", "charge_voltage": 3.4, "float_voltage": 3.5}}
+FLOAT = {
+    **CONFIG["options"],
+    "inverter": {"protocol": "none", "charge_voltage": 3.4},
+    "inverter_details": {"float_voltage": 3.5},
+}
 SEVERAL = {
     **CONFIG["options"],
     "inverters": [
@@ -172,9 +182,32 @@ NOT_ITS_OWN = {
     **CONFIG["options"],
     "buses": [{"name": key, **(MASTER if key in OF_CAN else CAN), key: value} for key, value in VALUES.items()],
 }
+DETAILED = {
+    **CONFIG["options"],
+    "inverter": {"protocol": "goodwe", "confirmed": True, "channel": "can7"},
+    "inverter_details": {
+        "bitrate": "250000",
+        "manufacturer": "GOODWE",
+        "chemistry": "LFP",
+        "dlc": "exact",
+        "float_voltage": 3.35,
+        "min_discharge_voltage": 3.0,
+        "balance_voltage": 3.55,
+        "soc_limit": 90.0,
+        "soc_follows": True,
+        "grid_charge": "full",
+        "hold_without_data": 5.0,
+        "stop_after": 600.0,
+        "require_all": True,
+        "grid_tied": True,
+        "cell_extremes": "0x370",
+        "cell_numbers": True,
+    },
+}
 NOR_THESE = {
     **CONFIG["options"],
-    "inverter": {"protocol": "sma", "confirmed": True, "channel": "can7", "cell_extremes": "0x370"},
+    "inverter": {"protocol": "sma", "confirmed": True, "channel": "can7"},
+    "inverter_details": {"cell_extremes": "0x370"},
 }
 
 
@@ -196,6 +229,7 @@ def test_both_outcomes_come_for_every_option() -> None:
     @example(HURRY)
     @example(NO_SUCH_FRAMES)
     @example(NOR_THESE)
+    @example(DETAILED)
     @example(WIRES)
     @example(ITS_OWN)
     @example(NOT_ITS_OWN)

@@ -14,6 +14,11 @@ from jkbms_addon.inverter.dialects import DIALECTS, EXTREMES, LENGTHS, Extremes,
 from jkbms_addon.validators import addresses, bitrate, channel, explained, given, yes_no
 
 NONE: Final = "none"
+DETAILS: Final = "inverter_details"  # section of the form for what few need
+# what stands in the form's section ``inverter``: with these alone most inverters are told
+FIRST: Final = frozenset(
+    ("protocol", "confirmed", "channel", "set_up_link", "charge_voltage", "max_charge_current", "max_discharge_current")
+)
 PROTOCOLS: Final = (NONE, *DIALECTS)
 
 
@@ -163,6 +168,17 @@ INVERTER: Final = vol.Schema(
         _row("cell_numbers", "also send in 0x371 where these cells are (goodwe)", False): yes_no,
     }
 )
+INVERTER_KEYS: Final = frozenset(map(str, INVERTER.schema))
+
+
+def detail(key: object) -> bool:
+    """Whether an option stands in the form's second section."""
+    return key in INVERTER_KEYS and key not in FIRST
+
+
+def placed(text: str) -> str:
+    """What is wrong with the inverter's options, with the section in which the form has the option that it names."""
+    return f"{DETAILS if detail(text.partition(':')[0]) else 'inverter'}: {text}"
 
 
 def bank_options(raw: object, buses: Collection[str]) -> BankOptions:
@@ -183,11 +199,11 @@ def inverter_options(raw: object, bank: BankOptions) -> InverterOptions:
         rest = {key: value for key, value in values.items() if key not in NUMBERS_AND_WISHES}
         options = InverterOptions(**rest, setpoints=setpoints)
     except vol.Invalid as error:
-        return InverterOptions().refused(f"inverter: {explained(error)}")
+        return InverterOptions().refused(placed(explained(error)))
     except OptionsError as error:
-        return InverterOptions().refused(f"inverter: {error}")
+        return InverterOptions().refused(placed(str(error)))
     wrong = mistaken(options, bank) if options.protocol != NONE else ""
-    return options.refused(f"inverter: {wrong}") if wrong else options
+    return options.refused(placed(wrong)) if wrong else options
 
 
 def mistaken(options: InverterOptions, bank: BankOptions) -> str:
@@ -220,8 +236,8 @@ def clash(options: InverterOptions, place: str, values: Mapping[str, Any]) -> st
     if place != options.channel:
         return ""
     if options.channel.startswith("/"):
-        return f"inverter: channel: {place} is already used"
+        return placed(f"channel: {place} is already used")
     rate = values.get("bitrate")
     if rate is not None and rate != options.bitrate:
-        return f"inverter: bitrate: {place} already runs at {rate} bit/s"
+        return placed(f"bitrate: {place} already runs at {rate} bit/s")
     return ""

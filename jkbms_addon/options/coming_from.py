@@ -82,6 +82,7 @@ FORM: Final[Mapping[str, Any]] = {
     "bank": {},
     "page": {},
     "inverter": {"protocol": "none", "confirmed": False},
+    "inverter_details": {},
     "inverters": [],
     "jkbms": {},
 }

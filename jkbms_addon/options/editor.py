@@ -22,13 +22,14 @@ from jkbms_addon import validators
 from jkbms_addon.acquisition.contract import BusOptions, attempted, foreign, known, load
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.errors import OptionsError
-from jkbms_addon.inverter.options import InverterOptions
+from jkbms_addon.inverter.options import DETAILS, InverterOptions
 from jkbms_addon.link.place import real
 from jkbms_addon.options import first_inverter
 from jkbms_addon.options.coming_from import UNTOUCHED
 from jkbms_addon.options.file import PLUGIN, Options, modern, parse, sharing
 from jkbms_addon.options.first_inverter import fits
 from jkbms_addon.options.plain_yaml import changed, written
+from jkbms_addon.options.sections import parted
 from jkbms_addon.options.words import troubles
 from jkbms_addon.validators import secret, unit_address
 
@@ -71,7 +72,7 @@ class Review:
     notes: tuple[str, ...]  # what would be wrong elsewhere
     diff: tuple[str, ...]
     text: str  # of what was drafted, to be pasted, as YAML
-    json: str  # and as it stands in a file
+    json: str  # and as it stands in a file, without the braces around it
 
     def told(self) -> dict[str, Any]:
         """All of it but the options."""
@@ -156,7 +157,7 @@ def _after(raw: Raw, today: Raw, part: Raw) -> Any:  # noqa: ANN401 - decoded JS
     """All options with a part that is new."""
     # a section whose contents were read as ours stays, empty: the Supervisor demands all of them
     emptied = {key: type(value)() for key, value in raw.items() if key in today or isinstance(value, dict | list)}
-    return _full({**emptied, **today, **part})
+    return _full(parted({**emptied, **today, **part}))
 
 
 def _review(raw: Raw, today: Raw, after: Raw, errors: Errors, part: str) -> Review:
@@ -166,14 +167,20 @@ def _review(raw: Raw, today: Raw, after: Raw, errors: Errors, part: str) -> Revi
     before = set(troubles(parse(today)))
     news = (line for line in troubles(parse(after)) if line not in before and not line.startswith(told))
     old, new = _masked(_full(raw), hidden), _masked(after, hidden)
+    parts = (part, DETAILS) if part == "inverter" else (part,)
+    shown = {key: new[key] for key in parts if key == part or new.get(key) or old.get(key)}
     return Review(
         after,
         tuple((where, key, _scrubbed(text, hidden)) for where, key, text in errors),
         tuple(dict.fromkeys(_scrubbed(line, hidden) for line in news)),
         tuple(changed(written(old), written(new))),
-        written({part: new[part]}),
-        _plain(json.dumps(new[part], ensure_ascii=False, indent=2), 0),
+        written(shown),
+        _plain(",\n".join(f'"{key}": {_indented(value)}' for key, value in shown.items()), 0),
     )
+
+
+def _indented(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 # --- forms ------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from jkbms_addon.mqtt.broker import MqttOptions
 from jkbms_addon.options.batteries import BatteryOptions, battery_options
 from jkbms_addon.options.coming_from import carried_over
 from jkbms_addon.options.migration import MOVES, Move, migrated
+from jkbms_addon.options.sections import joined
 from jkbms_addon.page.place import PageOptions
 from jkbms_addon.validators import explained, given, host_alone, plain
 from jkbms_addon.views.languages import LANGUAGES, Language
@@ -180,9 +181,10 @@ def _read(raw: object, moves: Sequence[Move]) -> tuple[dict[str, Any], tuple[str
         raise OptionsError("options: must be a JSON object")
     ours, carried, missing = carried_over(_pruned(raw))
     today, moved = migrated(ours, moves)
+    today, twice = joined(today)
     if not isinstance(today.get("buses", []), list):
         raise OptionsError("buses: must be a list")
-    return today, (*carried, *moved), missing
+    return today, (*carried, *moved, *twice), missing
 
 
 def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:

@@ -10,14 +10,14 @@ from typing import Any, Final
 import voluptuous as vol
 
 from jkbms_addon.errors import OptionsError
-from jkbms_addon.inverter.options import INVERTER, NONE
+from jkbms_addon.inverter.options import INVERTER, INVERTER_KEYS, NONE
 from jkbms_addon.link.place import real
 from jkbms_addon.options.file import Options
 from jkbms_addon.validators import explained, given
 
 LONGEST: Final = 300  # characters of a value
 LARGEST: Final = 1e15  # a number; no option is near it
-KEYS: Final = frozenset(map(str, INVERTER.schema))
+KEYS: Final = INVERTER_KEYS
 Raw = dict[str, Any]
 
 
@@ -78,7 +78,7 @@ def _lines(section: Raw, options: Options) -> Iterator[str]:
         return
     inverter = options.inverter
     if inverter.problem:
-        yield inverter.problem.removeprefix("inverter: ")
+        yield inverter.problem.partition(": ")[2]  # without the section
     elif inverter.channel.startswith("/"):
         place = real(inverter.channel)
         for bus in options.buses:

@@ -14,12 +14,15 @@ from jkbms_addon.charging.owner import NUMBERS
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.inverter.options import (
     BANK,
+    FIRST,
     INVERTER,
+    INVERTER_KEYS,
     NUMBERS_AND_WISHES,
     PROTOCOLS,
     BankOptions,
     InverterOptions,
     bank_options,
+    detail,
     inverter_options,
 )
 from jkbms_addon.options.file import parse
@@ -85,7 +88,8 @@ def test_values_arrive() -> None:
 )
 def test_a_wrong_option_is_one_clear_line_and_never_sends(changes: dict[str, Any], problem: str) -> None:
     found = inverter_options(GOOD | changes, BankOptions())
-    assert found.problem.startswith(f"inverter: {problem}")
+    section = "inverter" if problem.split(":", maxsplit=1)[0] in {"colour", *FIRST} else "inverter_details"
+    assert found.problem.startswith(f"{section}: {problem}")
     assert "\n" not in found.problem
     assert not found.wanted
     assert not found.emits
@@ -128,7 +132,7 @@ def test_a_channel_is_used_in_one_way_only() -> None:
     options = parse({"buses": [CAN | {"channel": serial}], "inverter": GOOD | {"channel": serial}})
     assert options.inverter.problem == f"inverter: channel: {serial} is already used by bus can"
     options = parse({"buses": [CAN], "inverter": GOOD | {"channel": "can0"}})
-    assert options.inverter.problem == "inverter: bitrate: can0 already runs at 250000 bit/s by bus can"
+    assert options.inverter.problem == "inverter_details: bitrate: can0 already runs at 250000 bit/s by bus can"
     options = parse({"buses": [CAN | {"bitrate": 500000}], "inverter": GOOD | {"channel": "can0"}})
     assert options.inverter.emits
 
@@ -136,7 +140,10 @@ def test_a_channel_is_used_in_one_way_only() -> None:
 def test_the_form_offers_what_the_program_takes() -> None:
     config = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text(encoding="utf-8"))
     numbers = {"rebulk_drop", "full_charge_days", "soc_floor", "voltage_offset"}  # are set in Home Assistant
-    assert set(config["schema"]["inverter"]) == {str(key) for key in INVERTER.schema} - numbers
+    first, details = (set(config["schema"][name]) for name in ("inverter", "inverter_details"))
+    assert first == FIRST
+    assert len(first) <= 8, "what everybody reads"
+    assert details == {key for key in INVERTER_KEYS if detail(key)} - numbers - {"stale_discharge"}
     assert numbers <= set(NUMBERS)
     assert set(config["schema"]["bank"]) == {str(key) for key in BANK.schema}
     assert config["schema"]["inverter"]["protocol"] == f"list({'|'.join(PROTOCOLS)})", "the order is that of DIALECTS"

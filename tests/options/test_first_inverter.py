@@ -63,14 +63,17 @@ def test_it_is_told_what_changes_and_what_to_paste() -> None:
         "+  max_charge_current: 150",
     ]
     assert found.text.startswith("inverter:\n  protocol: pylontech\n")
-    assert json.loads(found.json) == DRAFT
+    assert json.loads(f"{{{found.json}}}") == {"inverter": DRAFT}
     assert "geheim" not in json.dumps(found.told())
 
 
 def test_what_the_section_holds_already_stays_unless_it_is_named() -> None:
     raw = {**RAW, "inverter": {"protocol": "none", "confirmed": False, "soc_limit": 90, "float_voltage": 3.4}}
     found = reviewed({**DRAFT, "float_voltage": None}, raw)
-    assert found.options["inverter"] == {**DRAFT, "soc_limit": 90}
+    assert found.options["inverter"] == DRAFT
+    assert found.options["inverter_details"] == {"soc_limit": 90}
+    assert found.text.endswith("\ninverter_details:\n  soc_limit: 90")
+    assert json.loads(f"{{{found.json}}}")["inverter_details"] == {"soc_limit": 90}
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ async def saved(page: Page, site: Site) -> object:
     await expect(page.locator(".diff")).to_contain_text("+  confirmed: true")
     await save.click()
     await expect(page.get_by_role("heading", name="Saved")).to_be_visible()
-    return site.far.options["inverter"]
+    return {**site.far.options["inverter"], **site.far.options["inverter_details"]}
 
 
 async def test_four_steps_to_an_inverter_that_runs(browser: Browser, site: Site, tmp_path: Path) -> None:

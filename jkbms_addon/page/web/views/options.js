@@ -203,7 +203,7 @@ function reviewCard(ui) {
     ${difference(review.diff)}
     ${review.notes.map((text) => html`<p class="problem">${said(text)}</p>`)}
     ${told.home ? html`<p class="muted">${t("opt.how")}</p>${lockBar()}<p class="acts"><button type="button" class="btn primary" ?disabled=${!openFor() || busy} @click=${() => save(ui)}>${t("opt.save")}</button>${back}</p>
-      ${paste ? pasted(ui, t("opt.paste"), paste) : nothing}` : html`${pasted(ui, t("opt.alone"), `"buses": ${review.json}`)}<p class="acts">${back}</p>`}</section>`;
+      ${paste ? pasted(ui, t("opt.paste"), paste) : nothing}` : html`${pasted(ui, t("opt.alone"), review.json)}<p class="acts">${back}</p>`}</section>`;
 }
 
 function pending(ui) {

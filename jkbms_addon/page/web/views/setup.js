@@ -269,7 +269,7 @@ function end(ui) {
     <div class="sure"><label><input type="checkbox" .checked=${sure} ?disabled=${Boolean(why) || busy} @change=${confirm}> <span>${t("inv.sure")}</span></label>${why ? html`<p>${why}</p>` : nothing}</div>
     ${told.home ? html`<p class="muted">${t("opt.how")}</p>${lockBar()}<p class="acts"><button type="button" class="btn" @click=${() => go(ui, 3)}>${t("set.back")}</button><button type="button" class="btn primary" ?disabled=${!openFor() || busy || !sure || Boolean(why) || errors.length > 0} @click=${() => save(ui)}>${t("opt.save")}</button></p>
       ${paste ? pasted(ui, t("inv.paste"), paste) : nothing}`
-      : html`${pasted(ui, t(sure ? "inv.alone" : "inv.alone_unsure"), `"inverter": ${review.json}`)}<p class="acts"><button type="button" class="btn" @click=${() => go(ui, 3)}>${t("set.back")}</button></p>`}</section>`;
+      : html`${pasted(ui, t(sure ? "inv.alone" : "inv.alone_unsure"), review.json)}<p class="acts"><button type="button" class="btn" @click=${() => go(ui, 3)}>${t("set.back")}</button></p>`}</section>`;
 }
 
 /** An inverter is in the options already, and runs after a restart, or is wrong. */
