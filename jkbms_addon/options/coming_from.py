@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from jkbms_addon.options.plain_yaml import written
+from jkbms_addon.options.sections import joined, parted
 from jkbms_addon.validators import secret
 
 # their spellings, in lower case with underscores -> the one used below
@@ -125,9 +126,9 @@ def carried_over(raw: Mapping[str, Any]) -> Carried:
 
 def _form(options: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that our form demands, as it may stand in a log."""
-    found = {}
+    found, own = {}, parted(joined(options)[0])
     for key, empty in FORM.items():
-        value = options.get(key, empty)
+        value = own.get(key, empty)
         found[key] = {**empty, **value} if isinstance(value, dict) and isinstance(empty, dict) else value
     return {key: _shown(value) for key, value in found.items()}
 

@@ -103,6 +103,16 @@ def test_the_form_in_the_log_is_the_one_that_runs(theirs: dict[str, Any]) -> Non
     assert parse(posted).mqtt == parse(theirs).mqtt
 
 
+def test_the_form_in_the_log_holds_an_inverter_where_the_form_has_it() -> None:
+    inverter = {"protocol": "goodwe", "channel": "can1", "confirmed": True, "dlc": "exact", "max_charge_current": 90}
+    raw = {"jkbms_path": PATH, "inverter": inverter, "inverter_details": {"cell_extremes": "0x370"}}
+    printed = yaml.safe_load(parse(raw).moved[0].partition("\n")[2])
+    posted, refused = handed_over(CONFIG["schema"], printed)
+    assert (posted, refused) == (printed, [])
+    assert parse(posted).inverter == parse(raw).inverter
+    assert (parse(posted).inverter.dlc, parse(posted).inverter.cell_extremes) == ("exact", "0x370")
+
+
 def test_pasted_beside_the_defaults_of_our_form() -> None:
     """As the Supervisor hands it over: its defaults filled in."""
     pasted = {**CONFIG["options"], "jkbms_path": PATH, "jkbms_count": 3, "mqttadresse_port": "10.0.0.9:1884"}
