@@ -3,9 +3,11 @@
 Standard library only, as it runs before anything is installed.
 """
 
+import os
 import re
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -69,5 +71,16 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def as_program(steps: Callable[[list[str]], int]) -> int:
+    """The exit status with the arguments of the command line; 141 when whoever reads has enough, as with head."""
+    try:
+        status = steps(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return status
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(as_program(main))

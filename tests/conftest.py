@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from jkbms_addon.battery.status import BusStatus
+from tests.programs import none_left
 
 # a shell starts its background jobs with SIGINT ignored, and so would be every program that a test interrupts
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -38,6 +39,13 @@ def own_log_and_signals() -> Iterator[None]:
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked, (
         "signals stay blocked, also for programs begun later"
     )
+
+
+@pytest.fixture(autouse=True)
+def no_program_is_left() -> Iterator[None]:
+    """What a test starts ends with it: a program that goes on opens the ports of the tests that follow."""
+    with none_left():
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

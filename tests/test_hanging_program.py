@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import termios
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from tests.conftest import Mosquitto, until
 from tests.faults.link import healthy
 from tests.faults.links import gateways
 from tests.faults.world import World, world
+from tests.programs import program
 
 STEADY = 3.5  # s between two sets of frames for the inverter, at most, on a busy machine
 IN_TIME = 8.0  # s from SIGTERM to the end, on a busy machine; the program gives itself 4.3
@@ -249,9 +249,7 @@ def waits_for_sigterm(pid: int) -> bool:
 async def test_it_ends_well_while_it_is_being_loaded(tmp_path: Path) -> None:
     (tmp_path / "voluptuous.py").write_text("import time\ntime.sleep(60)\n")  # a disk that is very slow
     path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "jkbms_addon", "run"), env={**os.environ, "PYTHONPATH": path}
-    )
-    await until(lambda: waits_for_sigterm(process.pid))
-    process.terminate()
-    assert await asyncio.wait_for(process.wait(), IN_TIME) == 0
+    async with program("run", env={**os.environ, "PYTHONPATH": path}) as process:
+        await until(lambda: waits_for_sigterm(process.pid))
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), IN_TIME) == 0

@@ -1,5 +1,6 @@
 """What a release does, step by step as far as that is possible without a forge."""
 
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from jkbms_addon import __version__
-from release import bill, release
+from release import release
 from tests.test_manifest import CONFIG, ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
@@ -66,6 +67,22 @@ def test_as_a_program() -> None:
     assert said() == (64, "")
 
 
+@pytest.mark.parametrize("command", ["release.bill", "release.release image a/b"])
+def test_whoever_reads_may_have_enough(command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split()],
+        cwd=ROOT,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
 def steps() -> Iterator[tuple[str, dict[str, Any]]]:
     for path in WORKFLOWS:
         jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
@@ -87,18 +104,24 @@ def test_what_is_pushed_was_tested() -> None:
     assert architectures == set(CONFIG["arch"])
 
 
+def imitated_docker(folder: Path, answer: str) -> str:
+    """The search path with a docker that writes down what it is asked, and answers."""
+    (folder / "bin").mkdir()
+    docker = folder / "bin" / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$@" >>asked\n{answer}\n')
+    docker.chmod(0o755)
+    return f"{docker.parent}:/usr/bin:/bin"
+
+
 def test_digests_become_one_image(tmp_path: Path) -> None:
     """The step that joins both architectures, with a docker that writes down what it was asked."""
     (script,) = [step["run"] for _, step in steps() if step.get("id") == "whole"]
     (tmp_path / "digests").mkdir()
     for digest in ("aa", "bb"):
         (tmp_path / "digests" / digest).touch()
-    (tmp_path / "bin").mkdir()
-    docker = tmp_path / "bin" / "docker"
-    docker.write_text('#!/bin/sh\necho "$@" >>asked\ncase "$*" in *inspect*) echo \'"sha256:whole"\';; esac\n')
-    docker.chmod(0o755)
+    path = imitated_docker(tmp_path, """case "$*" in *inspect*) echo '"sha256:whole"';; esac""")
     env = {
-        "PATH": f"{docker.parent}:/usr/bin:/bin",
+        "PATH": path,
         "IMAGE": "ghcr.io/a/b",
         "GITHUB_REF_NAME": "v1.2.3",
         "GITHUB_OUTPUT": str(tmp_path / "output"),
@@ -109,17 +132,44 @@ def test_digests_become_one_image(tmp_path: Path) -> None:
     assert (tmp_path / "output").read_text() == "digest=sha256:whole\n"
 
 
+def test_each_image_is_asked_what_is_in_it(tmp_path: Path) -> None:
+    """The step that has the image write its own list, in a repository with one commit."""
+    (script,) = [step["run"] for _, step in steps() if "release.bill" in step.get("run", "")]
+    env = {
+        "PATH": imitated_docker(tmp_path, 'echo "{} $SOURCE_DATE_EPOCH"'),
+        "IMAGE": "ghcr.io/a/b",
+        "DIGEST": "sha256:aa",
+        "NAME": "aarch64",
+        **{f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
+        "GIT_COMMITTER_DATE": "1700000000 +0000",
+    }
+    for command in ("init --quiet", "commit --quiet --allow-empty --message x"):
+        subprocess.run(["git", *command.split()], cwd=tmp_path, env=env, check=True)
+    subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env=env, check=True)
+    asked = "run --rm --env SOURCE_DATE_EPOCH --volume {}:/source:ro --workdir /source --entrypoint python3 {} {}\n"
+    wanted = asked.format(tmp_path, "ghcr.io/a/b@sha256:aa", "-m release.bill --image")
+    assert (tmp_path / "asked").read_text() == wanted
+    assert (tmp_path / "bill-aarch64.json").read_text() == "{} 1700000000\n"
+
+
+def test_the_list_of_each_architecture_is_signed_for_the_image_that_users_get() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "publish.yaml").read_text(encoding="utf-8"))["jobs"]
+    kept = {
+        step["with"]["name"]: step["with"]["path"]
+        for step in jobs["build"]["steps"]
+        if "upload" in step.get("uses", "")
+    }
+    assert kept["bill-${{ matrix.name }}"] == "bill-${{ matrix.name }}.json"
+    fetched = [step["with"] for step in jobs["publish"]["steps"] if "download" in step.get("uses", "")]
+    assert {"path": "bills", "pattern": "bill-*", "merge-multiple": True} in fetched
+    used = [(step.get("uses", ""), step.get("with", {})) for step in jobs["publish"]["steps"]]
+    signed = [about for name, about in used if name.startswith("actions/attest-sbom@")]
+    (provenance,) = [about for name, about in used if name.startswith("actions/attest-build-provenance@")]
+    assert {about.pop("sbom-path") for about in signed} == {f"bills/bill-{name}.json" for name in CONFIG["arch"]}
+    assert signed == [provenance] * len(CONFIG["arch"])
+
+
 def test_the_base_image_is_pinned_by_its_date() -> None:
     bases = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert len(set(bases)) == 1
     assert re.fullmatch(r".+:trixie-20\d\d\.\d\d\.\d", bases[0])
-
-
-def test_the_bill_lists_every_library_with_its_hashes() -> None:
-    listed = bill.bill()["components"]
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    assert {one["name"] for one in listed} == set(re.findall(r"^([A-Za-z0-9._-]+)==", text, re.MULTILINE))
-    assert sum(len(one["hashes"]) for one in listed) == text.count("--hash=sha256:")
-    assert all(one["hashes"] for one in listed)
-    licences = {one["name"]: one["licenses"][0]["license"]["name"] for one in listed}
-    assert licences["pydantic"] == "MIT"

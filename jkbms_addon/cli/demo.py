@@ -9,10 +9,8 @@ import asyncio
 import json
 import logging
 import shutil
-import signal
 import socket
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +21,7 @@ from pathlib import Path
 import aiomqtt
 
 from jkbms_addon.app import App
+from jkbms_addon.cli.folder import ENDING, own_folder
 from jkbms_addon.cli.run import log_to_stderr
 from jkbms_addon.doctor.log import NEWEST
 from jkbms_addon.errors import OptionsError
@@ -70,15 +69,15 @@ def run(args: argparse.Namespace) -> int:
 async def _demo(args: argparse.Namespace) -> None:
     main = asyncio.current_task()
     assert main is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         asyncio.get_running_loop().add_signal_handler(number, main.cancel)
     port, page = args.port or free_port(args.host), args.page or free_port(args.host, FIRST_PAGE)
-    with tempfile.TemporaryDirectory(prefix="jkbms-demo-") as folder:
-        async with broker(args.host, port, Path(folder)), serial_bus(list(BATTERIES)) as bus:
-            file = Path(folder, "options.json")
+    with own_folder("demo") as folder:
+        async with broker(args.host, port, folder), serial_bus(list(BATTERIES)) as bus:
+            file = folder / "options.json"
             options = _options(file, bus.port, args.interval, (args.host, port))
             # nothing here is worth a token: the batteries are simulated
-            app = App(replace(options, page=PageOptions(page, host=args.host)), Path(folder), file)
+            app = App(replace(options, page=PageOptions(page, host=args.host)), folder, file)
             view = View(app, bus.port, args.host, port, page)
             with suppress(TimeoutError):
                 async with asyncio.timeout(args.seconds), asyncio.TaskGroup() as tasks:

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import logging
-import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +18,7 @@ from jkbms_addon.acquisition.listen import Listener
 from jkbms_addon.app import App
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.cli.folder import ENDING, own_folder
 from jkbms_addon.cli.run import log_to_stderr, until_signal
 from jkbms_addon.doctor import recording
 from jkbms_addon.doctor.found import ranges
@@ -56,12 +56,8 @@ def run(args: argparse.Namespace) -> int:
         raise OptionsError(f"--speed: must be from 1 to {FASTEST:.0f}")
     options = chosen(args)
     log_to_stderr(options.log_level)
-    try:
-        place = tempfile.TemporaryDirectory(prefix="jkbms-replay-")
-    except OSError as error:
-        raise OptionsError(f"needs a folder for its files: TMPDIR=/data names one in a container; {error}") from error
-    with place as folder, suppress(KeyboardInterrupt):
-        asyncio.run(_replay(options, Path(folder), tape, args))
+    with own_folder(NAME) as folder, suppress(KeyboardInterrupt):
+        asyncio.run(_replay(options, folder, tape, args))
     return 0
 
 
@@ -207,7 +203,7 @@ class Replay(App):
 
 async def _replay(options: Options, folder: Path, tape: Recording, args: argparse.Namespace) -> None:
     app = Replay(options, folder, Playback(tape, args.speed, loop=args.loop))
-    await until_signal(app)
+    await until_signal(app, ENDING)
     status = app.buses[NAME]
     found = ranges(snapshot.address for snapshot in app.store) or "none"
     _LOGGER.info("%s: BMSs heard: %s; %d frames, %d bytes", args.file, found, status.frames, status.bytes)

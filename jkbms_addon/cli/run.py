@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 from logging.handlers import RotatingFileHandler
@@ -76,14 +76,14 @@ def remember_log() -> None:
         logging.getLogger().addHandler(kept)
 
 
-async def until_signal(app: App) -> None:
-    """Run the app until the process is asked to stop."""
+async def until_signal(app: App, signals: Collection[int] = SIGNALS) -> None:
+    """Run the app until the process is asked to stop by one of these signals; SIGTERM is among them."""
     loop, main = asyncio.get_running_loop(), asyncio.current_task()
     assert main is not None
     # a thread of its own waits for the signals, as the loop may hang; threads that are started later inherit this
-    before, decided = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS), threading.Lock()
+    before, decided = signal.pthread_sigmask(signal.SIG_BLOCK, signals), threading.Lock()
     stop = partial(loop.call_soon_threadsafe, main.cancel)
-    waiter = threading.Thread(target=_wait_for_signal, args=(stop, decided), name="signals", daemon=True)
+    waiter = threading.Thread(target=_wait_for_signal, args=(stop, decided, signals), name="signals", daemon=True)
     waiter.start()
     try:
         await app.run()
@@ -96,9 +96,9 @@ async def until_signal(app: App) -> None:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _wait_for_signal(stop: Callable[[], object], decided: threading.Lock) -> None:
+def _wait_for_signal(stop: Callable[[], object], decided: threading.Lock, signals: Collection[int]) -> None:
     """End the program when asked to, in good order if that is possible in time; ``decided`` by who comes first."""
-    signal.sigwait(SIGNALS)
+    signal.sigwait(signals)
     if not decided.acquire(blocking=False):
         return
     with suppress(RuntimeError):  # the loop has ended already

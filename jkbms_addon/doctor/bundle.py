@@ -5,21 +5,18 @@ Passwords, PINs, tokens and user names are blanked; names of hosts, Bluetooth ad
 """
 
 import json
-import platform
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-from jkbms_addon import __version__
 from jkbms_addon.doctor import log
+from jkbms_addon.doctor.versions import versions
 from jkbms_addon.heartbeat import HEARTBEAT
 from jkbms_addon.validators import secret
 
-LIBRARIES = ("aiomqtt", "paho-mqtt", "pydantic", "pyserial", "pyserial-asyncio", "python-can", "voluptuous")
 KEPT = ("incidents.json", "inverter.json", "writes.jsonl")
 LONGEST = 200_000  # bytes of each text; what is newest of it
 HOSTS: Final = ("host", "mac")  # options that name something in this house
@@ -102,23 +99,6 @@ def _named(content: Any) -> Iterator[str]:  # noqa: ANN401 - decoded JSON
     elif isinstance(content, list):
         for one in content:
             yield from _named(one)
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that matters."""
-    return {
-        "jkbms": __version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        **{name: _version(name) for name in LIBRARIES},
-    }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def masked_text(path: Path) -> str:

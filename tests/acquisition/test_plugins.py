@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from jkbms_addon.simulator.pb import SimulatedBms
 from tests.conftest import Mosquitto, until
 from tests.mqtt.test_client import listening
 from tests.played import PlayedClock
+from tests.programs import program
 
 HEAD = """
 import asyncio
@@ -109,27 +108,24 @@ async def test_a_plugin_hurts_only_its_own_bus(broker: Mosquitto, tmp_path: Path
             "mqtt": {"host": "127.0.0.1", "port": broker.port},
         }
         (tmp_path / "options.json").write_text(json.dumps(options))
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "jkbms_addon", "run", "--options", str(tmp_path / "options.json")),
-            stderr=subprocess.PIPE,
-        )
-        well = ("a", "good", "again", "once_more")
-        await until(lambda: all(heard.last(f"jkbms/{bus}/1/state") for bus in well), 15)
+        async with program("run", "--options", str(tmp_path / "options.json")) as process:
+            well = ("a", "good", "again", "once_more")
+            await until(lambda: all(heard.last(f"jkbms/{bus}/1/state") for bus in well), 15)
 
-        def reasons() -> dict[str, str]:
-            health = json.loads(heard.last("jkbms/bridge/health") or "{}")
-            return {name: bus["reason"] for name, bus in health.get("buses", {}).items()}
+            def reasons() -> dict[str, str]:
+                health = json.loads(heard.last("jkbms/bridge/health") or "{}")
+                return {name: bus["reason"] for name, bus in health.get("buses", {}).items()}
 
-        await until(lambda: all(text in reasons().get(name, "") for name, text in PROBLEMS.items()), 15)
-        assert {name: reasons()[name] for name in (*well, "spins")} == dict.fromkeys((*well, "spins"), "ok")
-        times = [at for at, topic, *_ in heard.messages if topic == "jkbms/a/1/state"]
-        await asyncio.sleep(3)
-        later = [at for at, topic, *_ in heard.messages if topic == "jkbms/a/1/state"]
-        assert len(later) - len(times) >= 4  # nobody keeps it from its turn
-        process.terminate()
-        began = time.monotonic()
-        _, err = await process.communicate()
-        assert time.monotonic() - began < 5
+            await until(lambda: all(text in reasons().get(name, "") for name, text in PROBLEMS.items()), 15)
+            assert {name: reasons()[name] for name in (*well, "spins")} == dict.fromkeys((*well, "spins"), "ok")
+            times = [at for at, topic, *_ in heard.messages if topic == "jkbms/a/1/state"]
+            await asyncio.sleep(3)
+            later = [at for at, topic, *_ in heard.messages if topic == "jkbms/a/1/state"]
+            assert len(later) - len(times) >= 4  # nobody keeps it from its turn
+            process.terminate()
+            began = time.monotonic()
+            _, err = await process.communicate()
+            assert time.monotonic() - began < 5
     assert process.returncode == 0
     assert err.decode().count("ZeroDivisionError: division by zero") <= 3  # shown once, not a second
 

@@ -8,6 +8,7 @@ import os
 import pty
 import threading
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from jkbms_addon.cli import bundle as cli
 from jkbms_addon.cli import run
 from jkbms_addon.cli.bundle import captures
 from jkbms_addon.cli.can_text import can
-from jkbms_addon.doctor import bundle, log
+from jkbms_addon.doctor import bundle, log, versions
 from jkbms_addon.options.file import parse
 from jkbms_addon.simulator.can import broadcasting, can_bms, slcan_adapter
 from tests.cli.test_decode import STREAM
@@ -55,7 +56,7 @@ def test_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
     )
     assert SECRET not in "".join(parts.values())
     assert json.loads(parts["options.json"])["mqtt"] == {"host": "host-1", "username": "***", "password": "***"}
-    assert json.loads(parts["versions.json"])["python"]
+    assert json.loads(parts["versions.json"]) == versions.versions()
     assert "bus can: can_broadcast on can0" in parts["words.txt"]
     assert parts["health.json"] == '{"buses": {}}'
     assert parts["log.txt"].endswith("the end")
@@ -69,13 +70,22 @@ def test_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
 def test_bytes_of_a_bus_without_passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/nowhere")  # as in a container whose files are read-only
     master, slave = pty.openpty()
+    enough = threading.Event()
+
+    def sends() -> None:  # again and again, as nobody knows when it begins to listen
+        while not enough.wait(0.2):
+            with suppress(BlockingIOError):
+                os.write(master, STREAM)
+
+    os.set_blocking(master, False)
+    sender = threading.Thread(target=sends)
+    sender.start()
     try:
         name = os.ttyname(slave)
-        timer = threading.Timer(0.4, lambda: os.write(master, STREAM))
-        timer.start()
         parts = bundled(tmp_path, {"buses": [{"name": "a", "strategy": "listen", "port": name}]}, "--seconds", "1.5")
-        timer.join()
     finally:
+        enough.set()
+        sender.join()
         os.close(master)
         os.close(slave)
     lines = [json.loads(line) for line in parts["capture-a.jsonl"].splitlines()]

@@ -21,8 +21,8 @@ from jkbms_addon.wire.pb import frames as jk02
 from jkbms_addon.wire.pb import modbus
 from jkbms_addon.wire.pb.modbus import ABOUT, LIVE
 from jkbms_addon.wire.ttl import frames as legacy
-from tests.cli.test_run import program
 from tests.conftest import captures, until
+from tests.programs import program
 
 PIN, PASSWORD = b"PIN4321", b"PASSWD99"
 
@@ -229,14 +229,14 @@ def secretive(data: bytes) -> bytes:
 
 
 async def captured(folder: Path, *arguments: str) -> tuple[Recording, str]:
-    process = await program("capture", *arguments, str(folder / "c.jsonl"))
-    _, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    text = (folder / "c.jsonl").read_text()
-    for secret in (PIN, PASSWORD):
-        assert secret.hex() not in text
-        assert secret not in bytes.fromhex("".join(json.loads(one).get("hex", "") for one in text.splitlines()))
-    return read(text, "c"), err.decode()
+    async with program("capture", *arguments, str(folder / "c.jsonl")) as process:
+        _, err = await process.communicate()
+        assert process.returncode == 0, err.decode()
+        text = (folder / "c.jsonl").read_text()
+        for secret in (PIN, PASSWORD):
+            assert secret.hex() not in text
+            assert secret not in bytes.fromhex("".join(json.loads(one).get("hex", "") for one in text.splitlines()))
+        return read(text, "c"), err.decode()
 
 
 def decoded(folder: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -280,11 +280,11 @@ async def test_polled_over_tcp(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 async def test_ctrl_c_ends_it_and_the_file_is_whole(tmp_path: Path) -> None:
     async with serial_bus([], master=SimulatedBms(0), slot=0.05) as far:
-        process = await program("capture", "--port", far.port, "--seconds", "60", str(tmp_path / "c"))
-        await until((tmp_path / "c").exists)
-        await asyncio.sleep(2)
-        process.send_signal(2)
-        _, err = await process.communicate()
+        async with program("capture", "--port", far.port, "--seconds", "60", str(tmp_path / "c")) as process:
+            await until((tmp_path / "c").exists)
+            await asyncio.sleep(2)
+            process.send_signal(2)
+            _, err = await process.communicate()
     assert process.returncode == 0
     assert "Traceback" not in err.decode()
     assert len(read((tmp_path / "c").read_text(), "c").chunks) > 3
@@ -313,8 +313,8 @@ def test_one_line_and_status_1(
 
 async def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     async with serial_bus([]) as far:
-        process = await program("capture", "--port", far.port, str(tmp_path / "no" / "folder"))
-        _, err = await process.communicate()
+        async with program("capture", "--port", far.port, str(tmp_path / "no" / "folder")) as process:
+            _, err = await process.communicate()
     assert (process.returncode, err.decode()) == (
         1,
         f"jkbms_addon: {tmp_path}/no/folder cannot be written: No such file or directory\n",

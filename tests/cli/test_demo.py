@@ -3,9 +3,10 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
-import sys
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,58 +14,70 @@ import aiomqtt
 import pytest
 
 from jkbms_addon.cli import demo
+from jkbms_addon.cli.folder import FAULTS, HARD, HARMLESS
 from tests.conftest import MOSQUITTO, free_port, until
 from tests.page.test_asks import client
+from tests.programs import alive, children, program
 
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 BANK = 70.0  # s until a finding that lasts a minute is told
 
 
-def children(of: int) -> set[int]:
-    """Processes below one, all the way down."""
-    found, waiting = set[int](), [of]
-    while waiting:
-        pid = waiting.pop()
-        for path in Path(f"/proc/{pid}/task").glob("*/children"):
-            more = {int(one) for one in path.read_text().split()}
-            found |= more
-            waiting += more
-    return found
+def begun(place: Path, port: int = 0, page: int = 0) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+    """A demo that has its folder in this place."""
+    ports = ("--port", str(port or free_port()), "--page", str(page or free_port()))
+    nothing = asyncio.subprocess.DEVNULL
+    return program("demo", *ports, stdout=nothing, stderr=nothing, env={**os.environ, "TMPDIR": str(place)})
 
 
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that nobody has waited for yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+def folders(place: Path) -> list[str]:
+    return sorted(one.name for one in place.iterdir())
 
 
-async def begun(page: int = 0) -> tuple[asyncio.subprocess.Process, int]:
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "jkbms_addon", "demo", "--port", str(port), "--page", str(page or free_port())),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    return process, port
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "QUIT", "USR1", "ALRM", "RTMIN", "KILL"])
+async def test_its_broker_ends_however_it_is_stopped_and_its_folder_with_the_next_demo_at_the_latest(
+    name: str, tmp_path: Path
+) -> None:
+    number = signal.Signals[f"SIG{name}"]
+    async with begun(tmp_path) as process:
+        await until(lambda: len(children(process.pid)) >= 2, 15)
+        below = children(process.pid)
+        process.send_signal(number)
+        assert await process.wait() == (-9 if name == "KILL" else 0)
+        await until(lambda: not any(map(alive, below)), 5)
+    assert len(folders(tmp_path)) == (name == "KILL")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-async def test_its_broker_ends_however_it_is_stopped(number: signal.Signals) -> None:
-    process, _port = await begun()
-    await until(lambda: len(children(process.pid)) >= 2, 15)
-    below = children(process.pid)
-    process.send_signal(number)
-    assert await process.wait() == (-9 if number == signal.SIGKILL else 0)
-    await until(lambda: not any(map(alive, below)), 5)
+async def test_what_a_killed_demo_left_is_removed_and_nothing_of_one_that_runs(tmp_path: Path) -> None:
+    async with begun(tmp_path) as killed, begun(tmp_path) as running:
+        await until(lambda: len(children(killed.pid)) >= 2 and len(children(running.pid)) >= 2, 15)
+        before = folders(tmp_path)
+        killed.kill()
+        await killed.wait()
+        async with begun(tmp_path) as following:
+            await until(lambda: len(children(following.pid)) >= 2, 15)
+            assert len(before) == len(folders(tmp_path)) == 2
+            assert len({*before, *folders(tmp_path)}) == 3
+            assert all(list((tmp_path / name).iterdir()) for name in folders(tmp_path))
+            for process in (following, running):
+                process.terminate()
+                assert await process.wait() == 0
+    assert folders(tmp_path) == []
 
 
-async def test_three_batteries_that_belong_together_and_one_that_is_worth_a_look() -> None:
-    process, port = await begun()
-    await asyncio.sleep(3)
-    told: dict[str, dict[str, object]] = {}
-    try:
+async def test_every_signal_that_would_end_it_is_caught(tmp_path: Path) -> None:
+    async with begun(tmp_path) as process:
+        await until(lambda: len(children(process.pid)) >= 2, 15)
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    masks = [int(re.findall(rf"^{name}:\t(\w+)$", status, re.MULTILINE)[0], 16) for name in ("SigCgt", "SigIgn")]
+    left = {number for number in signal.valid_signals() if not (masks[0] | masks[1]) >> (number - 1) & 1}
+    assert left == HARD | FAULTS | (HARMLESS - {signal.SIGPIPE, signal.SIGXFSZ})
+
+
+async def test_three_batteries_that_belong_together_and_one_that_is_worth_a_look(tmp_path: Path) -> None:
+    port, told = free_port(), dict[str, dict[str, object]]()
+    async with begun(tmp_path, port):
+        await until(lambda: listens(port), 20)
         async with aiomqtt.Client("127.0.0.1", port) as client, asyncio.timeout(BANK + 60):
             await client.subscribe("jkbms/#")
             async for message in client.messages:
@@ -74,9 +87,6 @@ async def test_three_batteries_that_belong_together_and_one_that_is_worth_a_look
                 assert content.get("any_battery_problem") != "ON"
                 if content.get("worth_a_look_count"):
                     break
-    finally:
-        process.terminate()
-        await process.wait()
     assert told["jkbms/bridge/health"]["worth_a_look"] == "The cells of JK BMS 2 are more than 30 mV apart"
     packs = [told[f"jkbms/demo/{n}/state"] for n in (1, 2, 3)]
     assert [pack["problem"] for pack in packs] == ["OFF"] * 3
@@ -84,34 +94,25 @@ async def test_three_batteries_that_belong_together_and_one_that_is_worth_a_look
     assert told["jkbms/bank/state"]["packs_excluded"] == "none"
 
 
-async def test_its_page_shows_the_options_that_it_runs_with() -> None:
+async def test_its_page_shows_the_options_that_it_runs_with(tmp_path: Path) -> None:
     page = free_port()
-    process, _ = await begun(page)
-    try:
+    async with begun(tmp_path, page=page):
         await until(lambda: listens(page), 20)
         async with client(page) as seen:
             told = await seen.ask("options")
-    finally:
-        process.terminate()
-        await process.wait()
     [bus] = told["buses"]
     assert (bus["bus"]["name"], bus["bus"]["addresses"], bus["problem"]) == ("demo", "1-3", "")
     assert told["pending"] is False
 
 
 async def test_whoever_reads_it_may_have_enough() -> None:
-    ports = ("--port", str(free_port()), "--page", str(free_port()))
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "jkbms_addon", "demo", *ports),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout
-    assert process.stderr
-    await process.stdout.readline()
-    process.stdout._transport.close()  # type: ignore[attr-defined]
-    assert await process.stderr.read() == b""
-    assert await process.wait() == 141
+    async with program("demo", "--port", str(free_port()), "--page", str(free_port())) as process:
+        assert process.stdout
+        assert process.stderr
+        await process.stdout.readline()
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+        assert await process.stderr.read() == b""
+        assert await process.wait() == 141
 
 
 def listens(port: int) -> bool:

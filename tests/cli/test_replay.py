@@ -18,9 +18,10 @@ from jkbms_addon.doctor.recording import Chunk, Recording, header, line
 from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.modbus import ABOUT, LIVE, SETTINGS, acknowledgement, page_request
-from tests.cli.test_run import program, written
+from tests.cli.test_run import written
 from tests.conftest import Mosquitto, captures, free_port, until
 from tests.mqtt.test_client import listening
+from tests.programs import program
 
 STREAM = bytes.fromhex(next(c["hex"] for c in captures("jk_pb") if c["id"] == "stream-v14-master0-slave7"))
 
@@ -66,11 +67,11 @@ async def test_a_real_stream_reaches_the_broker_and_the_program_ends(broker: Mos
     async with listening(broker.port) as topics:
         started = time.monotonic()
         options = written(tmp_path, {"mqtt": {"host": "127.0.0.1", "port": broker.port, "base_topic": "copy"}})
-        process = await program("replay", path, "--options", options)
-        _, err = await process.communicate()
-        assert process.returncode == 0, err.decode()
-        assert 4 < time.monotonic() - started < 20
-        await until(lambda: topics.last("copy/bridge/state") == "offline")
+        async with program("replay", path, "--options", options) as process:
+            _, err = await process.communicate()
+            assert process.returncode == 0, err.decode()
+            assert 4 < time.monotonic() - started < 20
+            await until(lambda: topics.last("copy/bridge/state") == "offline")
     assert "Traceback" not in err.decode()
     assert "BMSs heard: 0,7" in err.decode()
     assert json.loads(topics.last("copy/replay/7/state") or "{}")["total_voltage"] == pytest.approx(53.54, abs=0.005)
@@ -87,15 +88,15 @@ async def test_from_a_bus_over_a_file_to_the_broker(
     bms = SimulatedBms(5, serial_number="40119491480", current=12.5)
     async with make([bms], chunk=11) as far:
         link = ("--port", far.port) if make is serial_bus else ("--host", f"127.0.0.1:{far.port}")
-        process = await program("capture", *link, "--seconds", "5", "--poll", "5", str(tmp_path / "c"))
-        await process.communicate()
-        assert process.returncode == 0
+        async with program("capture", *link, "--seconds", "5", "--poll", "5", str(tmp_path / "c")) as process:
+            await process.communicate()
+            assert process.returncode == 0
     async with listening(broker.port) as topics:
         mqtt = ("--mqtt-host", "127.0.0.1", "--mqtt-port", str(broker.port))
-        process = await program("replay", str(tmp_path / "c"), *mqtt, "--speed", "10")
-        _, err = await process.communicate()
-        assert process.returncode == 0, err.decode()
-        await until(lambda: topics.last("jkbms/bridge/state") == "offline")
+        async with program("replay", str(tmp_path / "c"), *mqtt, "--speed", "10") as process:
+            _, err = await process.communicate()
+            assert process.returncode == 0, err.decode()
+            await until(lambda: topics.last("jkbms/bridge/state") == "offline")
     assert json.loads(topics.last("jkbms/replay/5/state") or "{}")["current"] == 12.5
     assert json.loads(topics.last("jkbms/replay/5/info") or "{}")["serial_number"] == "40119491480"
     assert json.loads(topics.last("jkbms/replay/5/settings") or "{}")["device_address"] == 5

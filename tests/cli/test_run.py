@@ -3,8 +3,6 @@
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -20,12 +18,7 @@ from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.frames import checksum
 from tests.conftest import Mosquitto, until
 from tests.mqtt.test_client import listening
-
-
-async def program(*arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "jkbms_addon", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+from tests.programs import program
 
 
 def written(folder: Path, options: Any) -> str:
@@ -47,16 +40,16 @@ async def test_a_signal_publishes_offline_and_ends_with_status_0(
             ],
             "mqtt": {"host": "127.0.0.1", "port": broker.port},
         }
-        process = await program("run", "--options", written(tmp_path, options))
-        await until(lambda: heard.last("jkbms/a/1/state"))
-        health = json.loads(heard.last("jkbms/bridge/health") or "{}")
-        assert health["configuration_problem"] == "ON"
-        asked = time.monotonic()
-        process.send_signal(number)
-        _, err = await process.communicate()
-        assert process.returncode == 0
-        assert time.monotonic() - asked < 5
-        await until(lambda: heard.last("jkbms/bridge/state") == "offline")
+        async with program("run", "--options", written(tmp_path, options)) as process:
+            await until(lambda: heard.last("jkbms/a/1/state"))
+            health = json.loads(heard.last("jkbms/bridge/health") or "{}")
+            assert health["configuration_problem"] == "ON"
+            asked = time.monotonic()
+            process.send_signal(number)
+            _, err = await process.communicate()
+            assert process.returncode == 0
+            assert time.monotonic() - asked < 5
+            await until(lambda: heard.last("jkbms/bridge/state") == "offline")
     log = err.decode()
     assert log.count("/dev/nowhere does not exist") == 1
     assert "bus c: strategy: 'nonsense' is not one of" in log
@@ -77,12 +70,14 @@ async def test_it_ends_at_once_without_a_broker_too(tmp_path: Path, reachable: b
     silent = await asyncio.start_server(mute, "127.0.0.1", 0)
     async with silent:
         port = silent.sockets[0].getsockname()[1] if reachable else 9
-        process = await program("run", "--options", written(tmp_path, {"mqtt": {"host": "127.0.0.1", "port": port}}))
-        await asyncio.sleep(1.5)
-        asked = time.monotonic()
-        process.terminate()
-        await process.communicate()
-        assert (process.returncode, time.monotonic() - asked < 5) == (0, True)
+        async with program(
+            "run", "--options", written(tmp_path, {"mqtt": {"host": "127.0.0.1", "port": port}})
+        ) as process:
+            await asyncio.sleep(1.5)
+            asked = time.monotonic()
+            process.terminate()
+            await process.communicate()
+            assert (process.returncode, time.monotonic() - asked < 5) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -90,9 +85,9 @@ async def test_it_ends_at_once_without_a_broker_too(tmp_path: Path, reachable: b
     [([], "jkbms_addon: options: must be a JSON object"), ({"buses": {}}, "jkbms_addon: buses: must be a list")],
 )
 async def test_unusable_options_are_one_line_and_status_1(tmp_path: Path, options: Any, line: str) -> None:
-    process = await program("run", "--options", written(tmp_path, options))
-    out, err = await process.communicate()
-    assert (process.returncode, out, err.decode()) == (1, b"", f"{line}\n")
+    async with program("run", "--options", written(tmp_path, options)) as process:
+        out, err = await process.communicate()
+        assert (process.returncode, out, err.decode()) == (1, b"", f"{line}\n")
 
 
 async def test_wrong_sections_are_told_and_the_rest_runs(broker: Mosquitto, tmp_path: Path) -> None:
@@ -103,11 +98,11 @@ async def test_wrong_sections_are_told_and_the_rest_runs(broker: Mosquitto, tmp_
             "mqtt": {"host": "127.0.0.1", "port": broker.port},
             "writes": {"level": "everything", "unlocked_at_start": True},
         }
-        process = await program("run", "--options", written(tmp_path, options))
-        await until(lambda: heard.last("jkbms/a/1/state"))
-        health = json.loads(heard.last("jkbms/bridge/health") or "{}")
-        process.terminate()
-        _, err = await process.communicate()
+        async with program("run", "--options", written(tmp_path, options)) as process:
+            await until(lambda: heard.last("jkbms/a/1/state"))
+            health = json.loads(heard.last("jkbms/bridge/health") or "{}")
+            process.terminate()
+            _, err = await process.communicate()
     lines = [
         "log_level: 'loud' is not one of trace, debug, info, warning, error, fatal; info is used",
         "writes: level: must be one of off, switches, settings, protections; nothing can be changed",
@@ -126,11 +121,11 @@ async def test_with_a_wrong_mqtt_section_nothing_is_published_and_the_app_stays_
             "buses": [{"name": "a", "strategy": "master", "port": far.port, "addresses": "1"}],
             "mqtt": {"host": "127.0.0.1", "port": broker.port, "base_topic": "a/#", "password": "geheim"},
         }
-        process = await program("run", "--options", written(tmp_path, options))
-        await until(lambda: len(far.requests) > 3)
-        assert process.returncode is None
-        process.terminate()
-        _, err = await process.communicate()
+        async with program("run", "--options", written(tmp_path, options)) as process:
+            await until(lambda: len(far.requests) > 3)
+            assert process.returncode is None
+            process.terminate()
+            _, err = await process.communicate()
     problem = "mqtt: base_topic: must be a topic without wildcards or blanks; nothing is published"
     assert err.decode().count(problem) == 1
     assert "no MQTT broker" not in err.decode()  # it does not even ask for one
@@ -140,19 +135,19 @@ async def test_with_a_wrong_mqtt_section_nothing_is_published_and_the_app_stays_
 
 
 async def test_a_missing_file(tmp_path: Path) -> None:
-    process = await program("run", "--options", str(tmp_path / "none.json"))
-    _, err = await process.communicate()
-    assert process.returncode == 1
-    assert err.decode().count("\n") == 1
-    assert "cannot be read" in err.decode()
+    async with program("run", "--options", str(tmp_path / "none.json")) as process:
+        _, err = await process.communicate()
+        assert process.returncode == 1
+        assert err.decode().count("\n") == 1
+        assert "cannot be read" in err.decode()
 
 
 async def test_version_and_help() -> None:
-    process = await program("--version")
-    out, _ = await process.communicate()
+    async with program("--version") as process:
+        out, _ = await process.communicate()
     assert out.decode().strip() == __version__
-    process = await program("--help")
-    out, _ = await process.communicate()
+    async with program("--help") as process:
+        out, _ = await process.communicate()
     assert {"run", "demo", "decode"} <= set(out.decode().split())
 
 
@@ -177,12 +172,12 @@ async def test_secrets_stay_out_of_the_log_at_every_level(broker: Mosquitto, tmp
     async with serial_bus([SimulatedBms(1)], mangle=with_secrets) as far, listening(broker.port) as heard:
         entry = {"name": "a", "strategy": "master", "port": far.port, "addresses": "1"}
         mqtt = {"host": "127.0.0.1", "port": broker.port, "username": "u", "password": "geheim"}
-        process = await program(
+        async with program(
             "run", "--options", written(tmp_path, {"log_level": "trace", "buses": [entry], "mqtt": mqtt})
-        )
-        await until(lambda: "serial_number" in (heard.last("jkbms/a/1/info") or ""))
-        process.terminate()
-        _, err = await process.communicate()
+        ) as process:
+            await until(lambda: "serial_number" in (heard.last("jkbms/a/1/info") or ""))
+            process.terminate()
+            _, err = await process.communicate()
     log = err.decode()
     assert "TRACE" in log
     assert "01 10 16 1c" in log

@@ -5,7 +5,6 @@ import itertools
 import os
 import pty
 import re
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -26,8 +25,8 @@ from jkbms_addon.simulator.far_end import FarEnd, running, serial_bus, tcp_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.modbus import PAGES, page_request
 from jkbms_addon.wire.ttl import frames as legacy
-from tests.cli.test_run import program
 from tests.conftest import captures, until
+from tests.programs import program
 
 TABLE = next(
     bytes.fromhex(c["hex"]) for c in captures("jk_ttl") if c["kind"] == "response-read-all" and c["checksum_ok"]
@@ -60,9 +59,9 @@ class Scanned:
 
 async def scanned(way: str, far: Any, *more: str) -> Scanned:
     place = far if isinstance(far, str) else far.port if way == "--port" else f"127.0.0.1:{far.port}"
-    process = await program("scan", way, place, *more)
-    out, err = await process.communicate()
-    return Scanned(process.returncode, out.decode(), err.decode())
+    async with program("scan", way, place, *more) as process:
+        out, err = await process.communicate()
+        return Scanned(process.returncode, out.decode(), err.decode())
 
 
 def batteries() -> list[SimulatedBms]:
@@ -284,24 +283,23 @@ async def test_links_that_cannot_be_opened() -> None:
 async def test_one_line_that_is_drawn_anew_on_a_terminal() -> None:
     ours, theirs = pty.openpty()
     async with serial_bus([]) as far:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "jkbms_addon"),
+        async with program(
             *("scan", "--port", far.port, "--listen-seconds", "2"),
             stdout=asyncio.subprocess.PIPE,
             stderr=theirs,
-        )
-        os.set_blocking(ours, False)
-        shown = ""
+        ) as process:
+            os.set_blocking(ours, False)
+            shown = ""
 
-        def more() -> str:
-            nonlocal shown
-            with suppress(BlockingIOError):
-                shown += os.read(ours, 65536).decode(errors="replace")
-            return shown
+            def more() -> str:
+                nonlocal shown
+                with suppress(BlockingIOError):
+                    shown += os.read(ours, 65536).decode(errors="replace")
+                return shown
 
-        await until(lambda: more().count("\r\033[Klistening") > 1)
-        process.send_signal(2)
-        await process.communicate()
+            await until(lambda: more().count("\r\033[Klistening") > 1)
+            process.send_signal(2)
+            await process.communicate()
     more()
     os.close(ours)
     os.close(theirs)

@@ -21,8 +21,8 @@ from jkbms_addon.simulator.far_end import serial_bus, tcp_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from jkbms_addon.wire.pb.modbus import page_request
 from jkbms_addon.wire.pb.registers import WRITABLE
-from tests.cli.test_run import program
 from tests.conftest import until
+from tests.programs import program
 
 LOWER = {  # all of it valid, and its over-voltage protection lies below what the first BMS asks for
     "cell_voltage_overvoltage_protection": 3.43,
@@ -54,9 +54,9 @@ class Owner:
 
     async def says(self, action: str, *more: str, address: int = 1, bus: str = "a") -> Said:
         where = ("--options", str(self.folder / "options.json"), "--bus", bus, "--address", str(address))
-        process = await program("settings", action, *where, *more)
-        out, err = await process.communicate()
-        return Said(process.returncode, out.decode(), err.decode())
+        async with program("settings", action, *where, *more) as process:
+            out, err = await process.communicate()
+            return Said(process.returncode, out.decode(), err.decode())
 
     def file(self, name: str = "one.json") -> str:
         return str(self.folder / name)
@@ -246,10 +246,10 @@ async def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
 async def test_wrong_usage_is_status_2(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
     Owner(type("Far", (), {"port": "/dev/nowhere"}), tmp_path, "off")
     where = ("--options", str(tmp_path / "options.json"), "--bus", "a", "--address", "1")
-    process = await program("settings", arguments[0], *where, *arguments[1:])
-    _, err = await process.communicate()
-    assert process.returncode == 2
-    assert words in err.decode()
+    async with program("settings", arguments[0], *where, *arguments[1:]) as process:
+        _, err = await process.communicate()
+        assert process.returncode == 2
+        assert words in err.decode()
 
 
 async def test_a_bus_that_only_listens(tmp_path: Path) -> None:
@@ -262,16 +262,16 @@ async def test_a_bus_that_only_listens(tmp_path: Path) -> None:
 async def test_interrupted_in_the_middle_is_written_down(tmp_path: Path) -> None:
     async with owner(tmp_path, reaction="late") as me:
         where = ("--options", str(tmp_path / "options.json"), "--bus", "a", "--address", "1")
-        process = await program("settings", "apply", *where, "--to", "2")
-        await until(lambda: me.far.batteries[2].writes)
-        process.send_signal(2)
-        await process.communicate()
-        assert process.returncode == 130
-        (record,) = attempts(tmp_path)
-        assert (record["outcome"], record["to"]) == ("begun", "3.65")  # nobody knows what became of it
-        shown = await program("audit", "--data", str(tmp_path))
-        out, _ = await shown.communicate()
-        assert "3.43 -> 3.65, now unknown: begun, outcome unknown" in out.decode()
+        async with program("settings", "apply", *where, "--to", "2") as process:
+            await until(lambda: me.far.batteries[2].writes)
+            process.send_signal(2)
+            await process.communicate()
+            assert process.returncode == 130
+            (record,) = attempts(tmp_path)
+            assert (record["outcome"], record["to"]) == ("begun", "3.65")  # nobody knows what became of it
+            async with program("audit", "--data", str(tmp_path)) as shown:
+                out, _ = await shown.communicate()
+                assert "3.43 -> 3.65, now unknown: begun, outcome unknown" in out.decode()
 
 
 # --- in one process, with less patience ------------------------------------------------------------------

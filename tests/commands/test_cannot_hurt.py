@@ -4,10 +4,9 @@ import asyncio
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +27,7 @@ from tests.commands.test_verify import KINDS, owner
 from tests.conftest import Mosquitto, heard, until
 from tests.inverter.senders import LIMITS, current
 from tests.mqtt.test_client import Listener, listening
+from tests.programs import program
 
 WRITES = {"level": "protections", "unlocked_at_start": True}
 
@@ -214,18 +214,18 @@ async def test_ended_between_write_and_read_back(
         file = tmp_path / "options.json"
         file.write_text(json.dumps({"buses": [bus(far)], "mqtt": mqtt, "writes": WRITES}))
 
-        async def start() -> asyncio.subprocess.Process:
-            command = (sys.executable, "-m", "jkbms_addon", "run", "--options", str(file))
-            with (tmp_path / "log").open("ab") as log:
-                return await asyncio.create_subprocess_exec(*command, stderr=log, stdout=subprocess.DEVNULL)
+        log = stack.enter_context((tmp_path / "log").open("ab"))
 
-        process = await start()
-        await until(lambda: heard.last("jkbms/a/1/settings"), 20)
-        await until(lambda: heard.last("jkbms/a/1/info") and heard.last("jkbms/a/1/availability") == "online", 20)
-        await hand.publish("jkbms/a/1/max_charge_current/set", "80", qos=1)
-        await until(lambda: bms.writes, 10)
-        process.send_signal(number)
-        await asyncio.wait_for(process.wait(), 6)
+        def running() -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+            return program("run", "--options", str(file), stderr=log, stdout=subprocess.DEVNULL)
+
+        async with running() as process:
+            await until(lambda: heard.last("jkbms/a/1/settings"), 20)
+            await until(lambda: heard.last("jkbms/a/1/info") and heard.last("jkbms/a/1/availability") == "online", 20)
+            await hand.publish("jkbms/a/1/max_charge_current/set", "80", qos=1)
+            await until(lambda: bms.writes, 10)
+            process.send_signal(number)
+            await asyncio.wait_for(process.wait(), 6)
         (record,) = attempts(tmp_path)
         assert (record["outcome"], record["key"], record["from"], record["to"]) == (
             "begun",
@@ -235,12 +235,8 @@ async def test_ended_between_write_and_read_back(
         )
         bms.held, bms.silent = False, False
         heard.messages.clear()
-        process = await start()
-        try:
+        async with running():
             await until(lambda: attempts(tmp_path)[0]["outcome"] != "begun", 20)
-        finally:
-            process.kill()
-            await process.wait()
         (record,) = attempts(tmp_path)
         assert (record["outcome"], record["now"]) == (("applied", 80.0) if taking else ("failed", 100.0))
         assert "the program ended before it was verified" in record["reason"]

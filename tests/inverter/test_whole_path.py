@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -23,6 +22,7 @@ from tests.inverter import receiver_rs485 as master
 from tests.inverter.senders import LAST, LIMITS, gaps, limits, starts
 from tests.inverter.test_responder import line
 from tests.mqtt.test_client import listening
+from tests.programs import program
 
 STATE, BANK = "jkbms/inverter/state", "jkbms/bank/state"
 
@@ -230,18 +230,16 @@ async def test_the_process_takes_leave_of_the_inverter_and_ends_within_five_seco
         path = tmp_path / "options-test.json"
         inverter = {"protocol": "pylontech", "confirmed": True, "channel": far.port}
         path.write_text(json.dumps({"buses": buses, "mqtt": {"host": "127.0.0.1", "port": 9}, "inverter": inverter}))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "jkbms_addon", "run", "--options", str(path), stderr=asyncio.subprocess.PIPE
-        )
-        await until(lambda: limits(far.transmitted) and limits(far.transmitted)[-1][0] > 0, 30)
-        await until(lambda: far.transmitted[-1][1].can_id == LAST)
-        seen, asked = len(limits(far.transmitted)), time.monotonic()
-        process.terminate()
-        _, log = await process.communicate()
-        took = time.monotonic() - asked
-        assert (process.returncode, took < 5) == (0, True), log.decode()
-        assert [charge for charge, _ in limits(far.transmitted)[seen:]] == [0, 0, 0]
-        assert b"Traceback" not in log
+        async with program("run", "--options", str(path)) as process:
+            await until(lambda: limits(far.transmitted) and limits(far.transmitted)[-1][0] > 0, 30)
+            await until(lambda: far.transmitted[-1][1].can_id == LAST)
+            seen, asked = len(limits(far.transmitted)), time.monotonic()
+            process.terminate()
+            _, log = await process.communicate()
+            took = time.monotonic() - asked
+            assert (process.returncode, took < 5) == (0, True), log.decode()
+            assert [charge for charge, _ in limits(far.transmitted)[seen:]] == [0, 0, 0]
+            assert b"Traceback" not in log
 
 
 async def test_two_inverters_hear_the_same_bank_and_their_parts_of_the_limits(

@@ -6,7 +6,6 @@ import json
 import logging
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -22,6 +21,7 @@ from jkbms_addon.options.file import parse
 from jkbms_addon.simulator.far_end import SerialBus, serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from tests.conftest import MOSQUITTO, Mosquitto, mosquitto, until
+from tests.programs import program
 
 
 class Listener:
@@ -160,13 +160,11 @@ async def test_a_dead_program_is_offline_by_its_will(broker: Mosquitto, tmp_path
         options = tmp_path / "options-test.json"
         entry = {"name": "a", "strategy": "master", "port": far.port, "addresses": "1"}
         options.write_text(json.dumps({"buses": [entry], "mqtt": {"host": "127.0.0.1", "port": broker.port}}))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "jkbms_addon", "run", "--options", str(options), stderr=subprocess.DEVNULL
-        )
-        await until(lambda: heard.last("jkbms/bridge/state") == "online")
-        process.kill()
-        await process.wait()
-        await until(lambda: heard.last("jkbms/bridge/state") == "offline")
+        async with program("run", "--options", str(options), stderr=subprocess.DEVNULL) as process:
+            await until(lambda: heard.last("jkbms/bridge/state") == "online")
+            process.kill()
+            await process.wait()
+            await until(lambda: heard.last("jkbms/bridge/state") == "offline")
 
 
 async def test_entities_of_a_removed_address_are_removed(broker: Mosquitto, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """A small imitation of Home Assistant's Supervisor: what it lets an app do with its own options.
 
-As the real one: it knows the app by its token, lets it reach ``info``, ``options`` and ``restart`` and refuses
-``options/validate``, which wants a higher role. Options are checked against the schema of ``config.yaml`` and kept as
-that makes them: what it does not know is dropped, what stands in a list of choices becomes text. It complains with the
-whole value quoted. ``mood`` makes it misbehave.
+As the real one: it knows the app by its token, lets it reach ``info``, ``options`` and ``restart`` of its own and the
+``/info`` of the whole house, and refuses ``options/validate``, which wants a higher role. Options are checked against
+the schema of ``config.yaml`` and kept as that makes them: what it does not know is dropped, what stands in a list of
+choices becomes text. It complains with the whole value quoted. ``mood`` makes it misbehave.
 """
 
 import json
@@ -18,7 +18,8 @@ from typing import Any
 from tests.test_manifest import CONFIG, ELEMENT, optional
 
 TOKEN = "the-token-of-the-app"
-OPEN = ("info", "options", "restart")
+OPEN = ("info", "options", "restart", "/info")
+HOUSE = {"supervisor": "2026.08.1", "homeassistant": "2026.8.2", "hassos": None, "hostname": "green", "timezone": "UTC"}
 JUNK: dict[str, bytes] = {
     "html": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>",
     "list": b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n[1, 2]",
@@ -57,6 +58,8 @@ class Imitation:
             return 403, {"result": "error", "message": ""}
         if (method, what) == ("GET", "info"):
             return 200, {"result": "ok", "data": {"slug": "jkbms", **self.told, "options": self.options}}
+        if (method, what) == ("GET", "/info"):
+            return 200, {"result": "ok", "data": HOUSE}
         if (method, what) == ("POST", "options"):
             return self._kept(json.loads(body))
         if (method, what) == ("POST", "restart"):
