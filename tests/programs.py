@@ -5,26 +5,48 @@ One that is left running opens the ports of the tests that follow.
 
 import asyncio
 import os
+import re
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from subprocess import PIPE
 from typing import Any
 
+# a browser begins and ends processes as it likes
+OURS = re.compile(rb"jkbms_addon|mosquitto")
+GRACE = 2.0  # s for what is ending just now
+
 
 def children(of: int) -> set[int]:
-    """Processes below one, all the way down."""
-    found, waiting = set[int](), [of]
+    """Processes that one has begun, and programs of ours further down."""
+    found, waiting, seen = set[int](), [of], {of}
     while waiting:
-        pid = waiting.pop()
-        for path in Path(f"/proc/{pid}/task").glob("*/children"):
-            with suppress(OSError):  # the thread has ended
-                more = {int(one) for one in path.read_text().split()} - found
-                found |= more
-                waiting += more
+        parent = waiting.pop()
+        more = begun(parent) - seen
+        seen |= more
+        waiting += more
+        found |= {pid for pid in more if parent == of or OURS.search(command(pid))}
     return found
+
+
+def begun(pid: int) -> set[int]:
+    """Processes that the threads of one have begun, none where it has ended."""
+    found = set[int]()
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                found |= {int(one) for one in (thread / "children").read_text().split()}
+    return found
+
+
+def command(pid: int) -> bytes:
+    """The command line of a process, empty where it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def alive(pid: int) -> bool:
@@ -40,13 +62,15 @@ def none_left() -> Iterator[None]:
     """End what was started in the block and still runs; that is an error."""
     before = children(os.getpid())
     yield
-    left = [pid for pid in children(os.getpid()) - before if alive(pid)]
-    names = []
+    until = time.monotonic() + GRACE
+    while left := {pid: command(pid) for pid in children(os.getpid()) - before if alive(pid)}:
+        if time.monotonic() > until:
+            break
+        time.sleep(0.02)
     for pid in left:
         with suppress(OSError):
-            names.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
             os.kill(pid, signal.SIGKILL)
-    assert not left, f"left running: {names}"
+    assert not left, f"left running: {[line.replace(bytes(1), b' ').decode() for line in left.values()]}"
 
 
 @asynccontextmanager

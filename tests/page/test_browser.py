@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -489,6 +490,19 @@ async def test_a_reason_does_not_repeat_its_limit(browser: Browser, tmp_path: Pa
         again = seen.page.locator(".told dl span")
         await expect(again).to_have_count(4)
         assert (await again.all_inner_texts())[::3] == told[::3]  # currents rise meanwhile
+        assert seen.wrong == []
+
+
+@pytest.mark.parametrize(("locale", "why"), [("en-GB", "requested voltage of {}"), ("de-DE", "Wunschspannung von {}")])
+async def test_a_pack_has_one_name_also_in_reasons(browser: Browser, nine: World, locale: str, why: str) -> None:
+    decision = nine.stage.control.decision(nine.stage.app.store.clock())
+    assert decision is not None
+    label = re.search(r"requested voltage of pack ([a-z]+)/(\d)", decision.reasons["charge_voltage"])
+    assert label, "two buses have a pack of this address"
+    name = f"{label[1].capitalize()} {label[2]}"
+    async with visit(browser, f"{nine.front.url}#inverter", locale=locale) as seen:
+        await expect(seen.page.locator(".limits span").first).to_have_text(why.format(name))
+        await expect(seen.page.locator(".columns")).not_to_contain_text(label[0].partition("pack ")[2])
         assert seen.wrong == []
 
 

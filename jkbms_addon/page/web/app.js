@@ -1,16 +1,17 @@
 // Starts the page and draws it: view = f(state, ui), one render for each message or touch.
 import { html, render } from "./vendor/lit-html/lit-html.js";
-import { language, learnSaid, speak, t } from "./format.js";
+import { callPacks, language, learnSaid, speak, t } from "./format.js";
 import { start as connect, state } from "./data.js";
 import { preferredLanguage, start as follow, store } from "./theme.js";
 import { frame, LANGUAGES } from "./frame.js";
-import { packKeys, packName } from "./pieces.js";
+import { calledPack, packKeys, packName } from "./pieces.js";
 import { overview } from "./views/overview.js";
 import { cells } from "./views/cells.js";
 import { pack } from "./views/pack.js";
 import { first } from "./views/first.js";
 import "./charts.js";
 
+callPacks(calledPack);
 const root = document.getElementById("app");
 const PAGES = { overview, cells, pack };
 /** Fetched when the first data has been painted, or when they are wanted. */

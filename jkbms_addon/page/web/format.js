@@ -37,13 +37,18 @@ export async function learnSaid(draw) {
 
 /** A sentence of the server, with the sentences in it, in the reader's language as far as it has them. */
 export function said(text) {
-  if (!text || !phrases.length) return text ?? "";
-  if (!known.has(text)) {
+  if (text && phrases.length && !known.has(text)) {
     if (known.size >= MOST) known.clear();
     known.set(text, translated(text));
   }
-  return known.get(text);
+  // a name may change with the next hello, so it is not kept
+  return (known.get(text) ?? text ?? "").replace(/\bpack ((?:[a-z0-9_]+\/)?\d+)(?![\w/])/gi, (words, label) => called(label) ?? words);
 }
+
+let called = () => null;
+
+/** How a pack is named in what the server says, by its label there; null as it stands. */
+export const callPacks = (name) => { called = name; };
 
 function translated(text) {
   const decimals = /^([+-]?\d+\.(\d+))( \S{1,4})?$/.exec(text); // perhaps with a unit

@@ -43,6 +43,13 @@ export function packName(key) {
   return `${bus.charAt(0).toUpperCase()}${bus.slice(1)} ${address}`;
 }
 
+/** The name of a pack by its label in a sentence of the server; null where there is one bus, or it is not clear. */
+export function calledPack(label) {
+  if ((state.hello?.order.length ?? 1) < 2) return null;
+  const found = Object.keys(state.packs).filter((key) => key === label || key.endsWith(`/${label}`));
+  return found.length === 1 ? packName(found[0]) : null;
+}
+
 /** The shortest name of a pack that is still clear. */
 export function packLabel(key) {
   const [bus, address] = (key ?? "").split("/");
