@@ -21,6 +21,7 @@ SYNONYMS: Final[Mapping[str, str]] = {
     "nb_jkbms": "count",
     "nbslave": "count",
     "batterie": "kind",
+    "type": "link",
     "use_gateway": "gateway",
     "gateway_ip": "host",
     "gateway_port": "port",
@@ -39,14 +40,15 @@ SYNONYMS: Final[Mapping[str, str]] = {
 # their options that have no counterpart here, or none that may be set for somebody
 WITHOUT: Final = frozenset(
     (
-        *("gateway_debug", "communication_debug", "ssl", "certfile", "keyfile", "send_bip", "type"),
+        *("gateway_debug", "communication_debug", "ssl", "certfile", "keyfile", "send_bip"),
         *("auth_username", "auth_password", "premium_section", "premium_key", "dashboard_section", "dashboard_mode"),
         *("dashboard_custom_cards_installed", "dashboard_language", "theme", "not_need", "leave_front_door_open"),
         *("safe_mode", "max_old_space_size", "cloud_broker", "cloud_broker_adress_port", "cloud_broker_user"),
         *("cloud_broker_pass", "cloud_ha_long_term_access_tokens", "batteries"),
     )
 )
-GROUPS: Final = frozenset(("jkbms", "list_jkbms", "nbre_batterie", "listbatterie"))  # a dictionary, or a list of one
+GROUPS: Final = frozenset(("jkbms", "list_jkbms", "nbre_batterie", "listbatterie"))  # a dictionary, or a list of them
+SHARED: Final = ("broadcasting", "pause")  # what holds for every entry of a list, wherever it stands
 PLACEHOLDERS: Final[Mapping[str, Callable[[str], bool]]] = {
     "path": lambda text: "ttyUSBx" in text or "usb-xxxx_USB_Serial" in text,
     "user": lambda text: text == "username",
@@ -90,21 +92,29 @@ FORM: Final[Mapping[str, Any]] = {
 
 
 class Carried(NamedTuple):
-    """Our options with theirs taken over, lines for the log, and what is missing so that no bus could be made."""
+    """Our options with theirs taken over, lines for the log, and a line for whatever could not become a bus."""
 
     options: dict[str, Any]
     lines: tuple[str, ...] = ()
-    missing: str = ""
+    missing: tuple[str, ...] = ()
+
+
+class Theirs(NamedTuple):
+    """Their options under one spelling each, where several stand in a list these with their place, and what is ours."""
+
+    flat: dict[str, Any]
+    entries: list[tuple[str, Any]]
+    rest: dict[str, Any]
 
 
 def carried_over(raw: Mapping[str, Any]) -> Carried:
     """Our options with theirs taken over; the lines say what was read, and hold the form to save."""
-    theirs, rest = _theirs(raw)
+    theirs, entries, rest = _theirs(raw)
     lines = []
     if rest.get("log_level") == "notice":
         rest["log_level"] = "info"
         lines.append("log_level: notice of the SmartPhoton app is info here")
-    if not theirs:
+    if not theirs and not entries:
         return Carried(rest, tuple(lines))
     if rest.get("buses") and rest["buses"] not in UNTOUCHED:
         names = ", ".join(sorted(str(key) for key in raw if key not in rest))
@@ -114,14 +124,14 @@ def carried_over(raw: Mapping[str, Any]) -> Carried:
     broker = _broker(theirs)
     if broker:
         options["mqtt"] = {**_dictionary(options.get("mqtt")), **broker}
-    bus, missing = _bus(theirs)
-    if missing:
+    buses, missing = _buses(theirs, entries)
+    if missing and not buses:
         options.pop("buses", None)  # the bus of our own form is not the one that was wished
-        return Carried(options, tuple(lines), f"{missing}. Options of the SmartPhoton app became no bus")
-    if bus is not None:
-        options["buses"] = [bus]
+        return Carried(options, tuple(lines), missing)
+    if buses:
+        options["buses"] = buses
     lines.append(f"options of the SmartPhoton app are understood; save this form instead:\n{written(_form(options))}")
-    return Carried(options, tuple(lines))
+    return Carried(options, tuple(lines), missing)
 
 
 def _form(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,23 +143,24 @@ def _form(options: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _shown(value) for key, value in found.items()}
 
 
-def _theirs(raw: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Their options under one spelling each, and everything that is not theirs."""
-    theirs: dict[str, Any] = {}
-    rest: dict[str, Any] = {}
+def _theirs(raw: Mapping[str, Any]) -> Theirs:
+    """Their options told apart from everything that is not theirs."""
+    found = Theirs({}, [], {})
     for key, value in raw.items():
         name = _plain(key)
-        if name in GROUPS:
-            theirs.update(_known(_first(value)))
+        if name in GROUPS and isinstance(value, list) and len(value) > 1:
+            found.entries.extend((f"{name}, entry {number}", one) for number, one in enumerate(value, 1))
+        elif name in GROUPS:
+            found.flat.update(_known(_first(value)))
         elif name == "mqtt" and isinstance(value, dict):
-            found = {inner: one for inner, one in value.items() if _plain(inner) in SYNONYMS}
-            theirs.update(_known(found))
-            rest[key] = {inner: one for inner, one in value.items() if inner not in found}
+            known = {inner: one for inner, one in value.items() if _plain(inner) in SYNONYMS}
+            found.flat.update(_known(known))
+            found.rest[key] = {inner: one for inner, one in value.items() if inner not in known}
         elif name in SYNONYMS:
-            theirs.update(_known({key: value}))
+            found.flat.update(_known({key: value}))
         elif name not in WITHOUT or (key == "batteries" and _ours(value)):
-            rest[key] = value
-    return theirs, rest
+            found.rest[key] = value
+    return found
 
 
 def _ours(batteries: object) -> bool:
@@ -185,25 +196,51 @@ def _true(value: object) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
+def _buses(theirs: Mapping[str, Any], entries: list[tuple[str, Any]]) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Their buses, and a line for whatever cannot be one: all that they had in a list, or the only one."""
+    if not entries or _true(theirs.get("can")):  # with CAN their program did nothing else
+        bus, missing = _bus(theirs)
+        why = (f"{missing}. Options of the SmartPhoton app became no bus",) if missing else ()
+        return [bus] if bus else [], why
+    shared = {key: theirs[key] for key in SHARED if key in theirs}
+    wanted = [(where, {**shared, **_known(_dictionary(one))}) for where, one in entries]
+    if "path" in theirs or _true(theirs.get("gateway")):
+        wanted.insert(0, ("what stands beside the list", dict(theirs)))
+    found: list[dict[str, Any]] = []
+    wrong = []
+    for where, one in wanted:
+        bus, missing = _bus(one)
+        if bus is None or (missing := _taken(bus, found)):
+            told = missing or "tells no port"
+            wrong.append(f"{where}: {told}. This entry of the SmartPhoton app became no bus")
+        else:
+            alike = sum(other["name"].partition("_")[0] == bus["name"] for other in found)
+            found.append({**bus, "name": f"{bus['name']}_{alike + 1}"} if alike else bus)
+    return found, tuple(wrong)
+
+
+def _taken(bus: Mapping[str, Any], others: list[dict[str, Any]]) -> str:
+    """What is wrong where another bus has this port, gateway or interface already."""
+    mine = {key: bus[key] for key in ("port", "host", "tcp_port", "channel") if key in bus}
+    place = ":".join(str(value) for value in mine.values())
+    return f"{place} is read by another entry already" if any(mine.items() <= one.items() for one in others) else ""
+
+
 def _bus(theirs: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    """Their one bus, in the order of their program: CAN, gateway, serial port; or what is missing for it."""
+    """One bus of theirs, in the order of their program: CAN, gateway, serial port; or what is missing for it."""
     if str(theirs.get("kind")).lower() == "pylontech":
         return None, "batterie: pylontech is not read here, only jkbms"
     polls = not _true(theirs.get("broadcasting"))
     count = _count(theirs.get("count"))
     asked = {"addresses": "1" if count == 1 else f"1-{count}", "interval": _interval(theirs.get("pause"), count)}
     if _true(theirs.get("can")):
-        return {
-            "name": "can",
-            "strategy": "can_broadcast",
-            "channel": "can0",
-            "bitrate": 500000,
-            "set_up_link": True,
-        }, ""
-    if _true(theirs.get("gateway")):
-        host, port = _gateway(theirs)
+        return dict(CAN_BUS), ""
+    by_ip = str(theirs.get("link")).lower() == "ip"  # then the port is an address
+    if by_ip or _true(theirs.get("gateway")):
+        host, port = _gateway({"place": theirs.get("path"), **theirs} if by_ip else theirs)
         if not host or port is None:
-            return None, "gateway_ip_port: is missing, or still the example; give host and tcp_port of the gateway"
+            name = "chemin" if by_ip else "gateway_ip_port"
+            return None, f"{name}: is missing, or still the example; give host and tcp_port of the gateway"
         bus = {"name": "rs485", "strategy": "gateway", "host": host, "tcp_port": port}
         return {**bus, "mode": "poll", **asked} if polls else {**bus, "mode": "listen"}, ""
     if "path" not in theirs:

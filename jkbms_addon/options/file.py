@@ -175,7 +175,7 @@ def modern(raw: object, moves: Sequence[Move] = MOVES) -> tuple[dict[str, Any], 
     return today, lines
 
 
-def _read(raw: object, moves: Sequence[Move]) -> tuple[dict[str, Any], tuple[str, ...], str]:
+def _read(raw: object, moves: Sequence[Move]) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
     """The same, and what is missing of another app's options."""
     if not isinstance(raw, dict):
         raise OptionsError("options: must be a JSON object")
@@ -197,7 +197,7 @@ def parse(raw: object, moves: Sequence[Move] = MOVES) -> Options:
     inverters = tuple(_undisturbed(one, found) for one in listed(today.get("inverters"), inverter, bank))
     inverter = following(today.get("inverter"), inverter, inverters)
     level, strange = _level(today)
-    unusable = (missing, *strange) if missing else strange
+    unusable = (*missing, *strange)
     return Options(
         *(level, found, _mqtt(today), _writes(today), bank, inverter, inverters, _page(today), unusable, lines),
         language=_language(today),

@@ -154,7 +154,7 @@ def lost(theirs: dict[str, Any]) -> set[str]:
 
 def _means(key: str) -> bool:
     plain = key.lower().replace(" ", "_").replace("-", "_")
-    return plain in SYNONYMS.keys() | GROUPS and plain != "batterie"
+    return plain in SYNONYMS.keys() | GROUPS and plain not in ("batterie", "type")
 
 
 def pasted(theirs: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -198,7 +198,7 @@ def test_the_manual_has_nobody_write_otherwise_what_would_run() -> None:
     assert set[str]().union(*(lost(theirs) for _, theirs in ROWS)) == OTHER
 
 
-@pytest.mark.parametrize("name", sorted(SYNONYMS.keys() - {"batterie"}))
+@pytest.mark.parametrize("name", sorted(SYNONYMS.keys() - {"batterie", "type"}))
 def test_every_spelling_is_known_to_the_form_or_to_that_table(name: str) -> None:
     plain = {re.sub(r"[ -]", "_", one.lower()).removeprefix("mqtt.") for one in OTHER}
     assert name in plain | {key.lower() for key in CONFIG["schema"]}
@@ -238,6 +238,90 @@ def test_an_example_is_no_value(theirs: dict[str, Any], named: str, beside: dict
     assert options.unusable[0].startswith(named)
 
 
+# --- several of them in a list -------------------------------------------------------------------------
+TWO = {"chemin": PATH, "type": "serial", "batterie": "jkbms", "nbSlave": 3}
+OTHER_PATH = "/dev/serial/by-id/usb-1a86_USB_Serial-if00-port1"
+BY_IP = {"chemin": "10.0.0.5:4196", "type": "ip", "batterie": "jkbms", "nbSlave": 2}
+SECOND = {**MASTER, "name": "rs485_2", "port": OTHER_PATH, "addresses": "1"}
+POLLED = {**GATEWAY, "mode": "poll", "addresses": "1-2", "interval": 2.0}
+NO_GATEWAY = "chemin: is missing, or still the example; give host and tcp_port of the gateway"
+NO_BUS = "This entry of the SmartPhoton app became no bus"
+
+SEVERAL: tuple[tuple[str, dict[str, Any], list[dict[str, Any]], list[str]], ...] = (
+    ("1.0.3", {"listbatterie": [TWO, {"chemin": OTHER_PATH, "type": "rs485"}]}, [MASTER, SECOND], []),
+    ("by IP", {"listbatterie": [TWO, BY_IP]}, [MASTER, {**POLLED, "name": "rs485_2"}], []),
+    ("1.0.5", {"jkbms": [{"path": PATH, "nb-jkbms": 3}, {"path": OTHER_PATH}]}, [MASTER, SECOND], []),
+    (
+        "one is no JK",
+        {"listbatterie": [{"chemin": OTHER_PATH, "batterie": "pylontech"}, TWO]},
+        [MASTER],
+        [f"listbatterie, entry 1: batterie: pylontech is not read here, only jkbms. {NO_BUS}"],
+    ),
+    (
+        "one port twice",
+        {"listbatterie": [TWO, TWO, {**BY_IP, "nbSlave": 1}, BY_IP]},
+        [MASTER, {**POLLED, "name": "rs485_2", "addresses": "1"}],
+        [
+            f"listbatterie, entry 2: {PATH} is read by another entry already. {NO_BUS}",
+            f"listbatterie, entry 4: 10.0.0.5:4196 is read by another entry already. {NO_BUS}",
+        ],
+    ),
+    (
+        "nothing in them",
+        {"list-jkbms": [{"path": PATH, "nb-jkbms": 3}, {}, 7, {"path": "/dev/ttyUSBx", "nb-jkbms": 2}]},
+        [MASTER],
+        [
+            f"list_jkbms, entry 2: tells no port. {NO_BUS}",
+            f"list_jkbms, entry 3: tells no port. {NO_BUS}",
+            f"list_jkbms, entry 4: jkbms_path: is missing, or still the example; give the serial port. {NO_BUS}",
+        ],
+    ),
+    (
+        "an address alone",
+        {"listbatterie": [TWO, {**BY_IP, "chemin": "10.0.0.5"}]},
+        [MASTER],
+        [f"listbatterie, entry 2: {NO_GATEWAY}. {NO_BUS}"],
+    ),
+    (
+        "and another beside it",
+        {"jkbms_path": OTHER_PATH, "listbatterie": [TWO, BY_IP], "bms_broadcasting": True},
+        [
+            {"name": "rs485", "strategy": "listen", "port": OTHER_PATH},
+            {"name": "rs485_2", "strategy": "listen", "port": PATH},
+            {**GATEWAY, "name": "rs485_3"},
+        ],
+        [],
+    ),
+    ("CAN before all", {"CAN_bus_usage": True, "listbatterie": [TWO, BY_IP]}, [CAN], []),
+    ("CAN and another", {"jkbms": [{"CAN bus usage": True}, {"path": PATH, "nb_jkbms": 3}]}, [CAN, MASTER], []),
+)
+
+
+@pytest.mark.parametrize(("theirs", "ours", "missing"), [row[1:] for row in SEVERAL], ids=[row[0] for row in SEVERAL])
+def test_each_entry_of_a_list_runs_or_is_named(
+    theirs: dict[str, Any], ours: list[dict[str, Any]], missing: list[str]
+) -> None:
+    options = parse({**CONFIG["options"], **theirs})
+    found = carried_over({**CONFIG["options"], **theirs})
+    assert found.options["buses"] == ours
+    assert list(options.unusable) == list(found.missing) == missing
+    assert [bus.problem for bus in options.buses] == [""] * len(ours)
+    assert parse(yaml.safe_load(found.lines[0].partition("\n")[2])).buses == options.buses
+
+
+def test_where_no_entry_of_a_list_runs_all_are_named_and_nothing_is_guessed() -> None:
+    theirs = {"listbatterie": [{"chemin": PATH, "batterie": "pylontech"}, {"batterie": "jkbms"}]}
+    options = parse({**CONFIG["options"], **theirs})
+    assert (options.buses, options.moved) == ((), ())
+    assert [line.partition(":")[0] for line in options.unusable] == ["listbatterie, entry 1", "listbatterie, entry 2"]
+
+
+def test_one_entry_that_is_reached_by_ip() -> None:
+    assert carried_over({"listbatterie": [BY_IP]}).options["buses"] == [POLLED]
+    (why,) = parse({"listbatterie": [{**BY_IP, "chemin": "/dev/ttyUSB0"}]}).unusable
+    assert why.startswith(f"{NO_GATEWAY}. ")
+
+
 def test_a_level_of_the_log_that_we_do_not_have() -> None:
     for beside in ({}, {"jkbms_path": PATH}):
         options = parse({"log_level": "notice", **beside})
@@ -250,7 +334,9 @@ def test_nothing_of_theirs_changes_nothing() -> None:
     assert carried_over(CONFIG["options"]) == Carried(ours)
 
 
-@pytest.mark.parametrize("odd", [None, [], {}, 7, "x" * 5000, [{}], {"path": {}}, [[]], "٣", True])
+@pytest.mark.parametrize(
+    "odd", [None, [], {}, 7, "x" * 5000, [{}], [{}, [], 7], [{"path": {}}] * 2, {"path": {}}, [[]], "٣", True]
+)
 @pytest.mark.parametrize("key", [*sorted(SYNONYMS), "jkbms", "list-jkbms", "mqtt"])
 def test_whatever_they_hold_is_survived(key: str, odd: object) -> None:
     parse({"jkbms_path": PATH, "use_gateway": True, "gateway_ip_port": "h:1", key: odd})
