@@ -175,6 +175,27 @@ async def written(page: Page, *results: str) -> None:
         await expect(page.locator(".changes li").nth(row).locator(".badge")).to_have_text(result)
 
 
+@pytest.mark.parametrize("width", [320, 390, 900])
+async def test_in_a_narrow_window_the_changes_are_one_touch_away(browser: Browser, home: House, width: int) -> None:
+    """They stand above a table of several screens."""
+    async with visit(browser, address(home), width) as seen:
+        page = await unlocked(seen)
+        last = page.get_by_role("button", name="Pack 1, ").last
+        way = page.get_by_role("button", name="1 change", exact=False)
+        await expect(way).to_have_count(0)
+        await typed(page, 1, "Charge OCP", "120")
+        await last.scroll_into_view_if_needed()
+        heading = page.get_by_role("heading", name="1 change")
+        await expect(heading).not_to_be_in_viewport()
+        await expect(way).to_be_in_viewport(ratio=1)
+        await way.click()  # nothing lies over it
+        await expect(heading).to_be_in_viewport()
+        await expect(heading).to_be_focused()
+        await page.get_by_role("button", name="Drop all").click()
+        await expect(way).to_have_count(0)
+        assert seen.wrong == []
+
+
 async def test_what_a_bms_does_not_take_is_shown_as_that(browser: Browser, home: House) -> None:
     async with visit(browser, address(home)) as seen:
         page = await unlocked(seen)

@@ -89,9 +89,21 @@ export function sheet(ui, packs, rangeOf) {
   const count = wished(ui.edits).length, stage = ui.writing || ui.steps.length ? "write" : ui.plan ? "review" : "edit";
   if (!count && !ui.plan && !ui.problem) return nothing;
   const marks = ["edit", "review", "write"].map((one) => html`<span class=${one === stage ? "now" : ""}>${t(`stage.${one}`)}</span>`);
-  return html`<section class="card sheet"><header><h2>${plural("set.changes", ui.plan ? ui.plan.steps.length : count)}</h2><small class="stages">${marks}</small></header>
+  return html`<section class="card sheet"><header><h2 tabindex="-1">${plural("set.changes", ui.plan ? ui.plan.steps.length : count)}</h2><small class="stages">${marks}</small></header>
     ${ui.problem ? html`<p class="problem" role="alert">${saidOf(ui.problem)}</p>` : nothing}
     ${stage === "write" ? written(ui) : stage === "review" ? reviewed(ui, rangeOf) : edited(ui, packs, rangeOf)}</section>`;
+}
+
+function toSheet() {
+  const title = document.querySelector(".sheet h2");
+  title.scrollIntoView({ block: "center" });
+  title.focus({ preventScroll: true });
+}
+
+/** The way to the sheet where it stands above a long table: in a narrow window. */
+export function toReview(ui) {
+  const count = wished(ui.edits).length;
+  return count ? html`<p class="pending"><button type="button" class="btn primary" @click=${toSheet}>${plural("set.changes", count)} ↑</button></p>` : nothing;
 }
 
 // --- files and copies ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import { DASH, learnMore, num, t, tOr } from "../format.js";
 import { ask, lock, openFor, state } from "../data.js";
 import { icon, numberField, openField, packKeys, packName, packSelect, segmented, tally } from "../pieces.js";
 import { settingText, specName } from "./findings.js";
-import { changed, same, sheet, transfer } from "./changes.js";
+import { changed, same, sheet, toReview, transfer } from "./changes.js";
 
 const rangeOf = (pack, key) => state.ranges?.tables[state.ranges.packs[pack]]?.[key];
 
@@ -123,5 +123,5 @@ export function view(ui) {
   return html`<h1 class="vh">${t("tab.settings")}</h1><section class="card tools"><div>${segmented(t("set.show"), filters, ui.only, (only) => ui.set({ only }))}
       ${packSelect(packs, ui.chosen, (chosen) => ui.set({ chosen }), "phone")}</div>
     ${permission(ui, packs)}</section>
-    <div class="sides"><section class="card">${table(ui, packs, apart)}</section><div>${sheet(ui, packs, rangeOf)}${transfer(ui, packs)}</div></div>`;
+    <div class="sides"><section class="card">${table(ui, packs, apart)}</section><div>${sheet(ui, packs, rangeOf)}${transfer(ui, packs)}</div></div>${toReview(ui)}`;
 }
