@@ -223,3 +223,5 @@ def test_the_form_names_chapters_that_exist(form: Path) -> None:
         assert f"\n## {chapter}\n" in START
     assert "Inverter and charge control" in said["inverter"]["fields"]["confirmed"]["description"]
     assert PAGES["charging.md"].startswith("# Inverter and charge control\n")
+    assert "Inverters" in said["inverter"]["fields"]["protocol"]["description"]
+    assert INVERTERS.read_text(encoding="utf-8").startswith("# Inverters: ")

@@ -4,6 +4,7 @@ With ``PICTURES`` set to a folder, what was looked at is kept there.
 """
 
 import os
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,6 +31,17 @@ pytestmark = [
 ]
 PICTURES = os.environ.get("PICTURES")
 PHONE = 390
+# every text of the frontend that this page has loaded
+TEXTS = """
+async () => {
+  const texts = [];
+  const add = (one) => Object.values(one).forEach((it) => (typeof it === 'string' ? texts.push(it) : add(it)));
+  const loaded = performance.getEntriesByType('resource').filter((one) => one.name.includes('/static/translations/'));
+  for (const one of loaded) add(await (await fetch(one.name)).json());
+  return texts;
+}
+"""
+OF_OTHERS = {"MQTT", "⋮"}  # an integration; a menu without a name
 BROKEN = """# A page
 
 [above](#a-page), [beside](docs/wiring.md)
@@ -93,6 +105,22 @@ async def test_the_documentation_is_shown_as_it_is_written(bench: Bench) -> None
     assert wanted.code
     assert wanted.links
     assert markdown.faults(wanted, seen) == []
+
+
+async def test_the_documentation_says_where_things_are_in_home_assistant(bench: Bench) -> None:
+    paths = re.findall(r"\*((?:Settings|⋮) → [^*]+)\*", " ".join(texts()["documentation"].split()))
+    places = {place for path in paths for place in path.split(" → ")}
+    async with bench.page("documentation") as page:
+        await markdown.shown(text_of(page))
+        there = set(await page.evaluate(TEXTS))
+    assert len(paths) >= 5
+    assert places - OF_OTHERS - there == set()
+    # some entities are switched off at first, where the page of a device tells how many
+    assert "*+… disabled entities*" in texts()["documentation"]
+    assert any(one.startswith("+{count} disabled") and "entities" in one for one in there)
+    for name in ("Show in sidebar", "Watchdog", "Configuration", "Home battery storage"):
+        assert f"*{name}*" in texts()["documentation"], name
+        assert name in there, name
 
 
 async def test_the_documentation_on_a_phone(bench: Bench) -> None:
