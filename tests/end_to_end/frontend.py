@@ -44,9 +44,18 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def page_of_app(
-    browser: Browser, ha: HomeAssistant, name: str, *, language: str = "en", texts: Mapping[str, str] | None = None
+    browser: Browser,
+    ha: HomeAssistant,
+    name: str,
+    *,
+    language: str = "en",
+    texts: Mapping[str, str] | None = None,
+    told: Mapping[str, object] | None = None,
 ) -> AsyncIterator[tuple[Page, list[str]]]:
-    """One of the pages that Home Assistant has for an app, and what the browser complains about meanwhile."""
+    """One of the pages that Home Assistant has for an app, and what the browser complains about meanwhile.
+
+    ``told`` is what a Supervisor tells of the app where it is not as usual.
+    """
     context = await browser.new_context(viewport={"width": WIDTH, "height": 1400})
     wrong: list[str] = []
 
@@ -59,7 +68,8 @@ async def page_of_app(
         page.set_default_timeout(60_000)
         page.on("console", said)
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        answers = supervisor.script(supervisor.known(supervisor.app(language)), texts or supervisor.texts())
+        app = {**supervisor.app(language), **(told or {})}
+        answers = supervisor.script(supervisor.known(app), texts or supervisor.texts())
         await page.add_init_script(stored(ha, selectedLanguage=language, dockedSidebar="always_hidden") + answers)
         await page.goto(f"{ha.url}/config/app/{supervisor.SLUG}/{name}")
         yield page, wrong

@@ -68,10 +68,16 @@ class Bench:
 
     @asynccontextmanager
     async def page(
-        self, name: str, *, language: str = "en", shows: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *,
+        language: str = "en",
+        texts: Mapping[str, str] | None = None,
+        told: Mapping[str, object] | None = None,
     ) -> AsyncIterator[Page]:
         """A page of the app; at the end the browser must not have complained."""
-        async with page_of_app(self.browser, self.ha, name, language=language, texts=shows) as (page, wrong):
+        found = page_of_app(self.browser, self.ha, name, language=language, texts=texts, told=told)
+        async with found as (page, wrong):
             yield page
             assert wrong == []
 
@@ -131,20 +137,31 @@ async def test_the_documentation_on_a_phone(bench: Bench) -> None:
         await kept(page, "documentation-phone", 9000, PHONE)
 
 
+async def changelog(bench: Bench, installed: str) -> markdown.Text:
+    """What is shown of it where a version is installed."""
+    async with bench.page("info", told={"version": installed}) as page:
+        await page.get_by_text("Changelog").click()
+        seen = await markdown.shown(page.locator("ha-dialog ha-markdown"))
+        await kept(page, f"changelog-{installed}", 1400)
+    return seen
+
+
 async def test_the_changelog_is_shown_as_it_is_written(bench: Bench) -> None:
     """Without its title, which the dialog has."""
     wanted = markdown.said(texts()["changelog"].removeprefix("# Changelog\n"))
-    async with bench.page("info") as page:
-        await page.get_by_text("Changelog").click()
-        seen = await markdown.shown(page.locator("ha-dialog ha-markdown"))
-        await kept(page, "changelog", 1400)
     assert wanted.headings
-    assert markdown.faults(wanted, seen) == []
+    assert markdown.faults(wanted, await changelog(bench, CONFIG["version"])) == []
+
+
+async def test_the_changelog_of_an_update_ends_where_the_installed_version_begins(bench: Bench) -> None:
+    seen = await changelog(bench, "0.1.0")
+    assert f"2 {CONFIG['version']}" in seen.headings
+    assert "2 0.1.0" not in seen.headings
 
 
 async def test_what_is_broken_is_found(bench: Bench) -> None:
     """The frontend leaves links out that are neither absolute nor anchors."""
-    async with bench.page("documentation", shows={"documentation": BROKEN}) as page:
+    async with bench.page("documentation", texts={"documentation": BROKEN}) as page:
         seen = await markdown.shown(text_of(page))
     found = markdown.faults(markdown.said(f"{BROKEN}\n## Lost\n\n```\nlost\n```\n"), seen)
     assert found[:6] == [
