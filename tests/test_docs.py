@@ -1,6 +1,7 @@
 """The manual against the program: generated tables, examples that run, links that lead somewhere, sizes."""
 
 import argparse
+import itertools
 import json
 import os
 import re
@@ -106,6 +107,18 @@ def test_home_assistant_shows_a_page_that_is_short_and_has_no_dead_links() -> No
         path, _, anchor = target.partition("#")
         assert (FIRST.parent / path).exists(), target
         assert not anchor or anchor in anchors((FIRST.parent / path).read_text(encoding="utf-8")), target
+
+
+def test_home_assistant_finds_what_is_new_in_an_update() -> None:
+    """By its own rule, which wants a heading that is the version and nothing else."""
+    text = (FIRST.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## \[?(\d[^\s\]]+)", text, re.MULTILINE)
+    assert len(versions) >= 2
+    for latest, installed in itertools.combinations(versions, 2):
+        rule = rf"^#* {re.escape(latest)}\n(?:^(?!#* {re.escape(installed)}).*\n)*"
+        found = re.search(rule, text, re.MULTILINE)
+        assert found, latest
+        assert text[found.end() :].startswith(f"## {installed}\n")
 
 
 def test_every_page_of_the_manual_is_found() -> None:
@@ -223,3 +236,5 @@ def test_the_form_names_chapters_that_exist(form: Path) -> None:
         assert f"\n## {chapter}\n" in START
     assert "Inverter and charge control" in said["inverter"]["fields"]["confirmed"]["description"]
     assert PAGES["charging.md"].startswith("# Inverter and charge control\n")
+    assert "Inverters" in said["inverter"]["fields"]["protocol"]["description"]
+    assert INVERTERS.read_text(encoding="utf-8").startswith("# Inverters: ")

@@ -41,6 +41,7 @@ def loaded(name: str) -> Any:
 
 
 CONFIG = loaded("config.yaml")
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 REQUIRED = {"name", "version", "slug", "description", "arch"}
 # every key that the Supervisor knows and that is not deprecated, with its default (... = none)
@@ -356,11 +357,8 @@ def test_no_other_file_can_be_taken_for_a_manifest() -> None:
 
 def test_versions_are_equal() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    newest = re.search(
-        r"^## \[(.+?)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
-    assert newest
-    assert {CONFIG["version"], project["version"], newest[1]} == {__version__}
+    newest, *_ = re.findall(r"^## (\S+)\n\n\d{4}-\d\d-\d\d$", CHANGELOG, re.MULTILINE)
+    assert {CONFIG["version"], project["version"], newest} == {__version__}
 
 
 # --- the image -----------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ REASONS: dict[str, Reason] = {
         "no answer to any question",
         "wires, power, DIP address or UART protocol of the BMS",
         "check A, B and GND, that the BMS is awake, the configured addresses, and that its UART protocol is 001; "
-        "firmware 19.10 and newer may keep another protocol on UART2 until its history data are erased in the app",
+        "firmware 19.10 and newer may keep another protocol on UART2 until its history data are erased in the JK app",
     ),
     "nothing_heard": Reason(
         "nothing is sent on this bus",
@@ -58,7 +58,7 @@ REASONS: dict[str, Reason] = {
     "garbage": Reason(
         "bytes that are no message of this protocol",
         "wrong speed or another protocol on this port",
-        "set UART protocol 001 (115200 baud) in the app, or leave 013 and set baudrate to 9600",
+        "set UART protocol 001 (115200 baud) in the JK app, or leave 013 and set baudrate to 9600",
     ),
     "damaged": Reason(
         "frames arrive damaged",
@@ -73,7 +73,7 @@ REASONS: dict[str, Reason] = {
     "legacy": Reason(
         "messages of the first-generation protocol (4E 57)",
         "the UART1 protocol of this BMS is 000",
-        "set it to 001 in the app, or use the strategy ttl on this port",
+        "set it to 001 in the JK app, or use the strategy ttl on this port",
     ),
     "two_masters": Reason(
         "another master is asking on this bus",
@@ -98,7 +98,7 @@ REASONS: dict[str, Reason] = {
     "exception": Reason(
         "it refuses our questions (Modbus exception)",
         "another device has this address, or the UART protocol of this BMS is not 001",
-        "check the configured addresses, and set UART protocol 001 in the app",
+        "check the configured addresses, and set UART protocol 001 in the JK app",
     ),
     "modbus_tcp": Reason(
         "the gateway speaks Modbus TCP",

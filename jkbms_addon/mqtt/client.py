@@ -87,6 +87,8 @@ class Broker:
         session: Session | None = None
         try:
             async with connection(access, partial(self._session, access)) as session:
+                if not self._known:
+                    _LOGGER.info("mqtt: connected to %s:%s", access.host, access.port)
                 self._known = True
                 await self._serve(session, heed)
         # the errors of the inner tasks come as a group

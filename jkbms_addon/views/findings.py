@@ -122,7 +122,10 @@ class Quirk:
 QUIRKS: Final = (
     Quirk((15, 10), (15, 40), "heating", "shows no meaningful heating temperatures"),
     Quirk(
-        (19, 10), (19, 99), "uart2", "may keep another protocol on RS485-2 until its history data are erased in the app"
+        (19, 10),
+        (19, 99),
+        "uart2",
+        "may keep another protocol on RS485-2 until its history data are erased in the JK app",
     ),
 )
 

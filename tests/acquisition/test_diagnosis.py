@@ -95,6 +95,7 @@ def test_each_reason_is_one_line_that_says_what_to_do(reason: object) -> None:
     assert "\n" not in text
     assert len(text) < 400
     assert text.count(": ") >= 1
+    assert "in the app" not in text  # there are two: this one, and JK's on the phone
 
 
 def test_a_master_whose_questions_are_heard_whole_speaks_our_protocol() -> None:

@@ -2,7 +2,7 @@
 
 There is no Supervisor here. A component in the configuration registers what Core registers where there is one: its own
 view for ingress, which leads to an imitation of the Supervisor's proxy (``tests/page/ingress.py``), and the panel. What
-the frontend asks of a Supervisor is answered in the browser (``form.py``).
+the frontend asks of a Supervisor is answered in the browser (``supervisor.py``).
 """
 
 import json
@@ -11,14 +11,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import mosquitto
-from tests.end_to_end.form import ANSWERS, SLUG
-from tests.end_to_end.form import supervisor as answers
+from tests.end_to_end import supervisor as answers
+from tests.end_to_end.frontend import stored
 from tests.end_to_end.home_assistant import HomeAssistant, home_assistant
+from tests.end_to_end.supervisor import SLUG
 from tests.page.ingress import PATH, supervisor
 from tests.page.stage import Stage, batteries, served
 from tests.test_manifest import CONFIG
@@ -58,26 +58,15 @@ class SideBar:
 
     def script(self, language: str, *, dark: bool) -> str:
         """Run in every page before its own: logged in, with a theme, and with a Supervisor."""
-        known = answers(language)
-        app: dict[str, Any] = known[f"/addons/{SLUG}/info"]
-        app |= {"ingress_url": f"{PATH}/", "ingress_entry": f"{PATH}", "ingress_panel": True, "state": "started"}
+        app = answers.app(language) | {
+            "ingress_url": f"{PATH}/",
+            "ingress_entry": PATH,
+            "ingress_panel": True,
+        }
+        known = answers.known(app)
         known |= {"supervisor/ingress/info": app, "supervisor/ingress/session": {"session": "abc"}}
-        tokens = {
-            "hassUrl": self.ha.url,
-            "clientId": f"{self.ha.url}/",
-            "access_token": self.ha.token,
-            "token_type": "Bearer",
-            "expires": 4102444800000,  # ms since 1970, far ahead
-            "expires_in": 315360000,
-            "refresh_token": "",
-        }
-        kept = {
-            "hassTokens": json.dumps(tokens),
-            "selectedTheme": json.dumps({"theme": "default", "dark": dark}),
-            "selectedLanguage": json.dumps(language),
-        }
-        stored = f"for (const [key, value] of Object.entries({json.dumps(kept)})) localStorage.setItem(key, value);"
-        return stored + (ANSWERS % json.dumps(known))
+        theme = {"theme": "default", "dark": dark}
+        return stored(self.ha, selectedTheme=theme, selectedLanguage=language) + answers.script(known, {})
 
 
 @asynccontextmanager

@@ -7,7 +7,6 @@ Chromium and mosquitto installed. The pictures have all colours; ``pngquant`` ma
 import argparse
 import asyncio
 import base64
-import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
@@ -24,6 +23,7 @@ from jkbms_addon.simulator.can import slcan_adapter
 from jkbms_addon.simulator.far_end import running, serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
 from tests.conftest import mosquitto
+from tests.end_to_end.frontend import stored
 from tests.end_to_end.home_assistant import HomeAssistant, home_assistant
 from tests.end_to_end.stage import Program, beating
 
@@ -103,18 +103,8 @@ async def _port(file: Path) -> str:
 
 async def logged_in(tab: Tab, ha: HomeAssistant) -> None:
     """The frontend finds its token where it keeps it."""
-    tokens = {
-        "hassUrl": ha.url,
-        "clientId": f"{ha.url}/",
-        "access_token": ha.token,
-        "token_type": "Bearer",
-        "expires": 4102444800000,  # ms since 1970, far ahead
-        "expires_in": 315360000,
-        "refresh_token": "",
-    }
     # without the menu of Home Assistant there is more room for what is ours
-    kept = {"hassTokens": json.dumps(tokens), "dockedSidebar": '"always_hidden"'}
-    script = f"for (const [key, value] of Object.entries({json.dumps(kept)})) localStorage.setItem(key, value)"
+    script = stored(ha, dockedSidebar="always_hidden")
     await tab.do("Page.enable")
     await tab.do("Page.addScriptToEvaluateOnNewDocument", source=script)
 

@@ -113,7 +113,7 @@ async def test_everything_again_on_the_birth_message(broker: Mosquitto, tmp_path
 async def test_a_killed_broker_is_found_again_and_warned_of_once(
     broker: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "jkbms_addon.supervise")
+    caplog.set_level(logging.INFO, "jkbms_addon")
     async with serial_bus([SimulatedBms(1)]) as far, listening(broker.port) as heard:
         async with working(far, {"port": broker.port}, tmp_path):
             await until(lambda: heard.last(STATE))
@@ -126,6 +126,7 @@ async def test_a_killed_broker_is_found_again_and_warned_of_once(
             assert 1 <= len([r for r in said if r.levelno == logging.WARNING]) <= 2
             assert not [r for r in said if r.levelno > logging.WARNING]
             assert [r.getMessage() for r in said if r.levelno == logging.INFO] == ["mqtt: works again"]
+            assert caplog.text.count(f"mqtt: connected to 127.0.0.1:{broker.port}") == 1
             assert heard.last("jkbms/bridge/state") == "online"
 
 

@@ -384,6 +384,10 @@ async def test_the_first_run(browser: Browser, tmp_path: Path) -> None:
                 await seen.page.wait_for_selector("text=No battery heard yet")
                 await seen.page.wait_for_selector("text=Connected to this computer")
                 assert "check A, B and GND" in await seen.text(".tried")
+                assert "“Scan a port” finds your batteries" in await seen.text(".first section.card")
+                await expect(seen.page.locator(".first pre")).to_be_hidden()
+                await seen.page.get_by_text("Type it in instead").click()
+                await expect(seen.page.locator(".first pre")).to_contain_text("strategy: auto")
                 assert await seen.overflow() <= 0
                 assert await seen.axe() == []
                 assert seen.wrong == []

@@ -1,4 +1,4 @@
-// No battery heard yet: what was tried bus by bus, what is connected to this computer, and what to put where.
+// No battery heard yet: what was tried bus by bus, what is connected to this computer, and how to go on.
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { plural, t } from "../format.js";
 import { portList, reasons } from "../pieces.js";
@@ -24,12 +24,13 @@ function connected({ ports, can }) {
   const best = ports[0]?.path ?? "/dev/serial/by-id/…";
   return html`<section class="card"><header><h2>${t("first.connected")}</h2></header>
     ${portList(ports, can)}
-    <h3>${t("first.where")}</h3><p>${t("first.how")}</p>
-    <pre tabindex="0">${example(best)}</pre>
-    ${can.length ? html`<p>${t("first.how_can")}</p><pre tabindex="0">${canExample(can[0].name)}</pre>` : nothing}</section>`;
+    <p>${t("first.how", { scan: t("opt.scan") })}</p>
+    <details><summary>${t("first.typed")}</summary><p>${t("first.where")}</p>
+      <pre tabindex="0">${example(best)}</pre>
+      ${can.length ? html`<p>${t("first.how_can")}</p><pre tabindex="0">${canExample(can[0].name)}</pre>` : nothing}</details></section>`;
 }
 
 export function first({ buses, first: told }) {
-  return html`<div class="first"><header class="lead"><h1>${t("first.title")}</h1><p>${t(buses.length ? "first.text" : "first.no_bus")}</p><p class="acts"><a class="btn primary" href="#doctor">${t("opt.scan")}</a><a class="btn" href="#options">${t("opt.open")}</a></p></header>
+  return html`<div class="first"><header class="lead"><h1>${t("first.title")}</h1><p>${t(buses.length ? "first.text" : "first.no_bus", { scan: t("opt.scan") })}</p><p class="acts"><a class="btn primary" href="#doctor">${t("opt.scan")}</a><a class="btn" href="#options">${t("opt.open")}</a></p></header>
     <ul class="tried">${buses.map(tried)}</ul>${told ? connected(told) : nothing}</div>`;
 }
