@@ -93,6 +93,6 @@ def _cells(row: str) -> list[str]:
 
 
 def _words(text: str) -> str:
-    """Without the marks inside of a line."""
-    plain = re.sub(r"!?\[([^\]]*)\]\([^)\s]+\)", r"\1", text)
+    """Without the marks inside of a line; a picture has no words."""
+    plain = re.sub(r"\[([^\]]*)\]\([^)\s]+\)", r"\1", re.sub(r"!\[[^\]]*\]\([^)\s]+\)", "", text))
     return " ".join(re.sub(r"\*\*|[*`]", "", plain.replace("\\|", "|")).split())
