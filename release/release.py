@@ -12,6 +12,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
+# from one file of the repository to another, or as this program has set it before; not within the page
+LINK = re.compile(
+    r"(?P<mark>!?)\[(?P<words>[^\]]*)\]\("
+    r"(?:https://github\.com/[^)\s]*?/blob/main/|https://raw\.githubusercontent\.com/[^)\s]*?/main/)?"
+    r"(?P<path>[^#:)\s][^:)\s]*)\)"
+)
 IMAGE = re.compile(r"[a-z0-9.-]+(?:/[a-z0-9._-]+)+")
 
 
@@ -36,17 +42,39 @@ def with_image(manifest: str, name: str) -> str:
     """The text of config.yaml with the image set; it stands behind the description, once."""
     if not IMAGE.fullmatch(name):
         raise ValueError(f"{name!r} is no name of an image")
-    without = re.sub(r"^image: .*\n", "", manifest, flags=re.MULTILINE)
-    return re.sub(r"^(description: .*\n)", rf"\1image: {name}\n", without, count=1, flags=re.MULTILINE)
+    return _with(manifest, "image", name)
 
 
 def with_links(page: str, repository: str) -> str:
-    """The text of DOCS.md with links that lead to the manual from inside of Home Assistant, too."""
+    """The text of a page with links and pictures that are found from inside of Home Assistant, too."""
+    _known(repository)
+    ways = {
+        "": f"https://github.com/{repository}/blob/main/",
+        "!": f"https://raw.githubusercontent.com/{repository}/main/",
+    }
+    return LINK.sub(lambda found: f"{found['mark']}[{found['words']}]({ways[found['mark']]}{found['path']})", page)
+
+
+def with_url(manifest: str, repository: str) -> str:
+    """The text of config.yaml with the repository as the page of the app; it stands behind the description, once."""
+    _known(repository)
+    return _with(manifest, "url", f"https://github.com/{repository}")
+
+
+def _known(repository: str) -> None:
     if not REPOSITORY.fullmatch(repository):
         raise ValueError(f"{repository!r} is no repository")
-    return re.sub(
-        r"\]\((?:https://[^)\s]*/blob/main/)?docs/", f"](https://github.com/{repository}/blob/main/docs/", page
-    )
+
+
+def _with(manifest: str, key: str, value: str) -> str:
+    without = re.sub(rf"^{key}: .*\n", "", manifest, flags=re.MULTILINE)
+    return re.sub(r"^(description: .*\n)", rf"\1{key}: {value}\n", without, count=1, flags=re.MULTILINE)
+
+
+def _renewed(name: str, change: Callable[[str, str], str], value: str) -> None:
+    """A file of the project, changed."""
+    path = ROOT / name
+    path.write_text(change(path.read_text(encoding="utf-8"), value), encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:
@@ -60,11 +88,11 @@ def main(arguments: list[str]) -> int:
         case ["image", repository]:
             print(f"image={image(repository)}\nversion={version()}")
         case ["set", name]:
-            manifest = ROOT / "config.yaml"
-            manifest.write_text(with_image(manifest.read_text(encoding="utf-8"), name), encoding="utf-8")
+            _renewed("config.yaml", with_image, name)
         case ["links", repository]:
-            page = ROOT / "DOCS.md"
-            page.write_text(with_links(page.read_text(encoding="utf-8"), repository), encoding="utf-8")
+            _renewed("config.yaml", with_url, repository)
+            for page in ("DOCS.md", "README.md"):
+                _renewed(page, with_links, repository)
         case _:
             print(__doc__, file=sys.stderr)
             return 64

@@ -18,6 +18,7 @@ from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.options.file import MQTT, WRITE_LEVELS, WRITES, parse
 from tests import documents
 from tests.tables import FIRST, INVERTERS, MANUAL, OF_INVERTERS, TABLES, built_in, options, renewed
+from tests.test_manifest import links
 
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted(MANUAL.glob("*.md"))}
 START = re.sub(r"https://github\.com/[^)\s]*/blob/main/", "", FIRST.read_text(encoding="utf-8"))  # as a release sets it
@@ -83,10 +84,6 @@ def test_examples_of_settings_are_valid() -> None:
 def anchors(text: str) -> set[str]:
     titles = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
     return {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles}
-
-
-def links(text: str) -> list[str]:
-    return [target for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import yaml
 
 from jkbms_addon import __version__
 from release import release
-from tests.test_manifest import CONFIG, ROOT
+from tests.test_manifest import CONFIG, LOCAL, ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
 
@@ -37,6 +38,32 @@ def test_the_image_is_set_once_and_can_be_set_anew() -> None:
 def test_a_strange_image_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no name of an image"):
         release.with_image("description: x\n", name)
+
+
+def test_pictures_are_named_by_their_files() -> None:
+    first = release.with_links("![a b](docs/a.png) [c](DOCS.md) [d](#d) [e](https://x.org/e.png)", "a/b")
+    raw, page = "https://raw.githubusercontent.com/a/b/main", "https://github.com/a/b/blob/main"
+    assert first == f"![a b]({raw}/docs/a.png) [c]({page}/DOCS.md) [d](#d) [e](https://x.org/e.png)"
+    assert release.with_links(first, "c/d") == first.replace("a/b", "c/d")
+
+
+def test_the_page_of_the_app_is_set_once() -> None:
+    manifest = (ROOT / "config.yaml").read_text(encoding="utf-8")
+    first = release.with_url(manifest, "some-body/jk.bms")
+    assert yaml.safe_load(first) == {**CONFIG, "url": "https://github.com/some-body/jk.bms"}
+    assert yaml.safe_load(release.with_url(first, "a/b")) == {**CONFIG, "url": "https://github.com/a/b"}
+
+
+def test_what_a_release_commits_passes(tmp_path: Path) -> None:
+    """The tests of documents and manifest hold with and without the links, the image and the page that it sets."""
+    copied = shutil.copytree(ROOT, tmp_path / "here", ignore=shutil.ignore_patterns(*LOCAL))
+    for step in (("set", "ghcr.io/a/b"), ("links", "a/b")):
+        subprocess.run([sys.executable, "release/release.py", *step], cwd=copied, check=True)
+    assert "(docs/" not in (copied / "README.md").read_text(encoding="utf-8")
+    tests = ["tests/test_docs.py", "tests/test_manifest.py", "tests/test_release.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not what_a_release"]
+    done = subprocess.run([*command, *tests], cwd=copied, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_links_of_the_first_page_become_absolute_and_can_be_set_anew() -> None:

@@ -9,12 +9,14 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from tests.end_to_end import supervisor
 from tests.end_to_end.home_assistant import HomeAssistant
+from tests.end_to_end.stage import ROOT
 from tests.page.browser import CHROMIUM, FLAGS
 
 if TYPE_CHECKING:
-    from playwright.async_api import ConsoleMessage
+    from playwright.async_api import ConsoleMessage, Route
 
 WIDTH = 1280
+PICTURES = f"https://raw.githubusercontent.com/{supervisor.REPOSITORY}/main/"
 
 
 def stored(ha: HomeAssistant, **kept: object) -> str:
@@ -42,6 +44,11 @@ async def chromium() -> AsyncIterator[Browser]:
             await browser.close()
 
 
+async def _picture(route: "Route") -> None:
+    """A picture of README.md, as it will be there."""
+    await route.fulfill(path=ROOT / route.request.url.removeprefix(PICTURES))
+
+
 @asynccontextmanager
 async def page_of_app(
     browser: Browser,
@@ -64,6 +71,7 @@ async def page_of_app(
             wrong.append(one.text)
 
     try:
+        await context.route(f"{PICTURES}**", _picture)
         page = await context.new_page()
         page.set_default_timeout(60_000)
         page.on("console", said)

@@ -2,7 +2,7 @@
 
 There is none on the machine of these tests. Its websocket messages and its texts are answered from the files that it
 reads itself: ``config.yaml``, with the schema turned into the rows of a form as it does, ``translations/``, ``DOCS.md``
-with its links as a release sets them, ``CHANGELOG.md``.
+and ``README.md`` with their links as a release sets them, ``CHANGELOG.md``.
 """
 
 import json
@@ -72,7 +72,6 @@ INSTALLED: Mapping[str, Any] = {
     "logo": False,
     "changelog": True,
     "documentation": True,
-    "long_description": "",
     "audio": False,
     "devices": [],
     "services_role": CONFIG["services"],
@@ -94,6 +93,8 @@ def app(language: str) -> dict[str, Any]:
         **{key: CONFIG[key] for key in SAID},
         "schema": rows(CONFIG["schema"]),
         "translations": texts,
+        "long_description": introduction(),
+        "url": f"https://github.com/{REPOSITORY}",
     }
 
 
@@ -106,6 +107,11 @@ def known(app: Mapping[str, Any]) -> dict[str, Any]:
         "/store": {"addons": [], "repositories": []},
         "/addons": {"addons": [app]},
     }
+
+
+def introduction() -> str:
+    """What stands on the app's page *Info*."""
+    return with_links((ROOT / "README.md").read_text(encoding="utf-8"), REPOSITORY)
 
 
 def texts() -> dict[str, str]:

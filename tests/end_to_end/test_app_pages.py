@@ -18,7 +18,7 @@ from tests.conftest import mosquitto
 from tests.end_to_end import form, markdown
 from tests.end_to_end.frontend import WIDTH, chromium, page_of_app
 from tests.end_to_end.home_assistant import HomeAssistant, home_assistant, needs_home_assistant
-from tests.end_to_end.supervisor import texts
+from tests.end_to_end.supervisor import introduction, texts
 from tests.page.browser import CHROMIUM
 from tests.test_docs import LONGEST
 from tests.test_manifest import CONFIG, LANGUAGES
@@ -135,6 +135,21 @@ async def test_the_documentation_on_a_phone(bench: Bench) -> None:
         await markdown.shown(text_of(page))
         assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         await kept(page, "documentation-phone", 9000, PHONE)
+
+
+async def test_the_introduction_is_shown_as_it_is_written(bench: Bench) -> None:
+    wanted = markdown.said(introduction())
+    async with bench.page("info") as page:
+        about = page.locator("supervisor-app-info ha-markdown")
+        seen = await markdown.shown(about)
+        await page.get_by_role("link", name="Visit JK BMS page").wait_for()
+        widths = await about.locator("img").evaluate_all("(all) => all.map((one) => one.naturalWidth)")
+        await kept(page, "introduction", 3500)
+    assert wanted.links
+    assert wanted.images
+    assert markdown.faults(wanted, seen) == []
+    assert len(widths) == len(wanted.images)
+    assert all(widths), "a picture is not there"
 
 
 async def changelog(bench: Bench, installed: str) -> markdown.Text:
