@@ -18,7 +18,7 @@ from tests.conftest import mosquitto
 from tests.end_to_end import form, markdown
 from tests.end_to_end.frontend import WIDTH, chromium, page_of_app
 from tests.end_to_end.home_assistant import HomeAssistant, home_assistant, needs_home_assistant
-from tests.end_to_end.supervisor import introduction, texts
+from tests.end_to_end.supervisor import REPOSITORY, introduction, texts
 from tests.page.browser import CHROMIUM
 from tests.test_docs import LONGEST
 from tests.test_manifest import CONFIG, LANGUAGES
@@ -142,7 +142,7 @@ async def test_the_introduction_is_shown_as_it_is_written(bench: Bench) -> None:
     async with bench.page("info") as page:
         about = page.locator("supervisor-app-info ha-markdown")
         seen = await markdown.shown(about)
-        await page.get_by_role("link", name="Visit JK BMS page").wait_for()
+        await page.locator(f'a[href="https://github.com/{REPOSITORY}"]').first.wait_for()
         widths = await about.locator("img").evaluate_all("(all) => all.map((one) => one.naturalWidth)")
         await kept(page, "introduction", 3500)
     assert wanted.links
@@ -155,7 +155,7 @@ async def test_the_introduction_is_shown_as_it_is_written(bench: Bench) -> None:
 async def changelog(bench: Bench, installed: str) -> markdown.Text:
     """What is shown of it where a version is installed."""
     async with bench.page("info", told={"version": installed}) as page:
-        await page.get_by_text("Changelog").click()
+        await page.get_by_text("Changelog", exact=True).click()
         seen = await markdown.shown(page.locator("ha-dialog ha-markdown"))
         await kept(page, f"changelog-{installed}", 1400)
     return seen
