@@ -38,8 +38,11 @@ BATTERIES = (
     SimulatedBms(2, soc=57, errors=0, serial_number="40119491481", temperature=22.5, offsets={11: -0.042, 4: 0.004}),
     SimulatedBms(3, soc=56, errors=0, serial_number="40119491482", temperature=20.5, offsets={2: 0.003}),
 )
-# ends the broker as soon as nobody holds the other end of its input any more, however the demo ended
-GUARD = 'exec 3<&0; (read -r _ <&3; kill $$) & exec "$0" -c "$1"'
+# ends the broker as soon as nobody holds the other end of its input any more, however the demo ended; more than once,
+# as one that is just starting loses the first request
+GUARD = (
+    'exec 3<&0; (read -r _ <&3; for n in TERM TERM TERM KILL; do kill -s $n $$ && sleep 1; done) & exec "$0" -c "$1"'
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from jkbms_addon.cli import demo
 from jkbms_addon.cli.folder import FAULTS, HARD, HARMLESS
 from tests.conftest import MOSQUITTO, free_port, until
 from tests.page.test_asks import client
-from tests.programs import alive, children, program
+from tests.programs import alive, begun_by, children, program
 
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 BANK = 70.0  # s until a finding that lasts a minute is told
@@ -43,7 +43,7 @@ async def test_its_broker_ends_however_it_is_stopped_and_its_folder_with_the_nex
         await until(lambda: len(children(process.pid)) >= 2, 15)
         below = children(process.pid)
         process.send_signal(number)
-        assert await process.wait() == (-9 if name == "KILL" else 0)
+        assert await asyncio.wait_for(process.wait(), 15) == (-9 if name == "KILL" else 0)
         await until(lambda: not any(map(alive, below)), 5)
     assert len(folders(tmp_path)) == (name == "KILL")
 
@@ -61,7 +61,7 @@ async def test_what_a_killed_demo_left_is_removed_and_nothing_of_one_that_runs(t
             assert all(list((tmp_path / name).iterdir()) for name in folders(tmp_path))
             for process in (following, running):
                 process.terminate()
-                assert await process.wait() == 0
+                assert await asyncio.wait_for(process.wait(), 15) == 0
     assert folders(tmp_path) == []
 
 
@@ -112,12 +112,23 @@ async def test_whoever_reads_it_may_have_enough() -> None:
         await process.stdout.readline()
         process.stdout._transport.close()  # type: ignore[attr-defined]
         assert await process.stderr.read() == b""
-        assert await process.wait() == 141
+        assert await asyncio.wait_for(process.wait(), 15) == 141
 
 
 def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_a_broker_that_loses_a_request_to_end_is_asked_again(tmp_path: Path) -> None:
+    """As mosquitto does in the first moment, when it has begun to listen for it and not to heed it."""
+    deaf = tmp_path / "deaf"
+    deaf.write_text(f"#!/bin/sh\ntrap 'trap - TERM' TERM\ntouch {tmp_path}/ready\nwhile :; do sleep 0.1; done\n")
+    deaf.chmod(0o755)
+    async with asyncio.timeout(10):
+        async with demo._mosquitto(str(deaf), "127.0.0.1", free_port(), tmp_path):
+            await until((tmp_path / "ready").exists)
+    assert not begun_by(os.getpid())
 
 
 async def test_a_stop_while_its_broker_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
