@@ -25,14 +25,14 @@ def children(of: int) -> set[int]:
     found, waiting, seen = set[int](), [of], {of}
     while waiting:
         parent = waiting.pop()
-        more = begun(parent) - seen
+        more = begun_by(parent) - seen
         seen |= more
         waiting += more
         found |= {pid for pid in more if parent == of or OURS.search(command(pid))}
     return found
 
 
-def begun(pid: int) -> set[int]:
+def begun_by(pid: int) -> set[int]:
     """Processes that the threads of one have begun, none where it has ended."""
     found = set[int]()
     with suppress(OSError):
