@@ -2,21 +2,24 @@
 
 A battery that is silent, faulty or implausible leaves at once and is named; one that left comes back only
 after ``rejoin_after`` seconds of good data and when its voltage is within ``window`` of the others', for
-a pack connected 2 V away draws an equalising current that nobody limits. Sums, means and shares are made
-over the counted packs alone. When every battery that is heard has a fault, those are counted, so that an
-empty battery can still be charged; ``faulty`` says so.
+a pack connected 2 V away draws an equalising current that nobody limits. The others are those that can serve
+the house: a pack whose discharge MOSFET is off may lie anywhere, and must not keep them out. Settings that a battery
+does not tell any more stay as they were. Sums, means and shares are made over the counted packs alone. When every
+battery that is heard has a fault, those are counted, so that an empty battery can still be charged; ``faulty`` says so.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median_low
 from typing import Final
 
 from jkbms_addon.bank.candidate import Candidate, Extreme, Judged, Key, View, judged, silent
 from jkbms_addon.battery.alarms import Direction
-from jkbms_addon.battery.quantities import Pack
+from jkbms_addon.battery.quantities import Pack, Value, specs, typed
 
 TOLD: Final = ("alarms", "charging", "discharging")  # what a battery that said it once must go on saying
+# what stays as it was until a battery says something else; its chemistry is none of its settings, but rests on them
+LASTING: Final = (*(key for key, spec in specs().items() if spec.topic == "settings"), "battery_type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,7 @@ class BatteryBank:
         self.expected, self._rejoin_after, self._window = expected, rejoin_after, window
         self._known: dict[Key, tuple[str, str]] = {}  # name and label
         self._told: dict[tuple[Key, Key | None], frozenset[str]] = {}  # by battery and the wire that tells it
+        self._settings: dict[Key, dict[str, Value]] = {}
         self._verdicts: dict[Key, tuple[Pack | None, object, Judged]] = {}
         self._counted: set[Key] = set()
         self._left: set[Key] = set()
@@ -232,7 +236,7 @@ class BatteryBank:
         asked = (label, candidate.faults, candidate.problem, candidate.settings_required)
         if before and before[0] is candidate.pack and before[1] == asked:
             return before[2]
-        verdict = self._consistent(candidate, judged(candidate, label))
+        verdict = self._consistent(candidate, self._settled(candidate.key, judged(candidate, label)))
         self._verdicts[candidate.key] = (candidate.pack, asked, verdict)
         return verdict
 
@@ -245,6 +249,17 @@ class BatteryBank:
         for key, name in names.items():
             bus, address = key
             self._known[key] = name, f"{address}" if addresses.count(address) == 1 else f"{bus}/{address}"
+
+    def _settled(self, key: Key, one: Judged) -> Judged:
+        """With the settings that are not told any more: what would be supposed instead may be more than they allow."""
+        if one.view is None:
+            return one
+        pack = one.view.pack
+        told: dict[str, Value] = {name: value for name in LASTING if (value := getattr(pack, name)) is not None}
+        known = self._settings[key] = self._settings.get(key, {}) | told
+        if len(known) == len(told):
+            return one
+        return replace(one, view=replace(one.view, pack=typed(dict(pack) | known)))
 
     def _consistent(self, candidate: Candidate, one: Judged) -> Judged:
         """A battery that told its alarms or MOSFET states once and does not any more may hide the worst."""
@@ -272,11 +287,12 @@ class BatteryBank:
 
     def _joined(self, healthy: dict[Key, View], now: float) -> set[Key]:
         """Packs that count already, and those that are steady and close enough to them."""
-        present = [view.voltage for key, view in healthy.items() if key in self._counted]
         steady = {key: view for key, view in healthy.items() if key in self._counted or self._steady(key, now)}
         if not steady:
             return set()
-        voltages = [view.voltage for view in steady.values()]
+        others = {key: view for key, view in steady.items() if view.discharge_closed} or steady
+        present = [view.voltage for key, view in others.items() if key in self._counted]
+        voltages = [view.voltage for view in others.values()]
         self._reference = sum(present) / len(present) if present else median_low(voltages)
         return {key for key, view in steady.items() if key in self._counted or self._close(view)}
 

@@ -8,7 +8,7 @@ import pytest
 from jkbms_addon.charging.memory import Memory, remembered
 from jkbms_addon.charging.phases import DAY
 from jkbms_addon.charging.setpoints import Setpoints
-from tests.bank.packs import WALL, Bench, candidate, got, running, values, with_cell
+from tests.bank.packs import SETTINGS, WALL, Bench, candidate, got, running, values, with_cell
 
 
 class TestStart:
@@ -323,3 +323,39 @@ class TestSteps:
             (55.2, 12, 46.4),
             (55.2, 90, 49.6),
         )
+
+
+LTO: dict[str, Any] = {
+    "cell_voltage_overvoltage_protection": 2.8,
+    "cell_voltage_undervoltage_protection": 1.6,
+    "cell_request_charge_voltage": 2.65,
+    "cell_request_float_voltage": 2.5,
+    "cell_count": 24,
+}
+
+
+class TestSettingsThatAreNotToldAnyMore:
+    """Another wire of the battery goes on with what is measured, and knows nothing of settings."""
+
+    @pytest.mark.parametrize(
+        ("told", "voltage", "amps"),
+        [
+            (values(cell_voltage_overvoltage_protection=3.5), 54.4, 90),
+            (values(cell_request_charge_voltage=3.42), 54.7, 90),
+            (values(max_charge_current=20.0, max_discharge_current=20.0), 55.2, 18),
+            (values(cells=(2.4,) * 24, **LTO), 63.6, 90),
+        ],
+    )
+    def test_nothing_rises_with_them(self, told: dict[str, Any], voltage: float, amps: float) -> None:
+        bench = Bench()
+        before = bench.run(candidate(told=told), seconds=80)
+        assert (before.charge_voltage, before.charge_current, before.discharge_current) == (voltage, amps, amps)
+        after = bench.run(candidate(told=told | dict.fromkeys(SETTINGS)), seconds=80)
+        assert (after.charge_voltage, after.charge_current, after.discharge_current) == (voltage, amps, amps)
+        assert after.facts == before.facts
+
+
+def test_a_pack_that_is_not_connected_does_not_darken_the_house() -> None:
+    bench = Bench()
+    off = candidate(1, values(3.20, charging=False, discharging=False, current=0.0))
+    assert bench.run(off, candidate(2, values(3.34)), seconds=30).discharge_current == 90
