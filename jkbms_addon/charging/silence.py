@@ -63,16 +63,16 @@ class Silence:
         if setpoints.stop_after is not None and silent >= setpoints.stop_after and not waking:
             return None
         amps = 0.0
-        if silent < setpoints.hold and setpoints.discharging and not last.facts.asleep:
-            amps = min(last.discharge_current, self._bearable(last, rested))
-        charged = min(WAKE_CURRENT, setpoints.max_charge_current or inf) if waking else 0.0
+        if silent < setpoints.hold and setpoints.discharging and not (last.facts.asleep or setpoints.require_all):
+            amps = _within(min(last.discharge_current, self._bearable(last, rested)), setpoints.max_discharge_current)
+        charged = _within(WAKE_CURRENT, setpoints.max_charge_current) if waking else 0.0
         voltage = min(last.charge_voltage, floating)
         held = f"held: {WHY}" if amps else f"stopped: {WHY}"
         return replace(
             last,
             charge_voltage=voltage,
             charge_current=charged,
-            charge_enabled=waking,
+            charge_enabled=charged > 0,
             discharge_current=amps,
             discharge_enabled=amps > 0,
             wanted=Wanted(),
@@ -96,3 +96,8 @@ class Silence:
             return 0.0
         lifted = CHARGED_BY * max(0.0, bank.current or 0.0) / capacity
         return MOST * capacity if last.bank.min_cell.value - lifted >= rested else 0.0
+
+
+def _within(amps: float, most: float | None) -> float:
+    """A current within what the owner allows now."""
+    return amps if most is None else min(amps, most)
