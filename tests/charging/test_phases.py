@@ -350,3 +350,18 @@ class TestAsked:
         late.phases.ask("balance")
         assert late.run(SEEN, DAY, 10) == "balance"
         assert late.run(SEEN, 20, 10) == "float"
+
+    def test_a_balance_that_was_under_way_at_the_start_ends_within_a_day_too(self) -> None:
+        again = One(phase="balance")
+        assert again.run(SEEN, DAY, 10) == "balance"
+        assert again.run(SEEN, 20, 10) == "float"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "days", "due"),
+    [(-13.99, 14, False), (-14, 14, True), (0.01, 14, False), (1.0, 14, False), (1.01, 14, True), (400, 0, False)],
+)
+def test_a_day_that_lies_ahead_was_noted_by_a_wrong_clock(ahead: float, days: float, due: bool) -> None:
+    noted = WALL + ahead * DAY
+    assert One(last_full=noted).phases.due(days, WALL) is due
+    assert One(counted_from=noted).phases.due(days, WALL) is due
