@@ -305,7 +305,7 @@ class Phases:
             return min(ceiling, ramp + RAMP * seconds)
         fixed, share = LIMITED_CURRENT
         if seen.current > max(fixed, share * seen.capacity):
-            return max(aims.rebulk * aims.cells, ramp - RAMP * seconds)
+            return max(min(ramp, aims.rebulk * aims.cells), ramp - RAMP * seconds)
         return ramp
 
 

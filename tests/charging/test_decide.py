@@ -359,3 +359,28 @@ def test_a_pack_that_is_not_connected_does_not_darken_the_house() -> None:
     bench = Bench()
     off = candidate(1, values(3.20, charging=False, discharging=False, current=0.0))
     assert bench.run(off, candidate(2, values(3.34)), seconds=30).discharge_current == 90
+
+
+@pytest.mark.parametrize(
+    ("memory", "voltage"),
+    [
+        ({"trim": 26.9}, 55.2),  # of a battery of 8 cells
+        ({"trim": -1000.0}, 55.2),
+        ({"trim": 52.59}, 55.2),
+        ({"trim": 52.61}, 52.6),
+        ({"phase": "limited", "ramp": 26.9, "highest": 85}, 53.4),
+        ({"phase": "limited", "ramp": 46.9, "highest": 85}, 53.4),
+        ({"phase": "limited", "ramp": 47.1, "highest": 85}, 47.1),
+        ({"phase": "float", "ramp": 26.9, "highest": 85}, 53.6),
+    ],
+)
+def test_what_can_only_be_of_another_battery_is_forgotten(memory: dict[str, Any], voltage: float) -> None:
+    told = candidate(told=values(3.34, state_of_charge=81, current=0.0))
+    bench = Bench(Setpoints(soc_limit=80 if memory.get("phase") == "limited" else None), memory=Memory(**memory))
+    assert got(bench.step(told)).charge_voltage == pytest.approx(voltage)
+
+
+@pytest.mark.parametrize(("brake", "voltage"), [(26.9, 53.6), (46.99, 53.6), (47.01, 47.0)])
+def test_a_brake_of_another_battery_is_forgotten(brake: float, voltage: float) -> None:
+    bench = Bench(memory=Memory(phase="float", brake=brake, highest=50, ramp=53.6))
+    assert got(bench.step(candidate(told=values(charging=False, current=0.0)))).charge_voltage == pytest.approx(voltage)

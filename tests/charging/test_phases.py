@@ -306,6 +306,12 @@ class TestLimited:
         high.run(SEEN, 120, state_of_charge=77.0)
         assert high.voltage == pytest.approx(55.2)
 
+    def test_below_its_floor_it_goes_no_lower_and_does_not_leap_up(self) -> None:
+        """A battery with a load may have been below when it began, and one of Li-ion cells is."""
+        low = One(self.AIMS, phase="limited", ramp=51.0)
+        low.run(SEEN, 120, state_of_charge=79.0)
+        assert low.voltage == pytest.approx(51.0)
+
     @pytest.mark.parametrize(("charge", "phase"), [(75.1, "limited"), (75.0, "bulk")])
     def test_ends_five_percent_below(self, charge: float, phase: str) -> None:
         assert One(self.AIMS, phase="limited", ramp=53.5).run(SEEN, state_of_charge=charge) == phase
