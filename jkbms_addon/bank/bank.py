@@ -15,11 +15,19 @@ from typing import Final
 
 from jkbms_addon.bank.candidate import Candidate, Extreme, Judged, Key, View, judged, silent
 from jkbms_addon.battery.alarms import Direction
-from jkbms_addon.battery.quantities import Pack, Value, specs, typed
+from jkbms_addon.battery.quantities import Pack, Value, typed
 
 TOLD: Final = ("alarms", "charging", "discharging")  # what a battery that said it once must go on saying
-# what stays as it was until a battery says something else; its chemistry is none of its settings, but rests on them
-LASTING: Final = (*(key for key, spec in specs().items() if spec.topic == "settings"), "battery_type")
+# what limits are made from and stays as it was until a battery says something else
+LASTING: Final = (
+    *("cell_voltage_overvoltage_protection", "cell_voltage_undervoltage_protection", "battery_type"),
+    *("total_voltage_overvoltage_protection", "total_voltage_undervoltage_protection"),
+    *("cell_request_charge_voltage", "cell_request_float_voltage", "max_charge_current", "max_discharge_current"),
+    *("charge_undertemperature_protection", "charge_overtemperature_protection"),
+    *("discharging_low_temperature_protection", "discharge_overtemperature_protection"),
+    *("temperature_sensor_temperature_protection", "mosfet_overtemperature_protection"),
+)
+Lasting = dict[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +190,17 @@ def weights(views: Sequence[View]) -> list[tuple[View, float]]:
 class BatteryBank:
     """Remembers who counted and since when the others have been good again. Times are seconds of one clock."""
 
-    def __init__(self, expected: int = 0, rejoin_after: float = 10.0, window: float = 1.0) -> None:
+    def __init__(
+        self,
+        expected: int = 0,
+        rejoin_after: float = 10.0,
+        window: float = 1.0,
+        settings: Mapping[Key, Lasting] | None = None,
+    ) -> None:
+        self.settings: dict[Key, Lasting] = dict(settings or {})  # as each battery told them last
         self.expected, self._rejoin_after, self._window = expected, rejoin_after, window
         self._known: dict[Key, tuple[str, str]] = {}  # name and label
         self._told: dict[tuple[Key, Key | None], frozenset[str]] = {}  # by battery and the wire that tells it
-        self._settings: dict[Key, dict[str, Value]] = {}
         self._verdicts: dict[Key, tuple[Pack | None, object, Judged]] = {}
         self._counted: set[Key] = set()
         self._left: set[Key] = set()
@@ -255,8 +269,8 @@ class BatteryBank:
         if one.view is None:
             return one
         pack = one.view.pack
-        told: dict[str, Value] = {name: value for name in LASTING if (value := getattr(pack, name)) is not None}
-        known = self._settings[key] = self._settings.get(key, {}) | told
+        told: Lasting = {name: value for name in LASTING if (value := getattr(pack, name)) is not None}
+        known = self.settings[key] = self.settings.get(key, {}) | told
         if len(known) == len(told):
             return one
         return replace(one, view=replace(one.view, pack=typed(dict(pack) | known)))

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Final, Literal
 
-from jkbms_addon.bank.bank import BankState
+from jkbms_addon.bank.bank import BankState, Lasting
 from jkbms_addon.bank.candidate import Key, View
 from jkbms_addon.battery.snapshot import label
 from jkbms_addon.charging import asleep
 from jkbms_addon.charging.cell_limits import CellLimits, CellLimitsOf
 from jkbms_addon.charging.current import Currents, Permitted
 from jkbms_addon.charging.decision import Decision, Facts
-from jkbms_addon.charging.memory import WEEK, Asleep, Memory, finite, keys
+from jkbms_addon.charging.memory import WEEK, Asleep, Memory, finite, keys, noted
 from jkbms_addon.charging.phases import BALANCED, DAY
 from jkbms_addon.charging.requests import Requests, Wanted
 from jkbms_addon.charging.setpoints import Setpoints
@@ -121,8 +121,8 @@ class Controller:
         charge, discharge = self._currents.bears["charge"], self._currents.bears["discharge"]
         return {view.key: (charge.get(view.key, 0.0), discharge.get(view.key, 0.0)) for view in bank.counted}
 
-    def memory(self) -> Memory:
-        """What has to survive a restart."""
+    def memory(self, settings: Mapping[Key, Lasting] | None = None) -> Memory:
+        """What has to survive a restart; ``settings`` are those of the packs."""
         voltage, progress = self._voltage, self._voltage.phases.progress
         return Memory(
             phase=progress.phase,
@@ -145,6 +145,7 @@ class Controller:
             seen=self._seen,
             asleep=self.asleep,
             phase_since=self._phase_since,
+            settings=noted(settings or {}, self._seen),
         )
 
     # --- step by step ---------------------------------------------------------------------------------------
