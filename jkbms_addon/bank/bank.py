@@ -18,6 +18,7 @@ from jkbms_addon.battery.alarms import Direction
 from jkbms_addon.battery.quantities import Pack, Value, typed
 
 TOLD: Final = ("alarms", "charging", "discharging")  # what a battery that said it once must go on saying
+LATER: Final = 2  # times as long waits who cannot serve the house
 # what limits are made from and stays as it was until a battery says something else
 LASTING: Final = (
     *("cell_voltage_overvoltage_protection", "cell_voltage_undervoltage_protection", "battery_type"),
@@ -216,6 +217,8 @@ class BatteryBank:
         joined = self._joined(healthy, now)
         counted = joined or {key for key, one in everybody.items() if one.faulty}
         self._left = (self._left | self._counted) - counted
+        if self._left and not counted:
+            self._left |= self._known.keys()  # nobody is there any more, and who was too far away is the first no more
         self._counted = counted
         views = tuple(one.view for key, one in everybody.items() if key in counted and one.view)
         excluded = tuple(self._excluded(key, one, now) for key, one in everybody.items() if key not in counted)
@@ -296,12 +299,16 @@ class BatteryBank:
         self._good_since = {key: self._good_since.get(key, now - (listed[key].age or 0.0)) for key in healthy}
         return healthy
 
-    def _steady(self, key: Key, now: float) -> bool:
-        return key not in self._left or now - self._good_since[key] >= self._rejoin_after
+    def _steady(self, key: Key, view: View, now: float) -> bool:
+        return key not in self._left or now - self._good_since[key] >= self._waits(view)
+
+    def _waits(self, view: View) -> float:
+        """Seconds of good data; who cannot serve the house must not be back first, or it goes dark for a moment."""
+        return self._rejoin_after if view.discharge_closed else LATER * self._rejoin_after
 
     def _joined(self, healthy: dict[Key, View], now: float) -> set[Key]:
         """Packs that count already, and those that are steady and close enough to them."""
-        steady = {key: view for key, view in healthy.items() if key in self._counted or self._steady(key, now)}
+        steady = {key: view for key, view in healthy.items() if key in self._counted or self._steady(key, view, now)}
         if not steady:
             return set()
         others = {key: view for key, view in steady.items() if view.discharge_closed} or steady
@@ -316,8 +323,8 @@ class BatteryBank:
     def _excluded(self, key: Key, one: Judged, now: float) -> Excluded:
         name, label = self._known[key]
         reason = one.reason
-        if not reason and not self._steady(key, now):
-            reason = f"good for {now - self._good_since[key]:.0f} of {self._rejoin_after:.0f} s"
+        if not reason and one.view and not self._steady(key, one.view, now):
+            reason = f"good for {now - self._good_since[key]:.0f} of {self._waits(one.view):.0f} s"
         elif not reason and one.view:
             away = one.view.voltage - self._reference
             reason = f"{one.view.voltage:.1f} V, {abs(away):.1f} V {'above' if away > 0 else 'below'} the others"

@@ -175,10 +175,21 @@ class TestLeavingAndReturning:
         bank.step([candidate(1), candidate(2)], 0)
         bank.step([], 20)
         bank.step([candidate(1, away)], 30)
-        assert [view.label for view in bank.step([candidate(1, away)], 41).counted] == ["1"]
-        bank.step([candidate(1, away), candidate(2, serving)], 42)
-        counted = bank.step([candidate(1, away), candidate(2, serving)], 53).counted
+        assert reasons(bank.step([candidate(1, away)], 49.9)) == {1: "good for 20 of 20 s", 2: "not heard any more"}
+        assert [view.label for view in bank.step([candidate(1, away)], 50).counted] == ["1"]
+        bank.step([candidate(1, away), candidate(2, serving)], 52)
+        counted = bank.step([candidate(1, away), candidate(2, serving)], 62).counted
         assert [view.label for view in counted] == ["1", "2"]
+
+    @pytest.mark.parametrize("away", [OFF, SHUT])
+    def test_who_serves_the_house_is_back_first(self, away: dict[str, Any]) -> None:
+        bank = BatteryBank()
+        bank.step([candidate(1, away), candidate(2)], 0)
+        bank.step([], 20)
+        bank.step([candidate(1, away)], 30)
+        bank.step([candidate(1, away), candidate(2)], 31)
+        back = [bank.step([candidate(1, away), candidate(2)], now).counted for now in range(32, 60)]
+        assert [view.label for view in next(filter(None, back))] == ["2"]
 
     def test_who_is_not_connected_does_not_count_among_the_others(self) -> None:
         bank = BatteryBank()
