@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final, Literal
 
-from jkbms_addon.charging.lasting import Lasting
+from jkbms_addon.charging.lasting import GAP, Lasting
 
 Phase = Literal["bulk", "absorption", "float", "limited", "balance"]
 PHASES: Final[tuple[Phase, ...]] = ("bulk", "absorption", "float", "limited", "balance")
@@ -317,10 +317,13 @@ class _Still:
 
     def clear(self) -> None:
         """Begin anew."""
-        self._since, self._low, self._high = inf, inf, -inf
+        self._since, self._low, self._high, self._seen = inf, inf, -inf, -inf
 
     def step(self, bank: float, now: float, *, holds: bool) -> float:
         """Seconds so far."""
+        if now - self._seen > GAP:
+            self.clear()
+        self._seen = now
         self._low, self._high = min(self._low, bank), max(self._high, bank)
         if not holds:
             self.clear()

@@ -384,3 +384,23 @@ def test_what_can_only_be_of_another_battery_is_forgotten(memory: dict[str, Any]
 def test_a_brake_of_another_battery_is_forgotten(brake: float, voltage: float) -> None:
     bench = Bench(memory=Memory(phase="float", brake=brake, highest=50, ramp=53.6))
     assert got(bench.step(candidate(told=values(charging=False, current=0.0)))).charge_voltage == pytest.approx(voltage)
+
+
+def test_what_was_not_heard_has_not_been_so() -> None:
+    """Neither full nor dwindled for the time in which all were silent."""
+    top = candidate(told=values(3.44, current=1.0, state_of_charge=99))
+    bench = Bench(memory=Memory(phase="absorption", highest=99))
+    bench.run(top, seconds=5)
+    bench.run(seconds=700)
+    bench.run(top, seconds=600)
+    assert bench.controller.events() == []
+    bench.run(top, seconds=12)
+    assert bench.controller.events() == ["full"]
+    dwindled = candidate(told=values(3.42, current=1.0, state_of_charge=90))
+    bench = Bench()
+    bench.run(dwindled, seconds=5)
+    bench.run(seconds=890)
+    bench.run(dwindled, seconds=800)
+    assert bench.controller.memory().learned == 0
+    bench.run(dwindled, seconds=120)
+    assert bench.controller.memory().learned == pytest.approx(0.48)
