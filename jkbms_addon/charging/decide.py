@@ -24,7 +24,7 @@ from jkbms_addon.charging.phases import BALANCED, DAY
 from jkbms_addon.charging.requests import Requests, Wanted
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.charging.sharing import capacity_of
-from jkbms_addon.charging.silence import Silence
+from jkbms_addon.charging.silence import WHY, Silence, blind
 from jkbms_addon.charging.slew import NOTHING, Limit
 from jkbms_addon.charging.together import Together, together
 from jkbms_addon.charging.told_charge import REST, ToldCharge
@@ -200,7 +200,7 @@ class Controller:
         told = voltage.tell(one, narrowest, self._setpoints, now, seconds, stopped=stopped)
         self._note_fallen(bank, now)
         self.last, self._heard_at = self._decided(_Moment(bank, one, limits, now, wall, seconds), told, *currents), wall
-        return self.last
+        return self._bridged(self.last, now) if self._fallen and not self.usable(bank) else self.last
 
     def _note_fallen(self, bank: BankState, now: float) -> None:
         """Keep what was decided before packs fell silent: a wire that comes loose takes them along one by one."""
@@ -215,10 +215,24 @@ class Controller:
             (before, at) for before, at in self._fallen if now - at <= ONE_BY_ONE and not _keys(before) <= here.keys()
         ]
 
+    def _bridged(self, last: Decision, now: float) -> Decision:
+        """Who could serve the house has fallen silent just now: the others may be about to, and it must not go dark."""
+        before = self._last_words(last, now)
+        could = {view.key for view in self._fallen[0][0].bank.counted if view.may_discharge}
+        amps = blind(before, self._setpoints, self._limits_of.narrowest.rested) if self._setpoints.hold else 0.0
+        if amps < NOTHING or could & _keys(last):
+            return last  # or who is heard could serve just now, too, and something is wrong
+        return replace(
+            last,
+            discharge_current=amps,
+            discharge_enabled=True,
+            state_of_charge=before.state_of_charge,
+            reasons={**last.reasons, "discharge_current": f"discharge held: {WHY}"},
+        )
+
     def _last_words(self, last: Decision, now: float) -> Decision:
         """What was last decided, of all packs that fell silent together."""
         whole = next((before for before, at in self._fallen if now - at <= ONE_BY_ONE), None)
-        self._fallen = []
         if whole is None:
             return last
         bank = replace(whole.bank, counted=tuple([self._words[view.key] for view in whole.bank.counted]))
@@ -334,7 +348,7 @@ class Controller:
     def _without(self, now: float, wall: float) -> Decision | None:
         if self.last is None:
             return self._before_any_data(now, wall)
-        self.last = self._last_words(self.last, now)
+        self.last, self._fallen = self._last_words(self.last, now), []
         narrowest = self._limits_of.narrowest
         self._currents.stop(now, discharge=False)
         found = self._silence.step(

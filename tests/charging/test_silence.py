@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jkbms_addon.charging.setpoints import Setpoints
+from jkbms_addon.inverter.state import said
 from tests.bank.packs import Bench, candidate, got, running, values, with_cell
 
 
@@ -136,6 +137,53 @@ class TestOneByOne:
         bench.step(candidate(1, age=11.0), candidate(2), candidate(3))
         bench.step(candidate(1, age=11.0), candidate(2, hot), candidate(3))
         assert got(bench.step()).discharge_current == 30
+
+    OFF = values(charging=False, discharging=False, current=0.0)
+    SHUT = values(discharging=False, alarms=("cell_under_voltage_protection",), current=0.0)
+
+    @pytest.mark.parametrize("away", [OFF, SHUT])
+    def test_the_house_is_not_dark_while_one_is_still_heard_that_cannot_serve(self, away: dict[str, Any]) -> None:
+        bench = Bench()
+        bench.run(candidate(1), candidate(2, away), seconds=30)
+        for _ in range(31):
+            held = got(bench.step(candidate(1, age=11.0), candidate(2, away)))
+            assert (held.discharge_current, held.discharge_enabled, held.lost) == (60, True, False)
+            assert held.reasons["discharge_current"] == "discharge held: no battery is heard"
+            assert said(held).protections == ()
+        over = got(bench.step(candidate(1, age=11.0), candidate(2, away)))
+        assert (over.discharge_current, over.discharge_enabled) == (0, False)
+        bench = Bench()
+        bench.run(candidate(1), candidate(2, away), seconds=30)
+        bench.step(candidate(1, age=11.0), candidate(2, away))
+        assert got(bench.step()).discharge_current == 60
+
+    @pytest.mark.parametrize(
+        ("setpoints", "last", "still"),
+        [
+            (Setpoints(hold_without_data=0), values(), OFF),
+            (Setpoints(discharging=False), values(), OFF),
+            (None, with_cell(4, 3.19, current=0.0), OFF),
+            (None, values(), OFF | {"state_of_charge": 0, "full_charge_capacity": 200.0}),
+        ],
+    )
+    def test_it_is_dark_where_it_would_be_without_any_data(self, setpoints: Any, last: Any, still: Any) -> None:
+        bench = Bench(setpoints)
+        bench.run(candidate(1, last), candidate(2, still), seconds=30)
+        dark = got(bench.step(candidate(1, last, age=11.0), candidate(2, still)))
+        assert (dark.discharge_current, dark.discharge_enabled) == (0, False)
+
+    @pytest.mark.parametrize(
+        "trouble",
+        [
+            {"discharging": False},
+            {"alarms": ("discharge_short_circuit_protection",)},
+            {"discharging": False, "charging": False},
+        ],
+    )
+    def test_it_is_dark_where_who_is_heard_could_serve_just_now(self, trouble: dict[str, Any]) -> None:
+        bench = running(packs=2)
+        bench.step(candidate(1, age=11.0), candidate(2, values(**trouble)))
+        assert got(bench.decision).discharge_current == 0
 
     def test_who_came_back_meanwhile_counts_as_he_is_then(self) -> None:
         bench = running(packs=2)
