@@ -2,21 +2,33 @@
 
 A battery that is silent, faulty or implausible leaves at once and is named; one that left comes back only
 after ``rejoin_after`` seconds of good data and when its voltage is within ``window`` of the others', for
-a pack connected 2 V away draws an equalising current that nobody limits. Sums, means and shares are made
-over the counted packs alone. When every battery that is heard has a fault, those are counted, so that an
-empty battery can still be charged; ``faulty`` says so.
+a pack connected 2 V away draws an equalising current that nobody limits. The others are those that can serve
+the house: a pack whose discharge MOSFET is off may lie anywhere, and must not keep them out. Settings that a battery
+does not tell any more stay as they were. Sums, means and shares are made over the counted packs alone. When every
+battery that is heard has a fault, those are counted, so that an empty battery can still be charged; ``faulty`` says so.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median_low
 from typing import Final
 
 from jkbms_addon.bank.candidate import Candidate, Extreme, Judged, Key, View, judged, silent
 from jkbms_addon.battery.alarms import Direction
-from jkbms_addon.battery.quantities import Pack
+from jkbms_addon.battery.quantities import Pack, Value, typed
 
 TOLD: Final = ("alarms", "charging", "discharging")  # what a battery that said it once must go on saying
+LATER: Final = 2  # times as long waits who cannot serve the house
+# what limits are made from and stays as it was until a battery says something else
+LASTING: Final = (
+    *("cell_voltage_overvoltage_protection", "cell_voltage_undervoltage_protection", "battery_type"),
+    *("total_voltage_overvoltage_protection", "total_voltage_undervoltage_protection"),
+    *("cell_request_charge_voltage", "cell_request_float_voltage", "max_charge_current", "max_discharge_current"),
+    *("charge_undertemperature_protection", "charge_overtemperature_protection"),
+    *("discharging_low_temperature_protection", "discharge_overtemperature_protection"),
+    *("temperature_sensor_temperature_protection", "mosfet_overtemperature_protection"),
+)
+Lasting = dict[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +191,14 @@ def weights(views: Sequence[View]) -> list[tuple[View, float]]:
 class BatteryBank:
     """Remembers who counted and since when the others have been good again. Times are seconds of one clock."""
 
-    def __init__(self, expected: int = 0, rejoin_after: float = 10.0, window: float = 1.0) -> None:
+    def __init__(
+        self,
+        expected: int = 0,
+        rejoin_after: float = 10.0,
+        window: float = 1.0,
+        settings: Mapping[Key, Lasting] | None = None,
+    ) -> None:
+        self.settings: dict[Key, Lasting] = dict(settings or {})  # as each battery told them last
         self.expected, self._rejoin_after, self._window = expected, rejoin_after, window
         self._known: dict[Key, tuple[str, str]] = {}  # name and label
         self._told: dict[tuple[Key, Key | None], frozenset[str]] = {}  # by battery and the wire that tells it
@@ -198,6 +217,8 @@ class BatteryBank:
         joined = self._joined(healthy, now)
         counted = joined or {key for key, one in everybody.items() if one.faulty}
         self._left = (self._left | self._counted) - counted
+        if self._left and not counted:
+            self._left |= self._known.keys()  # nobody is there any more, and who was too far away is the first no more
         self._counted = counted
         views = tuple(one.view for key, one in everybody.items() if key in counted and one.view)
         excluded = tuple(self._excluded(key, one, now) for key, one in everybody.items() if key not in counted)
@@ -232,7 +253,7 @@ class BatteryBank:
         asked = (label, candidate.faults, candidate.problem, candidate.settings_required)
         if before and before[0] is candidate.pack and before[1] == asked:
             return before[2]
-        verdict = self._consistent(candidate, judged(candidate, label))
+        verdict = self._consistent(candidate, self._settled(candidate.key, judged(candidate, label)))
         self._verdicts[candidate.key] = (candidate.pack, asked, verdict)
         return verdict
 
@@ -245,6 +266,17 @@ class BatteryBank:
         for key, name in names.items():
             bus, address = key
             self._known[key] = name, f"{address}" if addresses.count(address) == 1 else f"{bus}/{address}"
+
+    def _settled(self, key: Key, one: Judged) -> Judged:
+        """With the settings that are not told any more: what would be supposed instead may be more than they allow."""
+        if one.view is None:
+            return one
+        pack = one.view.pack
+        told: Lasting = {name: value for name in LASTING if (value := getattr(pack, name)) is not None}
+        known = self.settings[key] = self.settings.get(key, {}) | told
+        if len(known) == len(told):
+            return one
+        return replace(one, view=replace(one.view, pack=typed(dict(pack) | known)))
 
     def _consistent(self, candidate: Candidate, one: Judged) -> Judged:
         """A battery that told its alarms or MOSFET states once and does not any more may hide the worst."""
@@ -267,16 +299,21 @@ class BatteryBank:
         self._good_since = {key: self._good_since.get(key, now - (listed[key].age or 0.0)) for key in healthy}
         return healthy
 
-    def _steady(self, key: Key, now: float) -> bool:
-        return key not in self._left or now - self._good_since[key] >= self._rejoin_after
+    def _steady(self, key: Key, view: View, now: float) -> bool:
+        return key not in self._left or now - self._good_since[key] >= self._waits(view)
+
+    def _waits(self, view: View) -> float:
+        """Seconds of good data; who cannot serve the house must not be back first, or it goes dark for a moment."""
+        return self._rejoin_after if view.discharge_closed else LATER * self._rejoin_after
 
     def _joined(self, healthy: dict[Key, View], now: float) -> set[Key]:
         """Packs that count already, and those that are steady and close enough to them."""
-        present = [view.voltage for key, view in healthy.items() if key in self._counted]
-        steady = {key: view for key, view in healthy.items() if key in self._counted or self._steady(key, now)}
+        steady = {key: view for key, view in healthy.items() if key in self._counted or self._steady(key, view, now)}
         if not steady:
             return set()
-        voltages = [view.voltage for view in steady.values()]
+        others = {key: view for key, view in steady.items() if view.discharge_closed} or steady
+        present = [view.voltage for key, view in others.items() if key in self._counted]
+        voltages = [view.voltage for view in others.values()]
         self._reference = sum(present) / len(present) if present else median_low(voltages)
         return {key for key, view in steady.items() if key in self._counted or self._close(view)}
 
@@ -286,8 +323,8 @@ class BatteryBank:
     def _excluded(self, key: Key, one: Judged, now: float) -> Excluded:
         name, label = self._known[key]
         reason = one.reason
-        if not reason and not self._steady(key, now):
-            reason = f"good for {now - self._good_since[key]:.0f} of {self._rejoin_after:.0f} s"
+        if not reason and one.view and not self._steady(key, one.view, now):
+            reason = f"good for {now - self._good_since[key]:.0f} of {self._waits(one.view):.0f} s"
         elif not reason and one.view:
             away = one.view.voltage - self._reference
             reason = f"{one.view.voltage:.1f} V, {abs(away):.1f} V {'above' if away > 0 else 'below'} the others"

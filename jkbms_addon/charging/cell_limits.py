@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from jkbms_addon.bank.candidate import Key, View
-from jkbms_addon.battery.chemistry import Name
+from jkbms_addon.battery.chemistry import LTO, Name
 from jkbms_addon.charging.chemistry import Chemistry, chemistry_of
 from jkbms_addon.charging.setpoints import WHOLE, Setpoints
 
@@ -173,7 +173,10 @@ def cell_limits(settings: Settings, owner: Setpoints) -> CellLimits:
     cells = settings.cells
     overvoltage = min(_cell(settings.overvoltage, settings.total_overvoltage, cells, 1.5, 4.6), default=None)
     undervoltage = max(_cell(settings.undervoltage, settings.total_undervoltage, cells, 1.0, 4.0), default=None)
-    chemistry = chemistry_of(owner.chemistry, overvoltage, undervoltage, settings.battery_type)
+    top = overvoltage
+    if overvoltage is None and undervoltage is None:
+        top = _lto_top(owner.charge_voltage, settings.request_charge)
+    chemistry = chemistry_of(owner.chemistry, top, undervoltage, settings.battery_type)
     most = chemistry.most_charge if overvoltage is None else round(overvoltage - BELOW_PROTECTION, DIGITS)
     charge, why = _charge(settings, owner, chemistry, most)
     wish = owner.float_voltage or _between(settings.request_float, 1.5, 4.5) or chemistry.floating
@@ -199,6 +202,11 @@ def cell_limits(settings: Settings, owner: Setpoints) -> CellLimits:
         ),
         mosfet=_least(MOSFET, _between(settings.mosfet, 40, 120)),
     )
+
+
+def _lto_top(*wishes: float | None) -> float | None:
+    """A charge voltage that only LTO can be meant by: whoever wants so little must not be told that of LFP."""
+    return next((wish for wish in wishes if wish is not None and LTO.tops[0] <= wish < LTO.tops[1]), None)
 
 
 def _charge(settings: Settings, owner: Setpoints, chemistry: Chemistry, most: float) -> tuple[float, str]:

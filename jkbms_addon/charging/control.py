@@ -74,11 +74,12 @@ class Control:
         self._candidates, self._told = candidates, told
         self.kept, self._memory = KeptOwner(kept, told), Saver(memory) if memory else None
         self.clock, self._wall = clock, wall
-        self._bank, self._expected = BatteryBank(), expected
+        remembered = _remembered(memory) if setpoints else Memory()
+        self._bank, self._expected = BatteryBank(settings=remembered.told()), expected
         self.options = setpoints or Setpoints()
         self._controller: Controller | None = None
         if setpoints:
-            self._controller = Controller(effective(setpoints, self.owner), _remembered(memory), named)
+            self._controller = Controller(effective(setpoints, self.owner), remembered, named)
         self.state = BankState()
         self.count = 0
         self._decision: Decision | None = None
@@ -283,7 +284,7 @@ class Control:
         gone = moving[3] and not was_gone  # whoever has switched himself off may take the house along
         if not (now or gone or at >= SAVE_EVERY or (moved and at >= SAVE_SOONER)):
             return
-        memory = self._controller.memory()
+        memory = self._controller.memory(self._bank.settings)
         if memory != self._saved:
             self._memory.save(memory.model_dump(mode="json"))
         self._saved, self._saved_at = memory, self._fed

@@ -12,19 +12,19 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Final, Literal
 
-from jkbms_addon.bank.bank import BankState
-from jkbms_addon.bank.candidate import Key
+from jkbms_addon.bank.bank import BankState, Lasting
+from jkbms_addon.bank.candidate import Key, View
 from jkbms_addon.battery.snapshot import label
 from jkbms_addon.charging import asleep
 from jkbms_addon.charging.cell_limits import CellLimits, CellLimitsOf
 from jkbms_addon.charging.current import Currents, Permitted
 from jkbms_addon.charging.decision import Decision, Facts
-from jkbms_addon.charging.memory import WEEK, Asleep, Memory, finite, keys
+from jkbms_addon.charging.memory import WEEK, Asleep, Memory, finite, keys, noted
 from jkbms_addon.charging.phases import BALANCED, DAY
 from jkbms_addon.charging.requests import Requests, Wanted
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.charging.sharing import capacity_of
-from jkbms_addon.charging.silence import Silence
+from jkbms_addon.charging.silence import WHY, Silence, blind
 from jkbms_addon.charging.slew import NOTHING, Limit
 from jkbms_addon.charging.together import Together, together
 from jkbms_addon.charging.told_charge import REST, ToldCharge
@@ -37,6 +37,7 @@ SEEN_EVERY: Final = 3600.0  # s between two notes that a pack is there
 UNBALANCED_DAYS: Final = 3
 UNBALANCED_WITHIN: Final = 30.0  # days
 RECALL_AFTER: Final = 60.0  # s without a word after a start until a battery remembered empty is told to be asleep
+ONE_BY_ONE: Final = 30.0  # s within which packs that fall silent have one cause, as old as data may be at most
 NEARLY: Final = 0.05  # V above empty at which a battery that falls silent has switched itself off
 
 
@@ -70,6 +71,8 @@ class Controller:
         self._seen = dict(memory.seen)
         self.last: Decision | None = None  # what was last decided from data
         self._heard_at = 0.0  # wall
+        self._fallen: list[tuple[Decision, float]] = []  # before packs fell silent, and when
+        self._words: dict[Key, View] = {}  # the last ones of each pack
         self._phase, self._phase_since = memory.phase, memory.phase_since
         self._begun: float | None = None
         self._waiting = True
@@ -118,8 +121,8 @@ class Controller:
         charge, discharge = self._currents.bears["charge"], self._currents.bears["discharge"]
         return {view.key: (charge.get(view.key, 0.0), discharge.get(view.key, 0.0)) for view in bank.counted}
 
-    def memory(self) -> Memory:
-        """What has to survive a restart."""
+    def memory(self, settings: Mapping[Key, Lasting] | None = None) -> Memory:
+        """What has to survive a restart; ``settings`` are those of the packs."""
         voltage, progress = self._voltage, self._voltage.phases.progress
         return Memory(
             phase=progress.phase,
@@ -142,6 +145,7 @@ class Controller:
             seen=self._seen,
             asleep=self.asleep,
             phase_since=self._phase_since,
+            settings=noted(settings or {}, self._seen),
         )
 
     # --- step by step ---------------------------------------------------------------------------------------
@@ -194,8 +198,51 @@ class Controller:
         currents = self._currents.step(situation, one.battery, now, seconds, starting=starting)
         stopped = self._currents.allowed["charge"].amps < NOTHING
         told = voltage.tell(one, narrowest, self._setpoints, now, seconds, stopped=stopped)
+        self._note_fallen(bank, now)
         self.last, self._heard_at = self._decided(_Moment(bank, one, limits, now, wall, seconds), told, *currents), wall
-        return self.last
+        return self._bridged(self.last, now) if self._fallen and not self.usable(bank) else self.last
+
+    def _note_fallen(self, bank: BankState, now: float) -> None:
+        """Keep what was decided before packs fell silent: a wire that comes loose takes them along one by one."""
+        here = {view.key: view for view in bank.counted}
+        self._words |= here
+        gone = _keys(self.last) - here.keys() if self.last else set()
+        if gone - {one.key for one in bank.excluded if one.view is None}:
+            self._fallen = []  # somebody is heard and must not serve
+        elif gone and self.last:
+            self._fallen.append((self.last, now))
+        self._fallen = [
+            (before, at) for before, at in self._fallen if now - at <= ONE_BY_ONE and not _keys(before) <= here.keys()
+        ]
+
+    def _bridged(self, last: Decision, now: float) -> Decision:
+        """Who could serve the house has fallen silent just now: the others may be about to, and it must not go dark."""
+        before = self._last_words(last, now)
+        could = {view.key for view in self._fallen[0][0].bank.counted if view.may_discharge}
+        amps = blind(before, self._setpoints, self._limits_of.narrowest.rested) if self._setpoints.hold else 0.0
+        if amps < NOTHING or could & _keys(last):
+            return last  # or who is heard could serve just now, too, and something is wrong
+        return replace(
+            last,
+            discharge_current=amps,
+            discharge_enabled=True,
+            state_of_charge=before.state_of_charge,
+            reasons={**last.reasons, "discharge_current": f"discharge held: {WHY}"},
+        )
+
+    def _last_words(self, last: Decision, now: float) -> Decision:
+        """What was last decided, of all packs that fell silent together."""
+        whole = next((before for before, at in self._fallen if now - at <= ONE_BY_ONE), None)
+        if whole is None:
+            return last
+        bank = replace(whole.bank, counted=tuple([self._words[view.key] for view in whole.bank.counted]))
+        return replace(
+            last,
+            discharge_current=whole.discharge_current,
+            state_of_charge=whole.state_of_charge,
+            bank=bank,
+            facts=replace(last.facts, asleep=self._asleep(bank)),
+        )
 
     def _decided(self, moment: _Moment, voltage: tuple[float, str], charging: Limit, discharging: Limit) -> Decision:
         ends = [(one.cells * max(one.empty, one.least or 0.0), one.least_why) for one in moment.limits.values()]
@@ -262,7 +309,7 @@ class Controller:
     def _facts(self, moment: _Moment) -> Facts:
         progress, narrowest = self._voltage.phases.progress, self._limits_of.narrowest
         since, trim = progress.last_full, self._voltage.trim.value
-        counted, limits, emptiness = moment.bank.counted, moment.limits, self._currents.emptiness
+        counted, emptiness = moment.bank.counted, self._currents.emptiness
         return Facts(
             last_full=since,
             days_since_full=None if since is None else max(0.0, (moment.wall - since) / DAY),
@@ -276,12 +323,15 @@ class Controller:
             charge_voltage=narrowest.charge,
             float_voltage=narrowest.floating,
             empty_voltage=narrowest.empty,
-            asleep=all(
-                emptiness.is_empty(view.key) or view.low.value < limits[view.key].empty + NEARLY for view in counted
-            ),
+            asleep=self._asleep(moment.bank),
             findings=self._findings(moment.wall),
             phase_since=self._phase_since,
         )
+
+    def _asleep(self, bank: BankState) -> bool:
+        """Whether every pack is so empty that it switches itself off."""
+        empty = self._currents.emptiness.is_empty
+        return all(empty(view.key) or view.low.value < self._limits_of(view).empty + NEARLY for view in bank.counted)
 
     def _findings(self, wall: float) -> tuple[str, ...]:
         progress, found = self._voltage.phases.progress, []
@@ -298,6 +348,7 @@ class Controller:
     def _without(self, now: float, wall: float) -> Decision | None:
         if self.last is None:
             return self._before_any_data(now, wall)
+        self.last, self._fallen = self._last_words(self.last, now), []
         narrowest = self._limits_of.narrowest
         self._currents.stop(now, discharge=False)
         found = self._silence.step(
@@ -331,3 +382,7 @@ class Controller:
             return found
         reasons["discharge_current"] = "discharge stopped: switched off"
         return replace(found, discharge_current=0.0, discharge_enabled=False)
+
+
+def _keys(decision: Decision) -> set[Key]:
+    return {view.key for view in decision.bank.counted}

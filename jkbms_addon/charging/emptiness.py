@@ -58,6 +58,9 @@ class Emptiness:
         pack = self._packs.get(view.key)
         if pack is None:
             pack = self._packs[view.key] = _Pack()
+        if pack.lows and now - pack.lows[-1][0] > SMOOTHED:
+            pack.lows.clear()
+            pack.total, pack.low_since, pack.ready_since = 0.0, inf, inf  # nobody knows how it was meanwhile
         low = _smoothed(pack, _lowest(view, limits), now)
         if pack.empty:
             self._back(pack, view, low - limits.empty, capacity, now, seconds)
@@ -92,9 +95,6 @@ def _lowest(view: View, limits: CellLimits) -> float:
 def _smoothed(pack: _Pack, low: float, now: float) -> float:
     """Mean of the last 10 s."""
     lows = pack.lows
-    if lows and now - lows[-1][0] > SMOOTHED:
-        lows.clear()
-        pack.total = 0.0
     lows.append((now, low))
     pack.total += low
     while now - lows[0][0] > SMOOTHED:

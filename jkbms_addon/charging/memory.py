@@ -1,13 +1,17 @@
 """What the charge control remembers over a restart: one small file in ``/data``. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from math import inf
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from jkbms_addon.bank.bank import LASTING, Lasting
 from jkbms_addon.bank.candidate import Key
-from jkbms_addon.battery.chemistry import Name
+from jkbms_addon.battery.chemistry import Name, known
+from jkbms_addon.battery.quantities import Value, typed
+from jkbms_addon.battery.snapshot import label
 from jkbms_addon.charging.phases import Phase, Progress
 from jkbms_addon.kept import LAST_DAY
 
@@ -16,6 +20,8 @@ LONGEST = 3  # digits of an address
 Finite = Annotated[float, Field(ge=-LAST_DAY, le=LAST_DAY, allow_inf_nan=False)]  # V, A, Ah, or s since 1970
 
 
+LARGEST = 100000.0
+Setting = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]  # V, A, °C
 Cell = Annotated[float, Field(ge=1.0, le=5.0)]  # V
 Bank = Annotated[float, Field(ge=0, le=1000)]  # V
 
@@ -48,7 +54,8 @@ class Asleep(BaseModel):
 class Memory(BaseModel):
     """Phase, count, corrections, what was learned, and who is there; times are s since 1970.
 
-    ``None`` is what is infinite or unknown; packs are named ``bus/address``.
+    ``None`` is what is infinite or unknown; packs are named ``bus/address``. ``settings`` are those of each pack that
+    limits are made from, as another wire that goes on without them must not raise these.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=False)
@@ -73,6 +80,17 @@ class Memory(BaseModel):
     seen: dict[str, Finite] = {}
     asleep: Asleep | None = None
     phase_since: Finite | None = None
+    settings: dict[str, dict[str, Setting | Name]] = {}
+
+    def told(self) -> dict[Key, Lasting]:
+        """The settings of each pack, as far as they can be such."""
+        found: dict[Key, Lasting] = {}
+        for name, settings in self.settings.items():
+            for key in keys([name]):
+                with suppress(ValueError):
+                    typed(settings)
+                    found[key] = {one: value for one, value in settings.items() if one in LASTING}
+        return found
 
     def progress(self) -> Progress:
         """The part of the phases."""
@@ -112,6 +130,16 @@ def keys(names: Iterable[str]) -> Iterable[Key]:
         bus, _, address = text.partition("/")
         if len(address) <= LONGEST and address.isascii() and address.isdecimal():
             yield bus, int(address)
+
+
+def noted(settings: Mapping[Key, Lasting], packs: Collection[str]) -> dict[str, Any]:
+    """The settings of these packs for the file, without what none can be."""
+    told = {label(key): one for key, one in settings.items() if label(key) in packs}
+    return {name: {one: value for one, value in kept.items() if _possible(value)} for name, kept in told.items()}
+
+
+def _possible(value: Value) -> bool:
+    return known(value) if isinstance(value, str) else isinstance(value, float | int) and abs(value) <= LARGEST
 
 
 def remembered(content: object) -> tuple[Memory, str]:

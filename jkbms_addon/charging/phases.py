@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final, Literal
 
-from jkbms_addon.charging.lasting import Lasting
+from jkbms_addon.charging.lasting import GAP, Lasting
 
 Phase = Literal["bulk", "absorption", "float", "limited", "balance"]
 PHASES: Final[tuple[Phase, ...]] = ("bulk", "absorption", "float", "limited", "balance")
@@ -121,7 +121,8 @@ class Phases:
     def due(self, days: float, wall: float) -> bool:
         """Whether a full charge is due: not asked for, but too long ago."""
         since = self.progress.last_full if self.progress.last_full is not None else self.progress.counted_from
-        return days > 0 and since is not None and wall - since >= days * DAY
+        # a day that lies ahead was noted by a clock that was wrong, and nobody knows how long ago that was
+        return days > 0 and since is not None and not -DAY <= wall - since < days * DAY
 
     def step(self, seen: Seen, aims: Aims, now: float, wall: float, seconds: float) -> float:
         """Go on by ``seconds``; the voltage of the bank that the phase wants, in V."""
@@ -251,6 +252,7 @@ class Phases:
 
     def _balance(self, seen: Seen, aims: Aims, now: float, wall: float, seconds: float) -> Phase:
         at = self._absorbing(seen, aims.balance, aims.balance, seconds)
+        self._balancing_since = min(self._balancing_since, now)  # as of the start of the program, too
         late = now - self._balancing_since >= BALANCE_WITHIN
         return "float" if self._ended(seen, aims.balance, now, wall, LONGEST if at else inf) or late else "balance"
 
@@ -303,7 +305,7 @@ class Phases:
             return min(ceiling, ramp + RAMP * seconds)
         fixed, share = LIMITED_CURRENT
         if seen.current > max(fixed, share * seen.capacity):
-            return max(aims.rebulk * aims.cells, ramp - RAMP * seconds)
+            return max(min(ramp, aims.rebulk * aims.cells), ramp - RAMP * seconds)
         return ramp
 
 
@@ -315,10 +317,13 @@ class _Still:
 
     def clear(self) -> None:
         """Begin anew."""
-        self._since, self._low, self._high = inf, inf, -inf
+        self._since, self._low, self._high, self._seen = inf, inf, -inf, -inf
 
     def step(self, bank: float, now: float, *, holds: bool) -> float:
         """Seconds so far."""
+        if now - self._seen > GAP:
+            self.clear()
+        self._seen = now
         self._low, self._high = min(self._low, bank), max(self._high, bank)
         if not holds:
             self.clear()

@@ -62,17 +62,15 @@ class Silence:
         waking = self.waking(now) and setpoints.charging
         if setpoints.stop_after is not None and silent >= setpoints.stop_after and not waking:
             return None
-        amps = 0.0
-        if silent < setpoints.hold and setpoints.discharging and not last.facts.asleep:
-            amps = min(last.discharge_current, self._bearable(last, rested))
-        charged = min(WAKE_CURRENT, setpoints.max_charge_current or inf) if waking else 0.0
+        amps = blind(last, setpoints, rested) if silent < setpoints.hold else 0.0
+        charged = _within(WAKE_CURRENT, setpoints.max_charge_current) if waking else 0.0
         voltage = min(last.charge_voltage, floating)
         held = f"held: {WHY}" if amps else f"stopped: {WHY}"
         return replace(
             last,
             charge_voltage=voltage,
             charge_current=charged,
-            charge_enabled=waking,
+            charge_enabled=charged > 0,
             discharge_current=amps,
             discharge_enabled=amps > 0,
             wanted=Wanted(),
@@ -87,12 +85,24 @@ class Silence:
             },
         )
 
-    @staticmethod
-    def _bearable(last: Decision, rested: float) -> float:
-        """A that the battery bears blindly, as far from empty as it was."""
-        bank = last.bank
-        capacity = bank.full_charge_capacity
-        if capacity is None or last.bank.min_cell is None or (bank.state_of_charge or 0.0) < LEAST_CHARGE:
-            return 0.0
-        lifted = CHARGED_BY * max(0.0, bank.current or 0.0) / capacity
-        return MOST * capacity if last.bank.min_cell.value - lifted >= rested else 0.0
+
+def blind(last: Decision, setpoints: Setpoints, rested: float) -> float:
+    """A that may be discharged without any data; ``rested`` in V of the lowest cell."""
+    if not setpoints.discharging or setpoints.require_all or last.facts.asleep:
+        return 0.0
+    return _within(min(last.discharge_current, _bearable(last, rested)), setpoints.max_discharge_current)
+
+
+def _bearable(last: Decision, rested: float) -> float:
+    """A that the battery bears blindly, as far from empty as it was."""
+    bank = last.bank
+    capacity = bank.full_charge_capacity
+    if capacity is None or last.bank.min_cell is None or (bank.state_of_charge or 0.0) < LEAST_CHARGE:
+        return 0.0
+    lifted = CHARGED_BY * max(0.0, bank.current or 0.0) / capacity
+    return MOST * capacity if last.bank.min_cell.value - lifted >= rested else 0.0
+
+
+def _within(amps: float, most: float | None) -> float:
+    """A current within what the owner allows now."""
+    return amps if most is None else min(amps, most)

@@ -14,6 +14,7 @@ from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.charging.together import Together
 from jkbms_addon.charging.trim import Brake, FloatTrim, Trim
 
+ANOTHER: Final = 1.0  # V below the least that it can be at which what was remembered is that of another battery
 RESOLUTION: Final = 10  # steps per V of the voltage on the wire
 
 
@@ -27,12 +28,26 @@ class ChargeVoltage:
         self.sent = infinite(memory.sent)
         self.charge = 0.0  # V per cell that counts in this phase
         self._wanted = inf
+        self._checked = False
+
+    def _check(self, one: Together, aims: Aims, narrowest: Narrowest) -> None:
+        """Forget what was remembered and is so low that it can only be of another battery, or damaged."""
+        self._checked = True
+        floating, lowest = aims.floating * aims.cells - ANOTHER, narrowest.tapering * aims.cells - ANOTHER
+        if self.trim.value < floating:
+            self.trim = Trim()
+        if self.brake.value < lowest:
+            self.brake = Brake()
+        if self.phases.progress.ramp < lowest:
+            self.phases.progress.ramp = one.voltage
 
     def aim(
         self, one: Together, narrowest: Narrowest, setpoints: Setpoints, now: float, wall: float, seconds: float
     ) -> None:
         """Go on with the phase and the trims, before the currents are decided."""
         aims = self._aims(narrowest, setpoints)
+        if not self._checked:
+            self._check(one, aims, narrowest)
         seen = Seen(
             voltage=one.voltage / one.cells,
             hot=one.hot,

@@ -6,7 +6,8 @@ from jkbms_addon.inverter.dialects import Dialect
 
 def too_low(dialect: Dialect, decision: Decision) -> str:
     """Why a decision cannot be told: the least that this inverter takes would be above the owner's voltage."""
-    cells = min((view.cells for view in decision.bank.counted), default=0)
+    recalled = decision.recalled
+    cells = recalled.cells if recalled else min((view.cells for view in decision.bank.counted), default=0)
     most = cells * decision.facts.charge_voltage
     if not cells or most >= dialect.least_voltage:
         return ""

@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import Final
 
 from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.charging.cadence import PERIOD
 from jkbms_addon.charging.control import Control
-from jkbms_addon.charging.decide import GOODBYES
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.errors import LinkError
 from jkbms_addon.inverter.dialects.pylontech_rs485 import BAUDRATES, OWN, Query, QueryFramer, answer
@@ -103,11 +103,7 @@ class Responder:
             _LOGGER.info("inverter: nothing is said: %s", self._emission.why)
 
     async def _take_leave(self, link: Link, framer: QueryFramer) -> None:
-        """Answer the next queries without a charge current, a second apart, then fall silent."""
-        for _ in range(GOODBYES):
-            decision = self._control.goodbye(self._control.clock())
-            if decision is None:
-                break
-            async with asyncio.timeout(FAREWELL / GOODBYES):
-                for query in framer.feed(await link.read(FAREWELL / GOODBYES)):
-                    self._answered(link, query, decision)
+        """Answer the next queries without a charge current, then fall silent."""
+        while (decision := self._control.goodbye(self._control.clock())) is not None:
+            for query in framer.feed(await link.read(PERIOD)):
+                self._answered(link, query, decision)

@@ -248,7 +248,8 @@ def _troubles(decision: Decision) -> tuple[tuple[Protection, ...], tuple[Warn, .
     protections: set[Protection] = set()
     for one in bank.excluded:
         alarms |= (_warnings(one.view) if one.view else set()) or {"internal_comm_fail"}
-    dead = not decision.lost and not any(view.may_discharge for view in bank.counted)
+    held = decision.lost or decision.discharge_enabled
+    dead = not held and not any(view.may_discharge for view in bank.counted)
     for view in bank.counted:
         alarms |= _warnings(view)
         if dead:

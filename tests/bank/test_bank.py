@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jkbms_addon.bank.bank import BankState, BatteryBank
 from jkbms_addon.bank.candidate import Candidate
 from jkbms_addon.views.bank import values as published
-from tests.bank.packs import candidate, values, with_cell
+from tests.bank.packs import SETTINGS, candidate, values, with_cell
 
 BIG = values(3.32, full_charge_capacity=300.0, capacity_remaining=240.0, state_of_charge=80, current=30.0)
 
@@ -163,6 +163,54 @@ class TestLeavingAndReturning:
         bank.step([candidate(1, values(total_voltage=52.8))], 0)
         assert bank.step([candidate(1, values(total_voltage=52.8)), candidate(2, told)], 1).packs_online == packs
 
+    OFF = values(3.20, charging=False, discharging=False, current=0.0)
+    SHUT = with_cell(4, 2.7, 3.05, discharging=False, alarms=("cell_under_voltage_protection",), current=0.0)
+
+    @pytest.mark.parametrize("away", [OFF, SHUT])
+    def test_who_is_not_connected_keeps_nobody_out(self, away: dict[str, Any]) -> None:
+        serving = values(3.34)
+        bank = BatteryBank()
+        assert [view.label for view in bank.step([candidate(1, away), candidate(2, serving)], 0).counted] == ["2"]
+        bank = BatteryBank()
+        bank.step([candidate(1), candidate(2)], 0)
+        bank.step([], 20)
+        bank.step([candidate(1, away)], 30)
+        assert reasons(bank.step([candidate(1, away)], 49.9)) == {1: "good for 20 of 20 s", 2: "not heard any more"}
+        assert [view.label for view in bank.step([candidate(1, away)], 50).counted] == ["1"]
+        bank.step([candidate(1, away), candidate(2, serving)], 52)
+        counted = bank.step([candidate(1, away), candidate(2, serving)], 62).counted
+        assert [view.label for view in counted] == ["1", "2"]
+
+    @pytest.mark.parametrize("away", [OFF, SHUT])
+    def test_who_serves_the_house_is_back_first(self, away: dict[str, Any]) -> None:
+        bank = BatteryBank()
+        bank.step([candidate(1, away), candidate(2)], 0)
+        bank.step([], 20)
+        bank.step([candidate(1, away)], 30)
+        bank.step([candidate(1, away), candidate(2)], 31)
+        back = [bank.step([candidate(1, away), candidate(2)], now).counted for now in range(32, 60)]
+        assert [view.label for view in next(filter(None, back))] == ["2"]
+
+    def test_who_is_not_connected_does_not_count_among_the_others(self) -> None:
+        bank = BatteryBank()
+        bank.step([candidate(1), candidate(2)], 0)
+        found = bank.step([candidate(1, self.OFF), candidate(2, values(3.34)), candidate(3, values(3.34))], 1)
+        assert [view.label for view in found.counted] == ["1", "2", "3"]
+        found = bank.step([candidate(1, self.OFF), candidate(2, values(3.34)), candidate(4, self.OFF)], 2)
+        assert reasons(found)[4] == "51.2 V, 2.2 V below the others"
+
+    def test_who_is_full_serves_and_is_one_of_the_others(self) -> None:
+        bank = BatteryBank()
+        full = candidate(1, values(3.40, charging=False))
+        bank.step([full], 0)
+        assert reasons(bank.step([full, candidate(2, values(3.20))], 1)) == {2: "51.2 V, 3.2 V below the others"}
+
+    def test_without_anybody_who_is_connected_all_are_compared(self) -> None:
+        bank = BatteryBank()
+        shut = [candidate(2, values(3.21, discharging=False)), candidate(3, values(3.4, discharging=False))]
+        told = [candidate(1, self.OFF), *shut]
+        assert [view.label for view in bank.step(told, 0).counted] == ["1", "2"]
+
     def test_who_counts_may_drift_apart_and_it_shows(self) -> None:
         bank = BatteryBank()
         bank.step([candidate(1), candidate(2)], 0)
@@ -196,6 +244,37 @@ class TestLeavingAndReturning:
         assert bank.step([candidate(1, without)], 0).packs_online == 1
         bank.step([candidate(1)], 1)
         assert reasons(bank.step([candidate(1, without)], 2)) == {1: f"{key} not heard any more"}
+
+
+class TestSettingsThatAreNotToldAnyMore:
+    WITHOUT = values() | dict.fromkeys(SETTINGS)
+    CHANGED = values(cell_voltage_overvoltage_protection=3.5, max_charge_current=20.0, battery_type="LTO")
+
+    def test_they_stay_as_they_were(self) -> None:
+        bank = BatteryBank()
+        bank.step([candidate(1, self.CHANGED)], 0)
+        bank.step([candidate(1, self.WITHOUT)], 1)
+        pack = bank.step([candidate(1, self.WITHOUT | {"max_charge_current": 30.0})], 2).counted[0].pack
+        assert pack.cell_voltage_overvoltage_protection == 3.5
+        assert (pack.max_charge_current, pack.max_discharge_current) == (30.0, 100.0)
+        assert pack.battery_type == "LTO"
+
+    def test_where_they_are_asked_for_they_must_be_told_all_the_same(self) -> None:
+        bank = BatteryBank()
+        bank.step([candidate(1, settings_required=True)], 0)
+        view = bank.step([candidate(1, self.WITHOUT, settings_required=True)], 1).counted[0]
+        assert (view.may_charge, view.may_discharge) == (False, True)
+        assert view.hindered("charge") == "pack 1: charge OCP unknown"
+
+    def test_a_switch_that_was_off_does_not_stay_off(self) -> None:
+        bank = BatteryBank()
+        bank.step([candidate(1, values(charging_switch=False))], 0)
+        assert bank.step([candidate(1)], 1).counted[0].may_charge
+
+    def test_nothing_is_taken_over_by_another_battery(self) -> None:
+        bank = BatteryBank()
+        bank.step([candidate(1, self.CHANGED), candidate(2, self.WITHOUT)], 0)
+        assert bank.step([candidate(2, self.WITHOUT)], 1).counted[0].pack.max_charge_current is None
 
 
 class TestFaults:

@@ -87,6 +87,8 @@ def test_the_owners_current_and_switch_hold() -> None:
     bench = restarted(Setpoints(max_charge_current=3))
     assert bench.controller.wake(bench.now) == ""
     assert got(bench.step()).charge_current == 3
+    bench.controller.allow(Setpoints(max_charge_current=0))
+    assert (got(bench.step()).charge_current, got(bench.decision).charge_enabled) == (0, False)
     bench.controller.allow(Setpoints(charging=False))
     assert got(bench.step()).charge_current == 0
     assert bench.controller.wake(bench.now) == "switch Charging is off"

@@ -190,6 +190,29 @@ def test_a_real_lto_pack_that_calls_itself_lfp_is_not_empty() -> None:
     assert (found.charge, found.floating, found.stop, found.empty) == (2.6, 2.5, 2.64, 2.0)
 
 
+@pytest.mark.parametrize(
+    ("options", "changes", "name", "charge"),
+    [
+        ({"charge_voltage": 2.65}, {}, "LTO", 2.65),
+        ({"charge_voltage": 2.0}, {}, "LTO", 2.50),
+        ({"charge_voltage": 1.99}, {}, "LFP", 3.40),
+        ({"charge_voltage": 2.99}, {}, "LTO", 2.66),
+        ({"charge_voltage": 3.0}, {}, "LFP", 3.40),
+        ({"charge_voltage": 4.1}, {}, "LFP", 3.51),
+        ({}, {"cell_request_charge_voltage": 2.6}, "LTO", 2.6),
+        ({}, {"cell_request_charge_voltage": 2.6, "battery_type": "LFP"}, "LTO", 2.6),
+        ({"charge_voltage": 2.65, "chemistry": "LFP"}, {}, "LFP", 3.40),
+        ({"charge_voltage": 2.65}, {"cell_voltage_overvoltage_protection": 3.65}, "LFP", 3.40),
+        ({"charge_voltage": 2.65}, {"cell_voltage_undervoltage_protection": 2.8}, "LFP", 3.40),
+    ],
+)
+def test_who_wants_the_voltage_of_lto_has_lto(options: Any, changes: Any, name: str, charge: float) -> None:
+    """Where no protection is told, as on CAN: that of LFP would be far above what is wanted."""
+    found = limits(Setpoints(**options), **(UNSET | changes))
+    assert found.chemistry.name == name
+    assert found.charge == pytest.approx(charge)
+
+
 @pytest.mark.parametrize("chemistry", CHEMISTRIES.values(), ids=lambda one: one.name)
 def test_every_chemistry_is_in_order(chemistry: Any) -> None:
     rising = (

@@ -14,7 +14,8 @@ from jkbms_addon.charging.memory import Memory
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.errors import CommandError
 from jkbms_addon.kept import JsonFile
-from tests.bank.packs import WALL, candidate, values
+from tests.bank.packs import SETTINGS, WALL, candidate, values
+from tests.charging.test_decide import LTO
 
 
 class Bench:
@@ -249,6 +250,27 @@ def test_what_was_learned_is_written_now_and_then_and_at_the_end(tmp_path: Path)
     bench.written()
     kept = file.load()
     assert (kept["phase"], kept["sent"], kept["seen"].keys()) == ("bulk", 55.2, {"garage/1", "garage/2"})
+
+
+def test_settings_that_are_not_told_after_a_restart_are_those_of_before(tmp_path: Path) -> None:
+    """The wire that told them is loose, another one goes on with what is measured."""
+    file = JsonFile(tmp_path / "charging.json")
+    lto = values(cells=(2.4,) * 24, **LTO)
+    told = {1: lto | {"max_charge_current": 1e9}, 2: lto | {"max_charge_current": 30.0}}
+    bench = Bench(memory=file)
+    bench.packs = [candidate(n, told[n]) for n in told]
+    bench.step()
+    bench.control.keep(now=True)
+    bench.written()
+    assert file.load()["settings"]["garage/2"]["max_charge_current"] == 30
+    assert "max_charge_current" not in file.load()["settings"]["garage/1"]
+    again = Bench(memory=file)
+    again.packs = [candidate(n, told[n] | dict.fromkeys(SETTINGS)) for n in told]
+    for _ in range(80):
+        again.step()
+    assert again.shown().charge_voltage == 63.6
+    assert again.shown().discharge_current > 0
+    assert again.shown().charge_current == pytest.approx(0.9 * 60)
 
 
 class Noted:

@@ -8,7 +8,7 @@ import pytest
 from jkbms_addon.charging.memory import Memory, remembered
 from jkbms_addon.charging.phases import DAY
 from jkbms_addon.charging.setpoints import Setpoints
-from tests.bank.packs import WALL, Bench, candidate, got, running, values, with_cell
+from tests.bank.packs import SETTINGS, WALL, Bench, candidate, got, running, values, with_cell
 
 
 class TestStart:
@@ -323,3 +323,84 @@ class TestSteps:
             (55.2, 12, 46.4),
             (55.2, 90, 49.6),
         )
+
+
+LTO: dict[str, Any] = {
+    "cell_voltage_overvoltage_protection": 2.8,
+    "cell_voltage_undervoltage_protection": 1.6,
+    "cell_request_charge_voltage": 2.65,
+    "cell_request_float_voltage": 2.5,
+    "cell_count": 24,
+}
+
+
+class TestSettingsThatAreNotToldAnyMore:
+    """Another wire of the battery goes on with what is measured, and knows nothing of settings."""
+
+    @pytest.mark.parametrize(
+        ("told", "voltage", "amps"),
+        [
+            (values(cell_voltage_overvoltage_protection=3.5), 54.4, 90),
+            (values(cell_request_charge_voltage=3.42), 54.7, 90),
+            (values(max_charge_current=20.0, max_discharge_current=20.0), 55.2, 18),
+            (values(cells=(2.4,) * 24, **LTO), 63.6, 90),
+        ],
+    )
+    def test_nothing_rises_with_them(self, told: dict[str, Any], voltage: float, amps: float) -> None:
+        bench = Bench()
+        before = bench.run(candidate(told=told), seconds=80)
+        assert (before.charge_voltage, before.charge_current, before.discharge_current) == (voltage, amps, amps)
+        after = bench.run(candidate(told=told | dict.fromkeys(SETTINGS)), seconds=80)
+        assert (after.charge_voltage, after.charge_current, after.discharge_current) == (voltage, amps, amps)
+        assert after.facts == before.facts
+
+
+def test_a_pack_that_is_not_connected_does_not_darken_the_house() -> None:
+    bench = Bench()
+    off = candidate(1, values(3.20, charging=False, discharging=False, current=0.0))
+    assert bench.run(off, candidate(2, values(3.34)), seconds=30).discharge_current == 90
+
+
+@pytest.mark.parametrize(
+    ("memory", "voltage"),
+    [
+        ({"trim": 26.9}, 55.2),  # of a battery of 8 cells
+        ({"trim": -1000.0}, 55.2),
+        ({"trim": 52.59}, 55.2),
+        ({"trim": 52.61}, 52.6),
+        ({"phase": "limited", "ramp": 26.9, "highest": 85}, 53.4),
+        ({"phase": "limited", "ramp": 46.9, "highest": 85}, 53.4),
+        ({"phase": "limited", "ramp": 47.1, "highest": 85}, 47.1),
+        ({"phase": "float", "ramp": 26.9, "highest": 85}, 53.6),
+    ],
+)
+def test_what_can_only_be_of_another_battery_is_forgotten(memory: dict[str, Any], voltage: float) -> None:
+    told = candidate(told=values(3.34, state_of_charge=81, current=0.0))
+    bench = Bench(Setpoints(soc_limit=80 if memory.get("phase") == "limited" else None), memory=Memory(**memory))
+    assert got(bench.step(told)).charge_voltage == pytest.approx(voltage)
+
+
+@pytest.mark.parametrize(("brake", "voltage"), [(26.9, 53.6), (46.99, 53.6), (47.01, 47.0)])
+def test_a_brake_of_another_battery_is_forgotten(brake: float, voltage: float) -> None:
+    bench = Bench(memory=Memory(phase="float", brake=brake, highest=50, ramp=53.6))
+    assert got(bench.step(candidate(told=values(charging=False, current=0.0)))).charge_voltage == pytest.approx(voltage)
+
+
+def test_what_was_not_heard_has_not_been_so() -> None:
+    """Neither full nor dwindled for the time in which all were silent."""
+    top = candidate(told=values(3.44, current=1.0, state_of_charge=99))
+    bench = Bench(memory=Memory(phase="absorption", highest=99))
+    bench.run(top, seconds=5)
+    bench.run(seconds=700)
+    bench.run(top, seconds=600)
+    assert bench.controller.events() == []
+    bench.run(top, seconds=12)
+    assert bench.controller.events() == ["full"]
+    dwindled = candidate(told=values(3.42, current=1.0, state_of_charge=90))
+    bench = Bench()
+    bench.run(dwindled, seconds=5)
+    bench.run(seconds=890)
+    bench.run(dwindled, seconds=800)
+    assert bench.controller.memory().learned == 0
+    bench.run(dwindled, seconds=120)
+    assert bench.controller.memory().learned == pytest.approx(0.48)

@@ -101,10 +101,21 @@ def test_ready_when_two_percent_were_charged() -> None:
 def test_exactly_two_percent_are_enough() -> None:
     one = One(empty=True)
     one.step(3.00, 20.0, seconds=360.0)  # 2 Ah
-    one.step(3.00, 0.0, seconds=59.0)
-    assert one.emptiness.is_empty(KEY)
-    one.step(3.00, 0.0, seconds=1.0)
-    assert not one.emptiness.is_empty(KEY)
+    assert one.run(3.00, 59, 0.0)
+    assert not one.run(3.00, 1, 0.0)
+
+
+def test_what_held_before_a_gap_does_not_count() -> None:
+    for gap, empty in ((10.0, True), (10.5, False)):
+        one = One()
+        assert not one.run(2.85, 5)
+        one.step(2.85, seconds=gap)
+        assert one.run(2.85, 5) is empty
+    one = One(empty=True)
+    one.run(3.20, 50, 0.0)
+    one.step(3.20, 0.0, seconds=11.0)
+    assert one.run(3.20, 59, 0.0)
+    assert not one.run(3.20, 1, 0.0)
 
 
 def test_what_is_discharged_again_does_not_count() -> None:

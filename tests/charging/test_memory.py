@@ -1,10 +1,16 @@
 """What is remembered: beginnings, names of packs, and how exactly."""
 
+import re
+from inspect import getsource
 from math import inf
+from typing import Any
 
 import pytest
 
-from jkbms_addon.charging.memory import WEEK, Asleep, Memory, finite, infinite, keys
+from jkbms_addon.bank.bank import LASTING, Lasting
+from jkbms_addon.battery.quantities import specs
+from jkbms_addon.charging import cell_limits, derating
+from jkbms_addon.charging.memory import WEEK, Asleep, Memory, finite, infinite, keys, noted
 from jkbms_addon.charging.phases import Progress
 from jkbms_addon.charging.voltage import ChargeVoltage
 from tests.bank.packs import WALL
@@ -68,3 +74,31 @@ def test_a_file_without_the_number_of_packs_is_read() -> None:
         }
     )
     assert (kept.packs, kept.coldest, kept.state_of_health, kept.capacity) == (0, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"a/1": {"max_charge_current": 30}}, {("a", 1): {"max_charge_current": 30}}),
+        ({"a/1": {"battery_type": "LTO", "cell_count": 16}}, {("a", 1): {"battery_type": "LTO"}}),
+        ({"a/1": {"max_charge_current": "LTO"}, "a/2": {}}, {("a", 2): {}}),  # no number
+        ({"a": {"max_charge_current": 30}}, {}),
+        ({"a/1": {"nonsense": 3.0}}, {("a", 1): {}}),
+    ],
+)
+def test_settings_of_packs(settings: Any, told: Any) -> None:
+    assert Memory.model_validate({"settings": settings}).told() == told
+
+
+def test_limits_are_made_from_nothing_else() -> None:
+    """What is read of the settings of a pack is remembered."""
+    read = [name for name in specs() if re.search(rf"pack\.{name}\b", "".join(map(getsource, (cell_limits, derating))))]
+    assert set(read) == set(LASTING)
+
+
+def test_what_no_setting_can_be_is_not_noted() -> None:
+    settings: dict[tuple[str, int], Lasting] = {
+        ("a", 1): {"max_charge_current": 1e9, "max_discharge_current": -1e5, "battery_type": "lead"},
+        ("a", 2): {"max_charge_current": 30.0},
+    }
+    assert noted(settings, ["a/1"]) == {"a/1": {"max_discharge_current": -1e5}}

@@ -3,7 +3,7 @@
 import pytest
 
 from jkbms_addon.charging.cadence import Cadence
-from jkbms_addon.charging.lasting import Lasting
+from jkbms_addon.charging.lasting import GAP, Lasting
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,11 @@ def test_lasting() -> None:
     ]
     one.clear()
     assert one.step(True, 20.0) == 0.0
+
+
+@pytest.mark.parametrize(("gap", "lasted"), [(GAP, GAP), (GAP + 0.1, 0.0)])
+def test_what_nobody_has_looked_at_has_not_lasted(gap: float, lasted: float) -> None:
+    one = Lasting()
+    one.step(True, 5.0)
+    assert one.step(True, 5.0 + gap) == lasted
+    assert GAP == 15

@@ -306,6 +306,12 @@ class TestLimited:
         high.run(SEEN, 120, state_of_charge=77.0)
         assert high.voltage == pytest.approx(55.2)
 
+    def test_below_its_floor_it_goes_no_lower_and_does_not_leap_up(self) -> None:
+        """A battery with a load may have been below when it began, and one of Li-ion cells is."""
+        low = One(self.AIMS, phase="limited", ramp=51.0)
+        low.run(SEEN, 120, state_of_charge=79.0)
+        assert low.voltage == pytest.approx(51.0)
+
     @pytest.mark.parametrize(("charge", "phase"), [(75.1, "limited"), (75.0, "bulk")])
     def test_ends_five_percent_below(self, charge: float, phase: str) -> None:
         assert One(self.AIMS, phase="limited", ramp=53.5).run(SEEN, state_of_charge=charge) == phase
@@ -350,3 +356,18 @@ class TestAsked:
         late.phases.ask("balance")
         assert late.run(SEEN, DAY, 10) == "balance"
         assert late.run(SEEN, 20, 10) == "float"
+
+    def test_a_balance_that_was_under_way_at_the_start_ends_within_a_day_too(self) -> None:
+        again = One(phase="balance")
+        assert again.run(SEEN, DAY, 10) == "balance"
+        assert again.run(SEEN, 20, 10) == "float"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "days", "due"),
+    [(-13.99, 14, False), (-14, 14, True), (0.01, 14, False), (1.0, 14, False), (1.01, 14, True), (400, 0, False)],
+)
+def test_a_day_that_lies_ahead_was_noted_by_a_wrong_clock(ahead: float, days: float, due: bool) -> None:
+    noted = WALL + ahead * DAY
+    assert One(last_full=noted).phases.due(days, WALL) is due
+    assert One(counted_from=noted).phases.due(days, WALL) is due

@@ -78,8 +78,8 @@ def told(
 
 def rested(low: float = 3.21, seconds: float = 60.0, *, resting: bool = True) -> ToldCharge:
     one = ToldCharge()
-    told(one, 5, low, now=0, resting=resting)
-    told(one, 5, low, now=seconds, resting=resting)
+    for now in (0, 15, 30, 45, seconds):
+        told(one, 5, low, now=now, resting=resting)
     return one
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from jkbms_addon.charging.setpoints import Setpoints
+from jkbms_addon.inverter.state import said
 from tests.bank.packs import Bench, candidate, got, running, values, with_cell
 
 
@@ -70,6 +71,126 @@ def test_switched_off_meanwhile() -> None:
     bench = silent(current=0.0)
     bench.controller.allow(Setpoints(discharging=False))
     assert got(bench.step()).discharge_current == 0
+
+
+def test_what_the_owner_allows_now_bounds_what_was_decided_before() -> None:
+    bench = silent(current=0.0)
+    bench.controller.allow(Setpoints(max_discharge_current=5))
+    assert got(bench.step()).discharge_current == 5
+    bench.controller.allow(Setpoints(max_discharge_current=0))
+    assert (got(bench.step()).discharge_current, got(bench.decision).discharge_enabled) == (0, False)
+    bench.controller.allow(Setpoints(max_discharge_current=200))
+    assert got(bench.step()).discharge_current == 30
+
+
+def test_where_all_batteries_are_required_none_is_too_few() -> None:
+    assert got(silent(current=0.0, setpoints=Setpoints(require_all=True)).decision).discharge_current == 0
+
+
+class TestOneByOne:
+    """An adapter that dies takes its batteries along one by one, as each was heard at another moment."""
+
+    def bench(self, last: dict[int, Any] | None = None, every: int = 1, packs: int = 4) -> Bench:
+        told = {n: values(current=-10.0) for n in range(1, packs + 1)} | (last or {})
+        bench = Bench()
+        bench.run(*(candidate(n, told[n]) for n in told), seconds=60)
+        for gone in range(1, packs + 1):
+            ages = {n: 11.0 if n <= gone else 1.0 for n in told}
+            bench.run(*(candidate(n, told[n], age=ages[n]) for n in told), seconds=every)
+        return bench
+
+    @pytest.mark.parametrize(("every", "amps"), [(1, 120), (10, 120), (11, 90), (40, 30)])
+    def test_what_all_of_them_bore_counts(self, every: int, amps: float) -> None:
+        """Within half a minute; who was silent before that has gone for a reason of its own."""
+        bench = self.bench(every=every)
+        lost = got(bench.decision)
+        assert lost.lost
+        assert lost.discharge_current == pytest.approx(amps)
+        assert (len(lost.bank.counted), lost.charge_voltage) == (amps / 30, 53.6)
+        assert got(bench.step()).discharge_current == pytest.approx(amps)
+
+    def test_a_low_cell_of_the_first_one_counts_as_much_as_that_of_the_last_one(self) -> None:
+        for n in (1, 4):
+            assert got(self.bench({n: with_cell(4, 3.19, current=-10.0)}).decision).discharge_current == 0
+        charged = {1: values(state_of_charge=0), 4: values(state_of_charge=90, full_charge_capacity=400.0)}
+        assert got(self.bench(charged).decision).discharge_current > 0  # the mean counts, 66 %
+
+    def test_they_sleep_only_where_all_of_them_were_empty(self) -> None:
+        empty = with_cell(4, 2.85, current=0.0)
+        assert not got(self.bench({4: empty}).decision).facts.asleep
+        assert got(self.bench(dict.fromkeys(range(1, 5), empty)).decision).facts.asleep
+
+    def test_last_words_count(self) -> None:
+        """One switches itself off, its load pulls the other one down."""
+        bench = Bench()
+        low, lower = with_cell(4, 2.94, current=-5.0), with_cell(4, 2.97, current=-5.0)
+        bench.run(candidate(1, low), candidate(2, lower), seconds=30)
+        bench.run(candidate(1, age=11.0), candidate(2, low), seconds=5)
+        assert got(bench.step()).facts.asleep
+
+    def test_who_was_heard_and_must_not_serve_is_left_out(self) -> None:
+        bench = running(packs=2)
+        hot = values(alarms=("mosfet_over_temperature_protection",))
+        bench.run(candidate(1, hot), candidate(2), seconds=3)
+        assert got(bench.step()).discharge_current == 30
+        bench = running(packs=3)
+        bench.step(candidate(1, age=11.0), candidate(2), candidate(3))
+        bench.step(candidate(1, age=11.0), candidate(2, hot), candidate(3))
+        assert got(bench.step()).discharge_current == 30
+
+    OFF = values(charging=False, discharging=False, current=0.0)
+    SHUT = values(discharging=False, alarms=("cell_under_voltage_protection",), current=0.0)
+
+    @pytest.mark.parametrize("away", [OFF, SHUT])
+    def test_the_house_is_not_dark_while_one_is_still_heard_that_cannot_serve(self, away: dict[str, Any]) -> None:
+        bench = Bench()
+        bench.run(candidate(1), candidate(2, away), seconds=30)
+        for _ in range(31):
+            held = got(bench.step(candidate(1, age=11.0), candidate(2, away)))
+            assert (held.discharge_current, held.discharge_enabled, held.lost) == (60, True, False)
+            assert held.reasons["discharge_current"] == "discharge held: no battery is heard"
+            assert said(held).protections == ()
+        over = got(bench.step(candidate(1, age=11.0), candidate(2, away)))
+        assert (over.discharge_current, over.discharge_enabled) == (0, False)
+        bench = Bench()
+        bench.run(candidate(1), candidate(2, away), seconds=30)
+        bench.step(candidate(1, age=11.0), candidate(2, away))
+        assert got(bench.step()).discharge_current == 60
+
+    @pytest.mark.parametrize(
+        ("setpoints", "last", "still"),
+        [
+            (Setpoints(hold_without_data=0), values(), OFF),
+            (Setpoints(discharging=False), values(), OFF),
+            (None, with_cell(4, 3.19, current=0.0), OFF),
+            (None, values(), OFF | {"state_of_charge": 0, "full_charge_capacity": 200.0}),
+        ],
+    )
+    def test_it_is_dark_where_it_would_be_without_any_data(self, setpoints: Any, last: Any, still: Any) -> None:
+        bench = Bench(setpoints)
+        bench.run(candidate(1, last), candidate(2, still), seconds=30)
+        dark = got(bench.step(candidate(1, last, age=11.0), candidate(2, still)))
+        assert (dark.discharge_current, dark.discharge_enabled) == (0, False)
+
+    @pytest.mark.parametrize(
+        "trouble",
+        [
+            {"discharging": False},
+            {"alarms": ("discharge_short_circuit_protection",)},
+            {"discharging": False, "charging": False},
+        ],
+    )
+    def test_it_is_dark_where_who_is_heard_could_serve_just_now(self, trouble: dict[str, Any]) -> None:
+        bench = running(packs=2)
+        bench.step(candidate(1, age=11.0), candidate(2, values(**trouble)))
+        assert got(bench.decision).discharge_current == 0
+
+    def test_who_came_back_meanwhile_counts_as_he_is_then(self) -> None:
+        bench = running(packs=2)
+        bench.step(candidate(1, age=11.0), candidate(2))
+        bench.run(candidate(1, with_cell(4, 3.1)), candidate(2), seconds=12)
+        assert len(bench.state.counted) == 2
+        assert got(bench.step()).discharge_current == 0
 
 
 def test_stop_after() -> None:

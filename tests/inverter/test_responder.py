@@ -164,6 +164,18 @@ async def test_a_stop_answers_without_charge_and_falls_silent() -> None:
         assert await far.answer(0.5) == b""
 
 
+async def test_who_asks_seldom_hears_of_a_stop_too() -> None:
+    async with answering(baudrate=9600) as (one, far):
+        far.ask(0x63)
+        assert await far.answer() != b""
+        stopping = asyncio.create_task(one.stop())
+        await asyncio.sleep(1.6)
+        far.ask(0x63)
+        told = master.system_management(opened(await far.answer())[2])
+        assert (told["charge_current"], told["charge_enabled"]) == (0.0, False)
+        await stopping
+
+
 async def test_a_port_that_is_gone_is_opened_again() -> None:
     with line() as far:
         missing = str(Path(far.port).parent / "no-such-port")
