@@ -26,7 +26,6 @@ from jkbms_addon.charging.kept_owner import KeptOwner
 from jkbms_addon.charging.memory import Memory, remembered
 from jkbms_addon.charging.owner import Owner, chosen, chosen_grid, effective
 from jkbms_addon.charging.setpoints import Setpoints
-from jkbms_addon.charging.silence import WAKE_CURRENT
 from jkbms_addon.errors import CommandError
 from jkbms_addon.kept import JsonFile, Saver
 
@@ -234,7 +233,7 @@ class Control:
             raise CommandError(why)
         asleep = controller.asleep
         assert asleep is not None
-        return f"waking up: {WAKE_CURRENT:g} A for ten minutes; {told_asleep(asleep, self._wall())}"
+        return f"waking up: {controller.waking_current:g} A for ten minutes; {told_asleep(asleep, self._wall())}"
 
     @property
     def chemistry(self) -> Name:

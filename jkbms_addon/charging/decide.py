@@ -24,7 +24,7 @@ from jkbms_addon.charging.phases import BALANCED, DAY
 from jkbms_addon.charging.requests import Requests, Wanted
 from jkbms_addon.charging.setpoints import Setpoints
 from jkbms_addon.charging.sharing import capacity_of
-from jkbms_addon.charging.silence import WHY, Silence, blind
+from jkbms_addon.charging.silence import WHY, Silence, blind, waking_current
 from jkbms_addon.charging.slew import NOTHING, Limit
 from jkbms_addon.charging.together import Together, together
 from jkbms_addon.charging.told_charge import REST, ToldCharge
@@ -98,6 +98,11 @@ class Controller:
     def wake(self, now: float) -> str:
         """Let an empty battery that sleeps be charged blindly for a while; why not, empty if it may."""
         return self._silence.wake(self.last or self._recalled(0.0), self._setpoints, now)
+
+    @property
+    def waking_current(self) -> float:
+        """A with which it is charged then."""
+        return waking_current(self._setpoints)
 
     @property
     def asleep(self) -> Asleep | None:

@@ -49,6 +49,8 @@ class Silence:
             return "the battery was not empty when it was last heard"
         if not setpoints.charging:
             return "switch Charging is off"
+        if not waking_current(setpoints):
+            return "the owner allows no current of charge"
         _, _, coldest = last.heard
         if coldest is None or coldest < WAKE_ABOVE:
             return f"its last temperature was {'unknown' if coldest is None else f'below {WAKE_ABOVE:.0f} °C'}"
@@ -63,7 +65,7 @@ class Silence:
         if setpoints.stop_after is not None and silent >= setpoints.stop_after and not waking:
             return None
         amps = blind(last, setpoints, rested) if silent < setpoints.hold else 0.0
-        charged = _within(WAKE_CURRENT, setpoints.max_charge_current) if waking else 0.0
+        charged = waking_current(setpoints) if waking else 0.0
         voltage = min(last.charge_voltage, floating)
         held = f"held: {WHY}" if amps else f"stopped: {WHY}"
         return replace(
@@ -84,6 +86,11 @@ class Silence:
                 "discharge_current": f"discharge {held}",
             },
         )
+
+
+def waking_current(setpoints: Setpoints) -> float:
+    """A with which an empty battery is woken."""
+    return _within(WAKE_CURRENT, setpoints.max_charge_current)
 
 
 def blind(last: Decision, setpoints: Setpoints, rested: float) -> float:

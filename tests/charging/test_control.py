@@ -326,6 +326,10 @@ def test_who_falls_asleep_is_written_at_once_and_can_be_woken_after_a_restart(
     again.control.command("wake_up", "PRESS")
     assert caplog.messages[-1] == "inverter: wake_up is refused: switched off"
     again.control.command("enable", "ON")
+    again.control.command("max_charge_current", "3")
+    again.control.command("wake_up", "PRESS")
+    assert caplog.messages[-1] == "inverter: waking up: 3 A for ten minutes; last heard 2.0 days ago at 25 °C"
+    again.control.command("max_charge_current", "20")
     again.control.command("wake_up", "PRESS")
     assert caplog.messages[-1] == "inverter: waking up: 5 A for ten minutes; last heard 2.0 days ago at 25 °C"
     again.step()

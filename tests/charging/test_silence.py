@@ -261,8 +261,11 @@ class TestAsleep:
         assert bench.step() is None
         bench.controller.allow(Setpoints(stop_after=60, max_charge_current=2, charging=False))
         assert bench.controller.wake(bench.now) == "switch Charging is off"
+        bench.controller.allow(Setpoints(stop_after=60, max_charge_current=0))
+        assert bench.controller.wake(bench.now) == "the owner allows no current of charge"
         bench.controller.allow(Setpoints(stop_after=60, max_charge_current=2))
         assert bench.controller.wake(bench.now) == ""
+        assert bench.controller.waking_current == 2
         assert got(bench.step()).charge_current == 2
         bench.controller.allow(Setpoints(stop_after=60, charging=False))
         assert bench.step() is None

@@ -118,6 +118,7 @@ APART = {
     "JK BMS {} {}",
     # answers to a press, told as they are
     "the battery was not empty when it was last heard",
+    "the owner allows no current of charge",
     "its last temperature was {}",
     "below {} °C",
     "batteries are heard",
