@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 GROUP = "jkbms_addon.acquisition"
 API = 1  # of this contract; a plug-in names the one that it was written for
 PACKAGE = "jkbms_addon."
+MOST_ADDRESSES = 1000  # an address has three digits at most, in names and in files
 Result = TypeVar("Result")
 
 
@@ -195,13 +196,16 @@ def configured(name: str, strategy: str, values: Mapping[str, Any]) -> BusOption
 
 
 def _described(name: str, strategy: str, plugin: Plugin, values: Mapping[str, Any]) -> BusOptions:
+    addresses = frozenset(int(address) for address in plugin.addresses(values))
+    if not addresses <= frozenset(range(MOST_ADDRESSES)):
+        raise OptionsError(f"strategy: {strategy!r:.60} has addresses that are not within 0 to {MOST_ADDRESSES - 1}")
     return BusOptions(
         name,
         strategy,
         values,
         plugin,
         target=str(plugin.target(values)),
-        addresses=frozenset(int(address) for address in plugin.addresses(values)),
+        addresses=addresses,
         writable=frozenset(str(key) for key in plugin.writable(values)),
     )
 

@@ -12,6 +12,7 @@ from jkbms_addon.commands.command import Outcome
 from jkbms_addon.commands.deed import Change, Deed
 from jkbms_addon.commands.queue import CommandQueue, Waiting
 from jkbms_addon.errors import CommandError, LinkError
+from jkbms_addon.supervise import guarded
 
 BUSY: Final = 3.0  # seconds of commands after which the owner asks for everything else that is due
 TURN: Final = 0.8  # seconds between two turns of the others, however fast their rounds are
@@ -60,7 +61,17 @@ class _Work:
         self._limit = asyncio.timeout(HARD)
 
     async def run(self) -> None:
-        """Carry it out and tell the outcome; ``LinkError`` when the wire is gone."""
+        """Carry it out and tell the outcome, also of a bug; ``LinkError`` when the wire is gone."""
+        failures: list[BaseException] = []
+        with guarded(failures.append):
+            await self._run()
+        for error in failures:
+            if not isinstance(error, LinkError):
+                reason = f"not verified: internal error ({type(error).__name__}), see the log"
+                self._commands.done(Outcome(self._waiting.command, "failed", reason), self._intent)
+            raise error
+
+    async def _run(self) -> None:
         command, done = self._waiting.command, self._commands.done
         try:
             change = await self._change()

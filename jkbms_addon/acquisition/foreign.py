@@ -12,6 +12,7 @@ from jkbms_addon.battery.quantities import Scalar, Value, specs
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.snapshot import lasting
 from jkbms_addon.battery.status import BusStatus
+from jkbms_addon.commands.command import RESULTS
 from jkbms_addon.commands.deed import Change, Deed
 from jkbms_addon.errors import CommandError, LinkError
 
@@ -47,7 +48,8 @@ class Foreign:
         return readings
 
     def _believed(self, reading: Reading) -> list[Reading]:
-        if reading.address not in self._addresses or isinstance(reading.address, bool):
+        # 1.0 and True equal 1, but are no addresses
+        if type(reading.address) is not int or reading.address not in self._addresses:
             self._strangers[0] = f"the plug-in speaks of address {reading.address!r:.20}, which is not one of its own"
             return []
         if reading.kind not in KINDS:
@@ -56,16 +58,23 @@ class Foreign:
             )
             return []
         self.intake.frames()
-        checked = replace(reading, values=cleaned(reading.values), withheld="", read_only="")
+        names, latency = _names(reading.alarm_names) or (), reading.latency if _finite(reading.latency) else None
+        checked = replace(reading, values=cleaned(reading.values), alarm_names=names, withheld="", read_only="")
         ends = lasting(reading) if reading.kind == "live" else None
-        return self.intake.take((checked,), self.intake.clock(), latency=reading.latency, valid_for=ends).readings
+        return self.intake.take((checked,), self.intake.clock(), latency=latency, valid_for=ends).readings
 
     async def change(self, deed: Deed) -> Change:
         """As the source; ``CommandError`` when it only reads."""
         if not isinstance(self._source, Changing):
             raise CommandError("this strategy cannot change settings")
-        change = await self._source.change(deed)
-        return replace(change, readings=tuple(one for reading in change.readings for one in self._believed(reading)))
+        change, key = await self._source.change(deed), deed.command.key
+        return Change(
+            change.result if change.result in RESULTS else "failed",
+            str(change.reason)[:LONGEST],
+            cleaned({key: change.before}).get(key),
+            cleaned({key: change.after}).get(key),
+            tuple(one for reading in change.readings for one in self._believed(reading)),
+        )
 
     async def due(self, *, begin: bool) -> Sequence[Reading] | None:
         """As the source, where it can."""
@@ -77,7 +86,7 @@ def cleaned(values: Mapping[str, object]) -> dict[str, Value]:
     """The values whose keys are in the table, unknown (None) where they are not of its kind."""
     table = specs()
     return {
-        key: _alarms(value)
+        key: _names(value)
         if key == "alarms"
         else _listed(value)
         if table[key].listed
@@ -87,7 +96,7 @@ def cleaned(values: Mapping[str, object]) -> dict[str, Value]:
     }
 
 
-def _alarms(value: object) -> Value:
+def _names(value: object) -> tuple[str, ...] | None:
     return tuple(name for name in value if isinstance(name, str)) if isinstance(value, (tuple, list)) else None
 
 

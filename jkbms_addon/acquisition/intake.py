@@ -109,6 +109,8 @@ class Intake:
                 certain, rejected = False, rejected or verdict == "rejected"
                 strange += self._strange(one, verdict, reason)
                 continue
+            if reading.kind == "live":
+                self._sensors.proved(reading)
             if self._shown(reading, now):
                 if reading.kind == "live":
                     self._unit(reading).held = None

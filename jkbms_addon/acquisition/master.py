@@ -30,6 +30,7 @@ YIELD = 60.0  # seconds of silence of another master after which we ask again
 IDLE = 1.0  # longest sleep of one poll
 CLEAN = 1.0  # seconds of silence after which no answer to an earlier question can still be under way
 BREATH = 0.03  # seconds without a byte that end a message that is just arriving
+LATE_ECHO = 10.0  # s for which the echo of a question may come, as its answer, where the adapter or gateway echoes
 FLOOD = 0.25  # seconds for which more than the line can carry is listened to on end
 
 
@@ -68,6 +69,7 @@ class Master:
         self._late: list[Reading] = []  # answers that came after their time
         self._came_late = 0
         self._expecting_echo: tuple[int, int] | None = None  # address and register of our own question
+        self._unechoed: deque[tuple[int, int, float]] = deque(maxlen=16)  # those that are over, and when they were put
         self.missed: float | None = None  # since when those who were there do not answer; None while somebody does
         self._frames: deque[Attributed] = deque(maxlen=4)  # what came since the last question
 
@@ -138,13 +140,23 @@ class Master:
         self._late += self._taken(job, heard, now, None if asked is None else now - asked).readings
 
     def _question(self, heard: Short, now: float) -> None:
-        """A question on the line is our echo, or another master's."""
-        message = heard.message
-        if self._expecting_echo == (message.address, message.register):
+        """A question on the line is our echo, perhaps a late one, or another master's."""
+        question = heard.message.address, heard.message.register
+        if self._expecting_echo == question:
             self._expecting_echo = None
             self.receiver.diagnosis.echoes += 1
             return
+        late = next((one for one in self._unechoed if one[:2] == question and now - one[2] < LATE_ECHO), None)
+        if late:
+            self._unechoed.remove(late)
+            return
         self.receiver.diagnosis.foreign = now
+
+    def _over(self) -> None:
+        """Our question is over; on a line that echoes its echo is still to come if it has not come yet."""
+        if self._expecting_echo and self.receiver.diagnosis.echoes:
+            self._unechoed.append((*self._expecting_echo, self._last_question))
+        self._expecting_echo = None
 
     async def _ready(self) -> None:
         """Wait until the line is ready for a question, and for what is just arriving on it."""
@@ -191,7 +203,8 @@ class Master:
         self._link.write(page_request(job.address, job.register))
         answer = await self._answer(job, asked)
         now = self._clock()
-        self._quiet_from, self._expecting_echo = now + GAP, None
+        self._quiet_from = now + GAP
+        self._over()
         self._clean = isinstance(answer, Short) or (answer is not None and answer.address is not None)
         if isinstance(answer, Attributed) and answer.address is not None:
             self._bare = answer.by != "ack"
@@ -257,7 +270,8 @@ class Master:
                 ),
                 None,
             )
-        self._quiet_from, self._expecting_echo, self._clean = self._clock() + pause, None, answer is not None
+        self._quiet_from, self._clean = self._clock() + pause, answer is not None
+        self._over()
         return answer
 
     async def change(self, deed: Deed) -> Change:

@@ -181,6 +181,9 @@ BELIEFS = {
 FOREIGN = Belief(JUMPS, twice=False)
 CELL_JUMP = 0.003  # V that one cell may move against the mean of all; cells in series share their load
 RESISTANCE_JUMP = 0  # ohm; the balancer's measurement of a wire stands still for hours
+# what a load that switches moves in one frame and not in another, as the frame's own statistics lag
+SWITCHED = frozenset(("total_voltage", "cell_voltage", "average", "power", "second voltage", "spread", "extremes"))
+RESTLESS = 20.0  # seconds from one switching to the next: two cycles of a slow master
 TOLERATED = 60.0  # seconds for which a battery that moves like that again and again is not doubted for it
 
 
@@ -221,6 +224,12 @@ class _Told:
     reading: Reading
     at: float
     found: frozenset[str] = frozenset()
+
+
+def _alike(held: _Told, now: float) -> frozenset[str]:
+    """What may be doubted of the next reading, too, of a battery that moves like that."""
+    switched = held.found & SWITCHED and now - held.at <= RESTLESS
+    return held.found - {"first seen"} | (SWITCHED if switched else frozenset())
 
 
 class Gate:
@@ -276,7 +285,7 @@ class Gate:
             return frozenset()  # a setting or a first word is taken as it is said
         found = min(doubts, key=len, default=frozenset({"first seen"}))
         held = self._held.get(who)
-        if found and held and reading.kind == "live" and found <= held.found - {"first seen"}:
+        if found and held and reading.kind == "live" and found <= _alike(held, now):
             self._tolerated.update({(who, name): now + TOLERATED for name in found})
             return frozenset()
         return found

@@ -2,9 +2,9 @@
 
 A placeholder is not a measurement. Where a probe is not fitted, firmware 11.x of the PB series says 0.0 °C with the
 mask FF (captures 11.48, 11.50, 11.261, 11.288H), and no freezing cell may be made from that: a probe that has said
-0.0 ever since it was first heard is not there, and one that was ever anything else is real. The first generation says
-50 °C for a moment while the temperature crosses zero (raw 0, 50, 100): what leaps over more than 10 K is unknown until
-it has been true for a minute.
+0.0 ever since it was first heard is not there, and one that was ever anything else is real, once that is believed: a
+damaged frame proves nothing. The first generation says 50 °C for a moment while the temperature crosses zero (raw 0,
+50, 100): what leaps over more than 10 K is unknown until it has been true for a minute.
 """
 
 from dataclasses import dataclass, field, replace
@@ -61,7 +61,14 @@ class Sensors:
     def fitted(self, reading: Reading) -> Reading:
         """The reading without 0.0 of probes that are not fitted, whenever it was told."""
         unknown = self._unknown(reading, None)
+        self.proved(reading)
         return replace(reading, values={**reading.values, **dict.fromkeys(unknown)}) if unknown else reading
+
+    def proved(self, reading: Reading) -> None:
+        """A live reading is believed: a probe of which it tells anything but 0.0 is real."""
+        probes = self._batteries.get(reading.address, {}) if reading.address is not None else {}
+        for key, probe in probes.items():
+            probe.real = probe.real or bool(reading.values.get(key))
 
     def forget(self, address: int) -> None:
         """A battery went away: what comes back may be at another temperature, but its probes are as real."""
@@ -79,9 +86,9 @@ class Sensors:
                 continue
             probe = probes.get(key)
             if probe is None:
-                probe = probes[key] = _Probe(value, now or 0.0, real=value != 0)
+                probe = probes[key] = _Probe(value, now or 0.0, real=not silent)
             elif value != 0 and not probe.real:
-                probe.value, probe.at, probe.real = value, now or 0.0, True  # it proves now that it lives
+                probe.value, probe.at = value, now or 0.0  # it lives, if that is believed
             unfitted = value == 0 and silent and not probe.real
             if unfitted or (now is not None and probe.leaps(value, now)):
                 found.append(key)

@@ -14,6 +14,7 @@ COARSE: Final = 65.0  # s by which they may differ where one of them counts minu
 TOGETHER: Final = 3.0  # s between two readings whose cells may be compared
 CELL: Final = 0.02  # V by which a cell may differ meanwhile
 CHARGE: Final = 0.6  # Ah by which the cycle capacity may differ meanwhile; CAN tells it in 0.1 Ah
+SHORTEST, LONGEST_SERIAL = 6, 64  # characters of a serial number
 DEFAULTS: Final = re.compile(r"(.)\1*|0?1234567890*|0?123456789012.*")
 
 
@@ -21,7 +22,7 @@ def serial_of(values: Mapping[str, Value]) -> str:
     """A serial number that proves something; empty where there is none, or one that makers leave standing."""
     told = values.get("serial_number")
     serial = told.strip() if isinstance(told, str) else ""
-    return "" if len(serial) < 6 or DEFAULTS.fullmatch(serial) else serial
+    return "" if not SHORTEST <= len(serial) <= LONGEST_SERIAL or DEFAULTS.fullmatch(serial) else serial
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,8 +143,9 @@ class Audit:
         if self.path.exists() and self.path.stat().st_size > MAX_SIZE:
             self._rotate()
         fresh = not self.path.exists()
+        torn = not fresh and _torn(self.path)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(record))
+            file.write("\n" * torn + _line(record))
             if "id" in record:  # what was not begun may be lost with the power
                 file.flush()
                 os.fsync(file.fileno())
@@ -161,6 +162,14 @@ class Audit:
             os.fsync(file.fileno())
         new.replace(_older(self.path))
         self.path.unlink()
+
+
+def _torn(path: Path) -> bool:
+    """Whether the last line has no end, as the power or the disk's room went before it was written."""
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        file.seek(max(0, size - 1))
+        return size > 0 and file.read(1) != b"\n"
 
 
 def _worth(records: list[Record]) -> list[Record]:

@@ -126,6 +126,8 @@ def temperatures(*told: int) -> tuple[Bench, list[Any]]:
 def test_a_temperature_that_leaps_while_it_crosses_zero_is_unknown_and_not_fifty_degrees() -> None:
     _, shown = temperatures(2, 1, 0, 50, 50, 50, 0, -1)
     assert shown == [2, 1, 0, None, None, None, 0, -1]
+    _, shown = temperatures(0, 50, 50, 0)  # also where it was heard first at zero
+    assert shown == [0, None, None, 0]
 
 
 def test_a_leap_is_believed_when_it_has_been_true_for_a_minute() -> None:
@@ -169,6 +171,18 @@ def test_a_probe_that_was_ever_anything_else_is_real() -> None:
     again = Intake(bench.status)
     again.take((cold(0.0),), bench.clock())
     assert again.take((cold(0.0),), bench.clock()).readings[0].values["temperature_sensor_1"] == 0.0
+
+
+def test_a_damaged_frame_does_not_make_a_probe_real() -> None:
+    bench = Bench()
+    assert bench.live(cold(0.0))["temperature_sensor_1"] is None
+    for damage in (0.7, 90.0):
+        assert bench.take(cold(damage)) == []  # doubted, and never said again
+        for _ in range(40):
+            bench.clock.now += 2
+            assert [one.values["temperature_sensor_1"] for one in bench.take(cold(0.0))] == [None]
+    assert bench.live(cold(0.7))["temperature_sensor_1"] == 0.7
+    assert bench.live(cold(0.0))["temperature_sensor_1"] == 0.0
 
 
 def test_a_probe_that_has_said_zero_ever_since_is_not_fitted_even_in_the_cold() -> None:

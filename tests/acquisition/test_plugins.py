@@ -4,18 +4,25 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import voluptuous as vol
 
+from jkbms_addon.acquisition import contract
 from jkbms_addon.acquisition.contract import Plugin
 from jkbms_addon.acquisition.foreign import Foreign, cleaned
 from jkbms_addon.battery.reading import Reading
 from jkbms_addon.battery.status import BusStatus
-from jkbms_addon.errors import LinkError
+from jkbms_addon.commands.command import Command
+from jkbms_addon.commands.deed import Change, Deed
+from jkbms_addon.errors import LinkError, OptionsError
 from jkbms_addon.simulator.far_end import serial_bus
 from jkbms_addon.simulator.pb import SimulatedBms
+from jkbms_addon.views.health import Summary, overview
 from tests.conftest import Mosquitto, until
 from tests.mqtt.test_client import listening
 from tests.played import PlayedClock
@@ -185,6 +192,47 @@ def test_values_of_another_kind_are_unknown() -> None:
         "model": "x" * 255,
         "alarms": ("fire",),
     }
+
+
+@pytest.mark.parametrize("latency", [float("nan"), float("inf"), "soon", True])
+async def test_what_is_no_time_is_no_latency(latency: Any) -> None:
+    source = foreign(Reading(1, "live", {"state_of_charge": 61}, latency=latency))
+    assert len(await source.poll()) == 1
+    assert source.intake.status.bms(1).latency is None
+    overview({"t": source.intake.status}, Summary({}), source.intake.clock(), lambda _key: True)  # of all buses
+
+
+async def test_names_of_alarms_are_texts() -> None:
+    names: Any = ("fire", 5, None)
+    (found,) = await foreign(Reading(1, "live", {"alarms": ("fire",)}, alarm_names=names)).poll()
+    assert found.alarm_names == ("fire",)
+
+
+@pytest.mark.parametrize("address", [1.0, True, "1", None])
+async def test_what_only_equals_an_address_is_none(address: Any) -> None:
+    assert await foreign(Reading(address, "live", {"state_of_charge": 61})).poll() == []
+
+
+@pytest.mark.parametrize("addresses", [{1000}, {-1}, {1, 5000}])
+def test_addresses_that_no_name_can_hold_are_refused(addresses: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = Plugin(vol.Schema({}), lambda *_: nullcontext(Talking()), addresses=lambda _: frozenset(addresses))
+    monkeypatch.setattr(contract, "load", lambda _name: plugin)
+    with pytest.raises(OptionsError, match="not within 0 to 999"):
+        contract.configured("t", "far", {})
+
+
+class Odd(Talking):
+    """Changes settings, and tells it in its own way."""
+
+    async def change(self, _deed: Deed) -> Change:
+        told: Any = Decimal("3.5")
+        return Change("done", "x" * 5000, told, object())  # type: ignore[arg-type]
+
+
+async def test_what_became_of_a_change_can_be_written_down() -> None:
+    source = Foreign(Odd(), BusStatus("t", clock=PlayedClock()), frozenset(range(16)))
+    told = await source.change(Deed(Command("t", 1, "max_charge_current", 5.0, 0.0)))
+    assert told == Change("failed", "x" * 255, None, None)
 
 
 async def test_a_link_error_of_a_plugin_stays_one() -> None:

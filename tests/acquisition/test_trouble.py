@@ -213,3 +213,21 @@ async def test_a_program_that_stood_still_counts_everybody_again_within_twelve_s
     bus.clock.now += 12
     bank.step(membership.candidates(bus.store, bus.clock()), bus.clock())
     assert await counts_again(bus, membership, bank) <= 12.0
+
+
+async def test_an_echo_that_comes_late_is_no_other_master() -> None:
+    """A gateway that stalls for a moment brings back our own questions when nobody waits for them any more."""
+    played = PlayedMaster(packs(1, 2), (1, 2))
+    link, clock = played.link, played.clock
+    link.reply = lambda question, said: modbus.page_request(question.address, question.register or 0) + said
+    await played.run(10)
+    for stall in (1.2, 2.6, 4.0):
+        link._busy = clock() + stall
+        await played.run(20)
+        assert played.told == []
+        assert played.online() == {1, 2}
+    link._coming.append(
+        (clock(), modbus.page_request(1, modbus.LIVE))
+    )  # somebody else asks what we have asked and heard
+    await played.run(3)
+    assert ["another master is asking" in one for one in played.told] == [True]

@@ -162,6 +162,7 @@ def test_one_cell_against_the_others_is_doubted_all_together_are_not() -> None:
     together = tuple(cell - 0.01 for cell in cells)
     assert settled().admit(changed(cell_voltage=together, total_voltage=sum(together)), 2) == "accepted"
     alone = (cells[0] - 0.02, *cells[1:])
+    gate = settled()
     assert gate.admit(changed(cell_voltage=alone, total_voltage=sum(alone)), 2) == "held"
     assert "cell_voltage" in gate.reason
 
@@ -189,6 +190,24 @@ def test_a_battery_that_moves_all_the_time_is_shown_all_the_same() -> None:
         cells: Any = tuple(c + (-1) ** n * 0.06 for c in BASE.values["cell_voltage"])  # type: ignore[union-attr]
         verdicts.append(gate.admit(changed(cell_voltage=cells, total_voltage=sum(cells)), 2 + 2 * n))
     assert verdicts.count("held") <= 2
+
+
+def test_a_load_that_switches_hides_no_battery() -> None:
+    """Followed every five seconds, each frame is of another moment of the load, and so are its own statistics."""
+    gate = settled()
+    lags = ({"power"}, {"spread", "extremes"}, {"average", "second voltage"}, {"power", "average"}, {"spread"})
+    verdicts = []
+    for n in range(60):
+        steps = (0.01 * (n % 3), -0.02 * (n % 2), 0.015 * (n % 5))
+        first: Any = BASE.values["cell_voltage"]
+        cells = tuple(cell - 0.01 * (n % 7) - steps[k % 3] for k, cell in enumerate(first))
+        one = replace(changed(cell_voltage=cells, total_voltage=sum(cells)), doubts=frozenset(lags[n % len(lags)]))
+        verdicts.append("+" if gate.admit(one, 5 * n + 5) == "accepted" else "-")
+    assert "--" not in "".join(verdicts)  # or it would count as gone after three
+    # what a load does not move is doubted as ever
+    gate = settled()
+    assert gate.admit(replace(BASE, doubts=frozenset({"power"})), 5) == "held"
+    assert gate.admit(changed(state_of_charge=5), 10) == "held"
 
 
 def test_settings_are_believed_when_they_are_said_twice() -> None:

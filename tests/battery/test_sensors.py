@@ -28,6 +28,7 @@ def test_other_formats_say_otherwise_what_is_not_fitted() -> None:
 def test_who_was_away_may_be_at_another_temperature_and_its_probes_are_as_real() -> None:
     sensors = Sensors()
     assert shown(sensors.believed(told(30.0), 0.0)) == 30.0
+    sensors.proved(told(30.0))
     assert shown(sensors.believed(told(5.0), 2.0)) is None
     sensors.forget(1)
     assert shown(sensors.believed(told(5.0), 4.0)) == 5.0

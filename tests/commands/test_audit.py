@@ -115,6 +115,17 @@ async def test_an_intent_is_on_file_before_begin_returns_and_closed_by_its_outco
     assert await Audit(tmp_path).unfinished() == []
 
 
+@pytest.mark.parametrize("torn", ['{"time": 1, "bm', '{"time": 1}', ""])
+async def test_a_line_that_was_cut_off_costs_no_other(torn: str, tmp_path: Path) -> None:
+    write = noted(tmp_path, outcome(1))
+    with write.path.open("a") as file:
+        file.write(torn)  # the power went, or the disk was full
+    intent = await write.begin(command(80), 100.0)
+    write.stop()
+    assert [one.id for one in await Audit(tmp_path).unfinished()] == [intent]
+    assert write.path.read_text().count("\n") == 2 + bool(torn)
+
+
 async def test_it_is_on_the_disk_and_not_only_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     fsync = os.fsync
