@@ -306,6 +306,19 @@ async def test_messages_are_bounded(place: Place) -> None:
         assert code(gone.value) == 1009
 
 
+@pytest.mark.parametrize("odd", ['"\\ud800/1"', '"garage/\\udfff"', "NaN", "[-Infinity]"])
+async def test_what_cannot_be_sent_back_costs_nobody_the_connection(
+    place: Place, odd: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connect(url(place), origin=origin(place)) as client:
+        await hello(client)
+        await client.send(f'{{"t":"plan","id":1,"changes":[{{"pack":{odd},"key":"max_charge_current","to":50}}]}}')
+        assert (await said(client, "no"))["reason"]
+        await client.send('{"t":"usual","id":2}')
+        assert (await said(client, "usual"))["id"] == 2
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 async def test_clients_are_bounded(place: Place) -> None:
     clients = [await connect(url(place), origin=origin(place)) for _ in range(CLIENTS + 1)]
     for client in clients[:CLIENTS]:
