@@ -145,7 +145,8 @@ def masked_text(path: Path) -> str:
         return f"cannot be read: {error.strerror}"
     except (ValueError, RecursionError) as error:
         return f"is no JSON: {error}"
-    return json.dumps(masked(content), ensure_ascii=False, indent=2)
+    # half a character, as a form may hold it, cannot be written
+    return json.dumps(masked(content), ensure_ascii=False, indent=2).encode(errors="replace").decode()
 
 
 def masked(content: Any) -> Any:  # noqa: ANN401 - decoded JSON

@@ -165,6 +165,12 @@ def test_a_damaged_options_file_costs_only_itself(tmp_path: Path, text: str) -> 
     assert parts["options.json"].startswith("is no JSON")
 
 
+def test_half_a_character_in_the_options_costs_only_itself(tmp_path: Path) -> None:
+    text = '{"mqtt": {"host": "\\ud83d", "password": "\\ud83d1234"}, "\\ude00": ["\\ude00"]}'
+    parts = bundled(tmp_path, text, "--seconds", "0")
+    assert json.loads(parts["options.json"]) == {"mqtt": {"host": "?", "password": "***"}, "?": ["?"]}
+
+
 def test_it_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = tmp_path / "options.json"
     options.write_text("{}")
