@@ -205,6 +205,19 @@ async def test_a_port_of_its_own_wants_the_token(tmp_path: Path, caplog: pytest.
     assert [text for text in ours if TOKEN in text or TOKEN.upper() in text] == []
 
 
+async def test_a_token_that_is_no_text_throws_nobody_else_out(tmp_path: Path) -> None:
+    place = Place("127.0.0.1", free_port(), token=TOKEN)
+    async with served(Stage(tmp_path, batteries(1)), place):
+        async with connect(url(place), origin=origin(place)) as looks:
+            await hello(looks, TOKEN)
+            async with connect(url(place), origin=origin(place)) as stranger:
+                await stranger.send('{"t":"hello","token":"\\ud800"}')
+                with pytest.raises(ConnectionClosed):
+                    await stranger.recv()
+            await looks.send('{"t":"usual","id":2}')
+            assert (await said(looks, "usual"))["id"] == 2
+
+
 async def test_other_sites_open_no_socket(place: Place) -> None:
     for wrong in ("http://evil.example", None):
         with pytest.raises(InvalidStatus) as refused:
