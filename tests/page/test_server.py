@@ -332,6 +332,18 @@ async def test_what_cannot_be_sent_back_costs_nobody_the_connection(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+@pytest.mark.parametrize("odd", ['"t":[]', '"t":{}', '"t":"scan","host":"x","tcp_port":true'])
+async def test_odd_requests_are_refused_and_throw_nobody_out(place: Place, odd: str) -> None:
+    async with connect(url(place), origin=origin(place)) as looks, connect(url(place), origin=origin(place)) as client:
+        await hello(looks)
+        await hello(client)
+        await client.send('{"t":"unlock"}')
+        await client.send(f'{{"id":1,{odd}}}')
+        assert (await said(client, "no"))["reason"]
+        await looks.send('{"t":"usual","id":2}')
+        assert (await said(looks, "usual"))["id"] == 2
+
+
 async def test_clients_are_bounded(place: Place) -> None:
     clients = [await connect(url(place), origin=origin(place)) for _ in range(CLIENTS + 1)]
     for client in clients[:CLIENTS]:
