@@ -345,14 +345,16 @@ class Energies:
             "accounts": {key: asdict(account.counts) for key, account in self.accounts.items()},
         }
 
-    def save(self, content: dict[str, Any]) -> None:
-        """Write what ``content`` gave; it blocks."""
-        if content["accounts"] != self._saved:
-            self._kept.save(content)
+    def save(self, content: dict[str, Any]) -> bool:
+        """Write what ``content`` gave; whether it is on disk now. It blocks."""
+        return content["accounts"] == self._saved or not self._kept.save(content)
 
-    def wrote(self, content: dict[str, Any]) -> None:
-        """It is on disk: now it may be shown."""
-        self._saved, self._saved_at = content["accounts"], self._clock()
+    def wrote(self, content: dict[str, Any], *, kept: bool) -> None:
+        """It was written: what is ``kept`` on disk may be shown now, anything else is tried again later."""
+        self._saved_at = self._clock()
+        if not kept:
+            return
+        self._saved = content["accounts"]
         for key, counts in self._saved.items():
             self.accounts[key].shown = counts["charged"], counts["discharged"]
 
@@ -369,8 +371,7 @@ async def own(
             energies.look(batteries(), bank())
             if energies.due():
                 content = energies.content()
-                await thread.call(partial(energies.save, content), PATIENCE, SLOW)
-                energies.wrote(content)
+                energies.wrote(content, kept=await thread.call(partial(energies.save, content), PATIENCE, SLOW))
             await asyncio.sleep(1.0)
     finally:
         await thread.finish(partial(energies.save, energies.content()), LAST, SLOW)

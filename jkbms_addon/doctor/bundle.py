@@ -1,7 +1,8 @@
 """What a bug report needs, in one file without secrets. It blocks.
 
 Passwords, PINs, tokens and user names are blanked; names of hosts, Bluetooth addresses and serial numbers stand as
-``host-1`` and the like, the same everywhere, so that a reader still sees which one is meant.
+``host-1`` and the like, the same everywhere, so that a reader still sees which one is meant; so do the names of people
+who changed something on the page.
 """
 
 import json
@@ -22,6 +23,13 @@ LONGEST = 200_000  # bytes of each text; what is newest of it
 HOSTS: Final = ("host", "mac")  # options that name something in this house
 OPEN: Final = ("", "localhost", "127.0.0.1", "core-mosquitto")  # that tell nothing
 SAID: Final = re.compile(r'serial(?:[ _]number)?"?\s*[:=]?\s*"?([A-Za-z0-9]{8,})')  # as it stands in logs and files
+# as audit and log name who did something on the page
+PEOPLE: Final = (
+    re.compile(r'("source": "page )(.+?)(?="[,}])'),
+    re.compile(r"( by page )(.+?)(?=;|$)", re.MULTILINE),
+    re.compile(r"( inverter, page )(.+?)(?=: )"),
+    re.compile(r"( page: )(.+)(?= looks$)", re.MULTILINE),
+)
 
 
 def what(name: str) -> str:
@@ -53,15 +61,32 @@ def collected(options: Path, words: str) -> Iterator[tuple[str, str]]:
 
 def written(parts: Mapping[str, str], options: Path, serials: Iterable[str] = ()) -> bytes:
     """The parts as one file, without names of this house: those in the options, and serial numbers."""
-    names = [*_hosts(options)]
+    content = _decoded(options)
+    names, secrets = [*_named(content)], sorted(_secrets(content), key=len, reverse=True)
     numbers = dict.fromkeys([*serials, *(found for text in parts.values() for found in SAID.findall(text))])
     aliases = {name: f"host-{n}" for n, name in enumerate(dict.fromkeys(names), 1)}
     aliases |= {number: f"serial-{n}" for n, number in enumerate(numbers, 1)}
+    people: dict[str, str] = {}
     file = BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bundle:
         for name, text in parts.items():
-            bundle.writestr(name, _renamed_head(name, text, aliases))
+            shown = text if name.startswith("capture") else _anonymous(_blanked(text, secrets), people)
+            bundle.writestr(name, _renamed_head(name, shown, aliases))
     return file.getvalue()
+
+
+def _blanked(text: str, secrets: Iterable[str]) -> str:
+    """Without secrets of the options, wherever they stand: a plug-in may have logged one."""
+    for one in secrets:
+        text = text.replace(one, "***")
+    return text
+
+
+def _anonymous(text: str, people: dict[str, str]) -> str:
+    """Without names of people, each of which has the same other name in all parts."""
+    for pattern in PEOPLE:
+        text = pattern.sub(lambda found: found[1] + people.setdefault(found[2], f"user-{len(people) + 1}"), text)
+    return text
 
 
 def _renamed_head(name: str, text: str, aliases: Mapping[str, str]) -> str:
@@ -82,11 +107,12 @@ def _renamed(text: str, aliases: Mapping[str, str]) -> str:
     return re.sub(pattern, lambda found: aliases[found[0]], text)
 
 
-def _hosts(options: Path) -> Iterator[str]:
+def _decoded(options: Path) -> Any:  # noqa: ANN401 - decoded JSON
+    """The options; None where they cannot be read."""
     try:
-        yield from _named(json.loads(options.read_text(encoding="utf-8")))
+        return json.loads(options.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return
+        return None
 
 
 def _named(content: Any) -> Iterator[str]:  # noqa: ANN401 - decoded JSON
@@ -101,6 +127,16 @@ def _named(content: Any) -> Iterator[str]:  # noqa: ANN401 - decoded JSON
             yield from _named(one)
 
 
+def _secrets(content: Any, key: str = "") -> set[str]:  # noqa: ANN401 - decoded JSON
+    """Passwords, PINs and tokens in the options; a user name may be a word that stands everywhere."""
+    if isinstance(content, dict):
+        return set().union(*(_secrets(value, name) for name, value in content.items()))
+    if isinstance(content, list):
+        return set().union(*(_secrets(one, key) for one in content))
+    hidden = secret(key) and "user" not in key.lower() and len(str(content)) >= log.SHORTEST
+    return {str(content)} if hidden and not isinstance(content, bool) and content is not None else set()
+
+
 def masked_text(path: Path) -> str:
     """The options file without its secrets; nothing of it where it is no JSON, as then they cannot be told apart."""
     try:
@@ -109,7 +145,8 @@ def masked_text(path: Path) -> str:
         return f"cannot be read: {error.strerror}"
     except (ValueError, RecursionError) as error:
         return f"is no JSON: {error}"
-    return json.dumps(masked(content), ensure_ascii=False, indent=2)
+    # half a character, as a form may hold it, cannot be written
+    return json.dumps(masked(content), ensure_ascii=False, indent=2).encode(errors="replace").decode()
 
 
 def masked(content: Any) -> Any:  # noqa: ANN401 - decoded JSON

@@ -6,6 +6,7 @@ Theory of operation
   else stands there. An answer means that this one lives: then nothing is published, and it is asked again when it
   has been away for ``GONE`` seconds. A claim that nobody answers for is an old one and is replaced.
 - Two that claim at the same time hear each other: the one that started later gives way.
+- A broker that crashed may have forgotten our claim and remember that of our run before: nobody else is there then.
 """
 
 import json
@@ -48,6 +49,7 @@ class Instance:
 
     own: Claim
     stands: Claim | None = None  # somebody else's claim that the broker kept
+    before: Claim | None = None  # that of an earlier run of ours, as it stood there when this one began
     rival: Claim | None = None  # somebody else who lives and was there first
     seen: float = float("-inf")  # when that one was heard last
     claimed: bool = False  # on this connection
@@ -72,6 +74,8 @@ class Instance:
             return self.claimed and not stored
         if stored:
             self.stands = claim
+            if not self.served and claim.id == self.own.id:
+                self.before = claim
             return False
         if self.served and self.own.before(claim):
             return self.claimed
@@ -86,7 +90,9 @@ class Instance:
     @property
     def copied(self) -> bool:
         """Whether somebody has our client id, as with a copy of our data: only one of us could stay connected."""
-        return self.served and self.stands is not None and self.stands.id == self.own.id
+        if self.stands is None or self.stands == self.before:
+            return False
+        return self.served and self.stands.id == self.own.id
 
     def gone(self, now: float) -> bool:
         """Whether the other one has been away for long enough."""

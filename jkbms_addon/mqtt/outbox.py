@@ -272,7 +272,8 @@ class Outbox:
         for leaf in LEAVES:
             fresh = values[leaf]
             before = said.leaves.get(leaf)
-            if fresh and fresh is not before:
+            # settings may have been changed while nobody heard them; who a battery is does not age
+            if fresh is not before and (fresh or (before and leaf == "settings")):
                 said.leaves[leaf] = fresh
                 if fresh != before:
                     messages.append(self._part(snapshot.key, said, leaf, fresh))

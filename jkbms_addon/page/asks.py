@@ -78,7 +78,7 @@ class Asks:
             "owner": self._owner,
             "preview": self._preview,
         }
-        if kind not in answers:
+        if not isinstance(kind, str) or kind not in answers:
             raise CommandError("there is no such request")
         return answers[kind](message)
 

@@ -37,6 +37,7 @@ UNSHOWN: Final = frozenset(
 OF_CELLS: Final = frozenset(STATISTICS)  # where the cells are told, the page works them out
 LIMITS: Final = ("charge_voltage", "charge_current", "discharge_current", "discharge_voltage")
 KINDS: Final = ("live", "settings", "about")
+UNKNOWN: Final = Part({}, 0.0, 0.0)
 MILLI: Final[Mapping[str, int]] = {"cell_voltage": 0, "cell_resistance": 1}  # told in thousandths, with these digits
 
 
@@ -287,6 +288,12 @@ def _wire(one: Snapshot, sources: Mapping[str, Key], now: float, wall: float) ->
     return told if on or age is None else {**told, "at": round(wall - age)}  # a time, which does not change
 
 
-def silent_parts(snapshot: Snapshot) -> Mapping[str, Part]:
-    """The parts of a battery that there are to tell; a silent one keeps its last ones, greyed by the page."""
-    return {kind: part for kind, part in snapshot.parts.items() if kind in KINDS}
+def told_parts(snapshot: Snapshot, now: float) -> Mapping[str, Part]:
+    """The parts of a battery that there are to tell; a silent one keeps its last ones, greyed by the page.
+
+    Of one that is heard, settings that have expired are unknown; who it is does not age.
+    """
+    found = {kind: part for kind, part in snapshot.parts.items() if kind in KINDS}
+    if snapshot.online(now) and "settings" in found and now >= found["settings"].expires:
+        found["settings"] = UNKNOWN
+    return found

@@ -163,7 +163,7 @@ def target(message: Mapping[str, Any]) -> "Target":
         return Target(port)
     if not isinstance(host, str) or len(host) > LONGEST or not named(host):
         raise CommandError("a scan needs a serial port, or the name or address of a gateway")
-    if not isinstance(number, int) or not 1 <= number <= 65535:
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 65535:
         raise CommandError("a gateway needs a TCP port from 1 to 65535")
     return Target(host, number)
 

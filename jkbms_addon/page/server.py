@@ -348,6 +348,7 @@ def _message(text: str | bytes) -> Mapping[str, Any]:
     """A message of a client; an empty one where it is none."""
     try:
         message = json.loads(text)
+        parts.encoded(message).encode()  # half a character cannot be sent back, a number that is none neither
     except (ValueError, RecursionError):
         return {}
     return message if isinstance(message, dict) else {}

@@ -77,7 +77,7 @@ class Camera:
         packs = {}
         for snapshot in sources.store:
             pack, age = label(snapshot.key), snapshot.age(now)
-            texts = {kind: self._cache.text(pack, kind, part) for kind, part in parts.silent_parts(snapshot).items()}
+            texts = {kind: self._cache.text(pack, kind, part) for kind, part in parts.told_parts(snapshot, now).items()}
             texts["cells"] = self._places(pack, now, wall)
             texts["wires"] = parts.wires(snapshot, sources.store.wires(snapshot.key), now, wall)
             if energy := sources.energies.of(pack):

@@ -40,7 +40,8 @@ class Known:
 def dashboard(bank: Known | None, batteries: Sequence[Known]) -> dict[str, Any]:
     """The whole, as Home Assistant's dashboards are written."""
     views = [*([_view(bank, "bank", _bank_cards(bank))] if bank else [])]
-    views += [_view(one, one.entity.removeprefix("jk_bms_"), _battery_cards(one)) for one in batteries]
+    # Home Assistant takes a path that begins with a digit for the place of a view, and opens another one
+    views += [_view(one, one.entity.replace("jk_bms_", "pack_", 1), _battery_cards(one)) for one in batteries]
     return {"title": "JK BMS", "views": views}
 
 

@@ -41,8 +41,7 @@ class World:
 
     def write(self) -> None:
         content = self.energies.content()
-        self.energies.save(content)
-        self.energies.wrote(content)
+        self.energies.wrote(content, kept=self.energies.save(content))
 
     def stop(self) -> None:
         self.energies.save(self.energies.content())
@@ -308,6 +307,48 @@ def test_batteries_as_one() -> None:
     assert nearly is not None
     assert nearly.soc is not None
     assert nearly.soc < 99.5  # full is what all of them are
+
+
+async def test_the_owner_shows_nothing_that_the_disk_did_not_take(tmp_path: Path) -> None:
+    at = 0.0
+
+    def batteries() -> list[tuple[str, Mapping[str, Any], float]]:
+        nonlocal at
+        at += 10
+        return [("a/1", PACK, at)]
+
+    full = tmp_path / Path(NAME).with_suffix(".new")
+    full.mkdir()  # in the place of what is written first, so that every write fails
+    energies = Energies(JsonFile(tmp_path / NAME), every=0.0)
+    task = asyncio.create_task(own(energies, batteries, lambda: None))
+    await until(lambda: at >= 30)
+    shown = energies.of("a/1")
+    full.rmdir()
+    await until(lambda: (told := energies.of("a/1")) is not None and told.charged > 0)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert shown is not None
+    assert shown.charged == 0
+
+
+def test_what_the_disk_did_not_take_is_not_shown_and_tried_again(world: World) -> None:
+    world.flow(1000, 360)
+    world.write()
+    shown = world.energy().charged
+    full = (world.folder / NAME).with_suffix(".new")
+    full.mkdir()
+    world.flow(1000, 360)
+    world.write()
+    assert world.energy().charged == shown
+    assert not world.energies.due()  # not at once: a full disk stays so for a while
+    full.rmdir()
+    world.now += SAVE_EVERY
+    assert world.energies.due()
+    world.write()  # although nothing flowed since
+    assert world.energy().charged == pytest.approx(0.2)
+    world.start()
+    assert world.energy().charged == pytest.approx(0.2)
 
 
 async def test_the_owner_writes_at_the_end(tmp_path: Path) -> None:

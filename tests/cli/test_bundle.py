@@ -20,6 +20,8 @@ from jkbms_addon.cli import bundle as cli
 from jkbms_addon.cli import run
 from jkbms_addon.cli.bundle import captures
 from jkbms_addon.cli.can_text import can
+from jkbms_addon.commands.audit import Audit
+from jkbms_addon.commands.command import Command, Outcome
 from jkbms_addon.doctor import bundle, log, versions
 from jkbms_addon.options.file import parse
 from jkbms_addon.simulator.can import broadcasting, can_bms, slcan_adapter
@@ -65,6 +67,39 @@ def test_what_is_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str], monke
     assert parts["capture-can.log"].startswith("not captured: ")
     told = capsys.readouterr().out
     assert all(name in told for name in parts)
+
+
+def test_nobody_is_named_who_used_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "FILE", tmp_path / "log")
+    named = ("Anna Müller", 'Jo, the "boss": me')
+    lines = [
+        f"2026 WARNING options: saved by page {named[0]}; they are used after a restart",
+        f"2026 WARNING restart: wanted by page {named[0]}",
+        f"2026 INFO    inverter, page {named[0]}: stopped",
+        f"2026 DEBUG   page: {named[0]} looks",
+        "2026 INFO    page: listens on 172.30.32.1 port 62000",
+        "2026 WARNING a: what a page shows; it stays",
+    ]
+    (tmp_path / "log").write_text("\n".join(lines))
+    audit = Audit(tmp_path)
+    for name in (*named, ""):
+        audit.note(Outcome(Command("a", 1, "charging_switch", True, 0.0, f"page {name}".strip()), "applied"))
+    audit.note(Outcome(Command("a", 1, "charging_switch", True, 0.0, "mqtt jkbms/a/1/charging_switch/set"), "applied"))
+    audit.stop()
+    parts = bundled(tmp_path, {}, "--seconds", "0")
+    told = "".join(parts.values())
+    assert not any(word in told for word in ("Anna", "Müller", "boss"))
+    assert parts["log.txt"].splitlines() == [line.replace(named[0], "user-1") for line in lines]
+    sources = [json.loads(line)["source"] for line in parts["kept/writes.jsonl"].splitlines()]
+    assert sources == ["page user-1", "page user-2", "page", "mqtt jkbms/a/1/charging_switch/set"]
+
+
+def test_no_password_of_the_options_stands_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "FILE", tmp_path / "log")
+    (tmp_path / "log").write_text(f"a plug-in cannot log in with {SECRET} and 123456\nmqtt: connected to jk")
+    options = {"mqtt": {"username": "mqtt", "password": SECRET}, "buses": [{"pin": 123456, "token": "jk"}]}
+    parts = bundled(tmp_path, options, "--seconds", "0")
+    assert parts["log.txt"] == "a plug-in cannot log in with *** and ***\nmqtt: connected to jk"
 
 
 def test_bytes_of_a_bus_without_passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +163,12 @@ def test_a_damaged_options_file_costs_only_itself(tmp_path: Path, text: str) -> 
     parts = bundled(tmp_path, text, "--seconds", "0")
     assert SECRET not in "".join(parts.values())
     assert parts["options.json"].startswith("is no JSON")
+
+
+def test_half_a_character_in_the_options_costs_only_itself(tmp_path: Path) -> None:
+    text = '{"mqtt": {"host": "\\ud83d", "password": "\\ud83d1234"}, "\\ude00": ["\\ude00"]}'
+    parts = bundled(tmp_path, text, "--seconds", "0")
+    assert json.loads(parts["options.json"]) == {"mqtt": {"host": "?", "password": "***"}, "?": ["?"]}
 
 
 def test_it_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

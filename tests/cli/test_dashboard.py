@@ -50,11 +50,25 @@ def entities(card: dict[str, Any]) -> list[str]:
     return [*card.get("entities", []), *([card["entity"]] if "entity" in card else [])]
 
 
+def opened(views: list[dict[str, Any]], path: object) -> dict[str, Any] | None:
+    """The view that Home Assistant's frontend opens; a number is the place of a view, whatever the paths are."""
+    return next((view for n, view in enumerate(views) if str(path) in (view["path"], str(n))), None)
+
+
+def test_each_tab_opens_its_own_view(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    announced(tmp_path)
+    file = tmp_path / "announced.json"
+    file.write_text(file.read_text().replace('"address": 2', '"address": 0').replace("a_2", "a_0"))
+    views = printed(capsys, "--data", str(tmp_path))["views"]
+    assert [view["title"] for view in views] == ["Battery bank", "JK BMS 0", "JK BMS 1", "JK BMS b 1"]
+    assert [opened(views, view["path"]) for view in views] == views
+
+
 def test_one_view_for_the_bank_and_one_for_each_battery(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     announced(tmp_path)
     views = printed(capsys, "--data", str(tmp_path))["views"]
     assert [view["title"] for view in views] == ["Battery bank", "JK BMS 1", "JK BMS 2", "JK BMS b 1"]
-    assert len({view["path"] for view in views}) == 4
+    assert [view["path"] for view in views] == ["bank", "pack-1", "pack-2", "pack-b-1"]
     for view in views:
         assert {card["type"] for card in view["cards"]} <= CORE
         assert all(entities(card) for card in view["cards"])

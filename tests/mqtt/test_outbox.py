@@ -96,6 +96,35 @@ def test_settings_and_identity_are_sent_when_they_change() -> None:
     assert published.payloads("jkbms/a/1/settings") == [{"cell_count": 15}]
 
 
+def test_settings_that_are_not_heard_any_more_become_unknown_once() -> None:
+    published = Published()
+    published.live()
+    published.store.update("a", Reading(1, "settings", {"cell_count": 16}, valid_for=15))
+    published.sent()
+    published.clock.now += 9
+    published.live()
+    assert published.payloads("jkbms/a/1/settings") == []
+    published.clock.now += 9
+    published.live()
+    (unknown,) = [m for m in published.sent() if m.topic == "jkbms/a/1/settings"]
+    assert json.loads(unknown.payload) == {"cell_count": None}
+    assert unknown.retain
+    published.live()
+    assert published.payloads("jkbms/a/1/settings") == []
+    published.store.update("a", Reading(1, "settings", {"cell_count": 16}))
+    assert published.payloads("jkbms/a/1/settings") == [{"cell_count": 16}]
+
+
+def test_who_a_battery_is_does_not_age() -> None:
+    published = Published()
+    published.live()
+    published.store.update("a", Reading(1, "about", {"serial_number": "4711"}, valid_for=15))
+    published.sent()
+    published.clock.now += 20
+    published.live()
+    assert published.payloads("jkbms/a/1/info") == []
+
+
 def test_a_silent_battery_goes_offline_and_comes_back() -> None:
     published = Published()
     published.live()

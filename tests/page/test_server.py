@@ -205,6 +205,19 @@ async def test_a_port_of_its_own_wants_the_token(tmp_path: Path, caplog: pytest.
     assert [text for text in ours if TOKEN in text or TOKEN.upper() in text] == []
 
 
+async def test_a_token_that_is_no_text_throws_nobody_else_out(tmp_path: Path) -> None:
+    place = Place("127.0.0.1", free_port(), token=TOKEN)
+    async with served(Stage(tmp_path, batteries(1)), place):
+        async with connect(url(place), origin=origin(place)) as looks:
+            await hello(looks, TOKEN)
+            async with connect(url(place), origin=origin(place)) as stranger:
+                await stranger.send('{"t":"hello","token":"\\ud800"}')
+                with pytest.raises(ConnectionClosed):
+                    await stranger.recv()
+            await looks.send('{"t":"usual","id":2}')
+            assert (await said(looks, "usual"))["id"] == 2
+
+
 async def test_other_sites_open_no_socket(place: Place) -> None:
     for wrong in ("http://evil.example", None):
         with pytest.raises(InvalidStatus) as refused:
@@ -304,6 +317,31 @@ async def test_messages_are_bounded(place: Place) -> None:
         with pytest.raises(ConnectionClosed) as gone:
             await until_closed(client)
         assert code(gone.value) == 1009
+
+
+@pytest.mark.parametrize("odd", ['"\\ud800/1"', '"garage/\\udfff"', "NaN", "[-Infinity]"])
+async def test_what_cannot_be_sent_back_costs_nobody_the_connection(
+    place: Place, odd: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connect(url(place), origin=origin(place)) as client:
+        await hello(client)
+        await client.send(f'{{"t":"plan","id":1,"changes":[{{"pack":{odd},"key":"max_charge_current","to":50}}]}}')
+        assert (await said(client, "no"))["reason"]
+        await client.send('{"t":"usual","id":2}')
+        assert (await said(client, "usual"))["id"] == 2
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("odd", ['"t":[]', '"t":{}', '"t":"scan","host":"x","tcp_port":true'])
+async def test_odd_requests_are_refused_and_throw_nobody_out(place: Place, odd: str) -> None:
+    async with connect(url(place), origin=origin(place)) as looks, connect(url(place), origin=origin(place)) as client:
+        await hello(looks)
+        await hello(client)
+        await client.send('{"t":"unlock"}')
+        await client.send(f'{{"id":1,{odd}}}')
+        assert (await said(client, "no"))["reason"]
+        await looks.send('{"t":"usual","id":2}')
+        assert (await said(looks, "usual"))["id"] == 2
 
 
 async def test_clients_are_bounded(place: Place) -> None:

@@ -105,6 +105,20 @@ def test_what_a_pack_allows_is_what_the_charge_control_lets_it_contribute(stage:
     assert "cellar/3" not in allows
 
 
+def test_settings_that_are_not_heard_any_more_are_unknown(stage: Stage) -> None:
+    now = stage.app.store.clock()
+    heard = Reading(1, "settings", {"max_charge_current": 80.0}, valid_for=0.01)
+    stage.app.store.update("garage", heard)
+    while stage.app.store.clock() < now + 0.02:
+        pass
+    pack = scene(stage)["packs"]["garage/1"]
+    assert pack["on"]
+    assert set(pack["settings"]) == {None}
+    assert pack["about"]["model"]
+    stage.silence(stage.packs[0], 192)  # what it said last is shown, as that of a silent one
+    assert 80.0 in scene(stage)["packs"]["garage/1"]["settings"]
+
+
 def test_a_silent_pack_keeps_its_last_words_and_does_not_count(stage: Stage) -> None:
     stage.silence(stage.packs[8], 192)
     stage.feed()
