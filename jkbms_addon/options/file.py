@@ -22,6 +22,7 @@ from jkbms_addon.options.migration import MOVES, Move, migrated
 from jkbms_addon.options.sections import joined
 from jkbms_addon.page.place import PageOptions
 from jkbms_addon.validators import explained, given, host_alone, plain
+from jkbms_addon.views.health import BRIDGE_DIAGNOSTICS, BUS_DIAGNOSTICS
 from jkbms_addon.views.languages import LANGUAGES, Language
 
 DEFAULT_FILE = Path("/data/options.json")
@@ -141,6 +142,10 @@ SHORTEST_TOKEN = 16  # characters
 PAGE = vol.Schema({vol.Optional("port", default=0): _whole(0, 65535), vol.Optional("token", default=""): _secret})
 BUS_NAME = re.compile(r"[a-z0-9_]+")
 LONGEST_NAME = 64  # of a bus; it is part of topics and identifiers
+# a second inverter is inverter_2 as well as a battery of such a bus; keys of a bus stand beside those of the whole
+OWN_NAMES = {"inverter"} | {
+    key.removesuffix(f"_{one}") for key in BRIDGE_DIAGNOSTICS for one in BUS_DIAGNOSTICS if key.endswith(f"_{one}")
+}
 DEEPEST = 12  # levels of objects and lists; no option has half as many
 
 
@@ -290,6 +295,8 @@ def _wrong_name(name: object) -> str:
     """What is wrong with the name of a bus, empty when nothing is."""
     if not isinstance(name, str) or not BUS_NAME.fullmatch(name):
         return f"{name!r:.60} must consist of a-z, 0-9 and _"
+    if name in OWN_NAMES:
+        return f"{name!r} is what the app calls something of its own; choose another one"
     return f"{name[:20]}… must have at most {LONGEST_NAME} characters" if len(name) > LONGEST_NAME else ""
 
 

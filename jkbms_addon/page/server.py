@@ -347,8 +347,8 @@ def _number(message: Mapping[str, Any]) -> int | None:
 def _message(text: str | bytes) -> Mapping[str, Any]:
     """A message of a client; an empty one where it is none."""
     try:
-        message = json.loads(text)
-        parts.encoded(message).encode()  # half a character cannot be sent back, a number that is none neither
+        # half a character cannot be sent back, and becomes another one
+        message = json.loads(json.dumps(json.loads(text), ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         return {}
-    return message if isinstance(message, dict) else {}
+    return {**message, "id": _number(message)} if isinstance(message, dict) else {}

@@ -82,6 +82,8 @@ def test_everything_may_be_left_out() -> None:
         ({"strategy": "mastr"}, "strategy: 'mastr' is not one of"),
         ({"strategy": "-"}, "strategy: is missing"),
         ({"name": "RS 485"}, "name: 'RS 485' must consist of a-z, 0-9 and _"),
+        ({"name": "inverter"}, "name: 'inverter' is what the app calls something of its own; choose another one"),
+        ({"name": "any_battery"}, "name: 'any_battery' is what the app calls something of its own"),
         ({"name": "-"}, "name: None must consist of"),
     ],
     ids=str,
