@@ -7,7 +7,7 @@ their sizes and times; what may still turn out to be part of such a message is h
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from jkbms_addon.doctor.recording import Chunk
 from jkbms_addon.errors import FrameError
@@ -24,11 +24,16 @@ ABOUT_HEADER = HEADER + b"\x03"
 ABOUT_BASE = 0x1400 - 6  # register minus offset in frame 03
 HELD_JUNK, LOOK_BACK = 1024, 512  # bytes without any message that are held, and that stay held
 REMAINS = SIZE + jk02.MAX_FILLER  # bytes before an acknowledgement that may be what is left of its frame
-TEXT = re.compile(rb"[ -~]{4,}")
+TEXT = re.compile(rb"[ -~]{4,}|\A[ -~]+|[ -~]+\Z")  # at an end it may go on beyond
 PASSWORD_ID = bytes((PASSWORD,))
 FOLLOWING = re.compile(re.escape(PASSWORD_ID) + rb".{1,10}", re.DOTALL)  # the password has ten bytes
 Span = tuple[int, int]
 Spans = tuple[Span, ...]
+
+
+def _without_bytes(data: bytes) -> bytes:
+    """Nothing but how long it was, and where it was 0."""
+    return bytes(byte and 0x78 for byte in data)
 
 
 class Masker:
@@ -139,7 +144,9 @@ class Masker:
         begin, stop = self._judged, end
         before, first = bytes(self._bytes), self._start
         for span in self._starts:
-            self._blank(max(begin, span[0]), min(stop, span[1]), text_only=True)
+            self._blank(max(begin, span[0]), min(stop, span[1]), _without_text)
+        # a piece without its header, after a pause or damage, cannot be told from anything else
+        self._blank(begin, stop, _without_words)
         suspects = [*self._abouts, (begin, stop)] if self._asked else self._abouts
         if suspect is not None:
             suspects = [*suspects, (suspect, stop)]
@@ -152,12 +159,11 @@ class Masker:
                 self._bytes[kept] = before[kept]
         self._judged = end
 
-    def _blank(self, begin: int, end: int, *, text_only: bool = False) -> None:
+    def _blank(self, begin: int, end: int, blanked: Callable[[bytes], bytes] = _without_bytes) -> None:
         if begin >= end:
             return
         piece = slice(begin - self._start, end - self._start)
-        data = bytes(self._bytes[piece])
-        self._bytes[piece] = _without_text(data) if text_only else bytes(byte and 0x78 for byte in data)
+        self._bytes[piece] = blanked(bytes(self._bytes[piece]))
 
     def _settled(self) -> list[Chunk]:
         """Give back from the front what is decided."""
@@ -202,5 +208,9 @@ def _table(frame: legacy.Frame) -> bytes:
 
 def _without_text(data: bytes) -> bytes:
     """Without anything that reads as text or follows the id of the password."""
-    blanked = FOLLOWING.sub(lambda found: PASSWORD_ID + b"x" * (len(found[0]) - 1), data)
-    return TEXT.sub(lambda found: b"x" * len(found[0]), blanked)
+    return _without_words(FOLLOWING.sub(lambda found: PASSWORD_ID + b"x" * (len(found[0]) - 1), data))
+
+
+def _without_words(data: bytes) -> bytes:
+    """Without anything that reads as text."""
+    return TEXT.sub(lambda found: b"x" * len(found[0]), data)

@@ -157,8 +157,19 @@ def test_everything_else_stays_as_it_is() -> None:
     stream = bytes.fromhex(next(c["hex"] for c in captures("jk_pb") if c["id"] == "stream-v14-master0-slave7"))
     assert joined(recorded(pieces(*(stream[n : n + 13] for n in range(0, len(stream), 13))))) == stream
     noise = random.Random(3).randbytes(5000)
+    noise = bytes(byte | 0x80 for byte in noise)  # nothing in it reads as text
     found = joined(recorded(pieces(stream, *(noise[n : n + 60] for n in range(0, len(noise), 60)))))
     assert found[len(stream) + 520 :] == noise[520:]
+
+
+@pytest.mark.parametrize("lost", [1, 6, 60, 63, 119])
+@pytest.mark.parametrize("position", range(0, 290, 3))
+def test_a_secret_in_a_piece_that_belongs_to_nothing(lost: int, position: int) -> None:
+    """Its header is damaged or was sent before the capture, and a pause comes before what tells what it was."""
+    piece = FRAME[lost:]
+    found = recorded([Chunk(0, "rx", LIVE_FRAME), Chunk(1, "rx", piece[:position]), Chunk(2, "rx", piece[position:])])
+    stream = no_secret(found + recorded([Chunk(3, "rx", ACK)]))
+    assert stream.startswith(LIVE_FRAME)
 
 
 def test_bytes_are_held_back_no_longer_than_needed() -> None:
