@@ -33,7 +33,7 @@ async def program(file: Path) -> AsyncIterator[tuple[App, int]]:
 
 
 async def set_up(page: Client, channel: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The section that is to be pasted, and the frames that were shown."""
+    """The sections that are to be pasted, and the frames that were shown."""
     told = await page.ask("inverter_setup")
     limits = {key: value for key, (value, _) in told["proposal"].items()}
     assert None not in limits.values()
@@ -42,7 +42,7 @@ async def set_up(page: Client, channel: str) -> tuple[dict[str, Any], dict[str, 
     assert heard["errors"] == []
     review = await page.ask("options_review", sum=told["sum"], draft={"inverter": section})
     assert review["errors"] == []
-    return json.loads(review["json"]), {one["id"]: one["bytes"] for one in heard["frames"]}
+    return json.loads(f"{{{review['json']}}}"), {one["id"]: one["bytes"] for one in heard["frames"]}
 
 
 async def test_the_inverter_hears_what_the_dry_run_had_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +56,9 @@ async def test_the_inverter_hears_what_the_dry_run_had_shown(tmp_path: Path, mon
         raw: dict[str, Any] = {"buses": buses, "mqtt": {"host": "127.0.0.1", "port": 1}}
         file.write_text(json.dumps(raw))
         async with program(file) as (_, port), client(port) as page:
-            section, shown = await set_up(page, far.port)
+            sections, shown = await set_up(page, far.port)
         assert far.transmitted == []  # nothing was sent
-        file.write_text(json.dumps({**raw, "inverter": section}))
+        file.write_text(json.dumps({**raw, **sections}))
         async with program(file) as (app, _):
 
             def heard() -> dict[str, str]:
