@@ -65,6 +65,9 @@ class Responder:
                         healed()
                 self._look(heard)
         except asyncio.CancelledError:
+            # Python before 3.11.4 takes the end of any timeout in a task that is being cancelled for its end
+            if task := asyncio.current_task():
+                task.uncancel()
             with suppress(LinkError, TimeoutError):
                 async with asyncio.timeout(FAREWELL):
                     await self._take_leave(link, framer)
