@@ -9,7 +9,6 @@ charge current, then there is silence.
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from jkbms_addon.battery.status import BusStatus
@@ -17,6 +16,7 @@ from jkbms_addon.charging.cadence import PERIOD
 from jkbms_addon.charging.control import Control
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.errors import LinkError
+from jkbms_addon.inverter import farewell
 from jkbms_addon.inverter.dialects.pylontech_rs485 import BAUDRATES, OWN, Query, QueryFramer, answer
 from jkbms_addon.inverter.emission import Emission
 from jkbms_addon.inverter.options import InverterOptions
@@ -27,7 +27,6 @@ from jkbms_addon.link.stream import Link, serial_link
 _LOGGER = logging.getLogger(__name__)
 LOOK: Final = 1.0  # s between two looks at the decision while nobody asks
 UNASKED: Final = 10.0  # s without a query until the other rate is tried, and until nothing counts as sent
-FAREWELL: Final = 3.5  # s for which the last answers are waited for
 NOBODY: Final = "the inverter does not ask: look at its battery menu, the wiring (A and B) and the address"
 
 
@@ -65,12 +64,7 @@ class Responder:
                         healed()
                 self._look(heard)
         except asyncio.CancelledError:
-            # Python before 3.11.4 takes the end of any timeout in a task that is being cancelled for its end
-            if task := asyncio.current_task():
-                task.uncancel()
-            with suppress(LinkError, TimeoutError):
-                async with asyncio.timeout(FAREWELL):
-                    await self._take_leave(link, framer)
+            await farewell.told(self._take_leave(link, framer))
             raise
         finally:
             self._emission.emitting, self._emission.rate = False, None

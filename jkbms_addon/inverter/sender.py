@@ -8,7 +8,6 @@ nobody listens, the first of a set, which permits nothing; the others never go o
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,6 +17,7 @@ from jkbms_addon.charging.control import Control
 from jkbms_addon.charging.decide import GOODBYES
 from jkbms_addon.charging.decision import Decision
 from jkbms_addon.errors import LinkError
+from jkbms_addon.inverter import farewell
 from jkbms_addon.inverter.bounds import too_low
 from jkbms_addon.inverter.dialects import DIALECTS
 from jkbms_addon.inverter.emission import Emission
@@ -37,7 +37,6 @@ QUICK_LOOK: Final = 0.02  # s; the same where it asks and waits for an answer
 REMIND: Final = 30.0  # s without a frame from the inverter until a serial adapter is told its settings again
 REMIND_KNOWN: Final = 3.0  # s; the same where the inverter was heard before
 FIRST_REMINDER: Final = 3.0  # s; one that started when it was opened has missed them
-FAREWELL: Final = 3.5  # s that the last sets may take
 
 
 class Sender:
@@ -78,10 +77,7 @@ class Sender:
                 self._warn()
                 await self._remind(channel)
         except asyncio.CancelledError:
-            # the link may be gone just now; that must not keep the process alive
-            with suppress(LinkError, TimeoutError):
-                async with asyncio.timeout(FAREWELL):
-                    await self._take_leave(channel)
+            await farewell.told(self._take_leave(channel))
             raise
         finally:
             self._emission.emitting = self._emission.alone = False
