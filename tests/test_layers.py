@@ -12,7 +12,7 @@ NAME = PACKAGE.name
 
 # An arrow may only point up this list, or stay in its row: packages are layers.
 ORDER = (
-    ("errors", "clock", "worker", "supervise", "validators", "kept", "heartbeat"),
+    ("errors", "clock", "worker", "supervise", "validators", "kept", "heartbeat", "supervisor"),
     ("battery",),
     ("wire",),
     ("link",),

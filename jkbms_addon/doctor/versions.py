@@ -1,22 +1,19 @@
 """Versions for a bug report: of the program, of its libraries, of Home Assistant. It blocks, though not for long."""
 
-import json
-import os
 import platform
 import re
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
-from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, requires, version
 from queue import Empty, Queue
 from threading import Thread
 from typing import Any, Final
 
 from jkbms_addon import __version__
+from jkbms_addon.supervisor import UNTOLD, token, told
+from jkbms_addon.supervisor import URL as SUPERVISOR
 
 OURS: Final = "jkbms-addon"
-SUPERVISOR: Final = "http://supervisor/info"  # open to every app with its own token, without any role
 PATIENCE: Final = 5.0  # s for the Supervisor in all, its name included
 LARGEST: Final = 100_000  # bytes of its answer
 TOLD: Final = ("supervisor", "homeassistant", "hassos")  # the last one where its own system runs
@@ -69,22 +66,19 @@ def _version(name: str) -> str | None:
 
 def home() -> dict[str, str | None]:
     """What the Supervisor tells of itself and of Home Assistant; each is None where it cannot be asked or is silent."""
-    told: dict[str, Any] = {}
-    if os.environ.get("SUPERVISOR_TOKEN"):
+    known: dict[str, Any] = {}
+    if token():
         answers: Queue[dict[str, Any]] = Queue()
         Thread(target=lambda: answers.put(_ask()), daemon=True).start()  # a name server may hang for minutes
         with suppress(Empty):
-            told = answers.get(timeout=PATIENCE)
-    return {key: value if isinstance(value := told.get(key), str) else None for key in TOLD}
+            known = answers.get(timeout=PATIENCE)
+    return {key: value if isinstance(value := known.get(key), str) else None for key in TOLD}
 
 
 def _ask() -> dict[str, Any]:
     """The data of its answer; nothing where that is none."""
-    headers = {"Authorization": f"Bearer {os.environ.get('SUPERVISOR_TOKEN', '')}"}
     try:
-        request = urllib.request.Request(SUPERVISOR, headers=headers)
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
-            data = json.loads(answer.read(LARGEST))["data"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, HTTPException):
+        data = told("/info", PATIENCE, SUPERVISOR, LARGEST)  # open to every app, without any role
+    except UNTOLD:
         return {}
     return data if isinstance(data, dict) else {}

@@ -1,20 +1,17 @@
 """Where the broker is: from the options, else from Home Assistant's Supervisor, asked anew each time."""
 
-import json
 import logging
-import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from functools import partial
-from http.client import HTTPException
 from typing import Final
 
 from jkbms_addon.errors import LinkError
+from jkbms_addon.supervisor import UNTOLD, URL, token, told
 from jkbms_addon.worker import Worker, own
 
 _LOGGER = logging.getLogger(__name__)
-SUPERVISOR = "http://supervisor"
 TIMEOUT = 3.0  # s for each step of asking
 PATIENCE: Final = 2 * TIMEOUT  # s for the whole; a name server may need as long as it likes
 
@@ -51,7 +48,7 @@ class Access:
 class BrokerAddress:
     """Where the broker is now; what the Supervisor named last holds while it does not answer, as in its updates."""
 
-    def __init__(self, options: MqttOptions, supervisor: str = SUPERVISOR) -> None:
+    def __init__(self, options: MqttOptions, supervisor: str = URL) -> None:
         self._options, self._supervisor = options, supervisor
         self._worker = Worker("supervisor")  # one that hangs must not keep us from the broker
         self._last: Access | None = None
@@ -76,25 +73,20 @@ class NoBrokerError(LinkError):
 
 
 async def access(
-    options: MqttOptions, supervisor: str = SUPERVISOR, worker: Worker | None = None, within: float = PATIENCE
+    options: MqttOptions, supervisor: str = URL, worker: Worker | None = None, within: float = PATIENCE
 ) -> Access:
     """The broker to use now, from the Supervisor within so many s; ``LinkError`` when nobody knows one."""
     if options.host:
         return Access(options.host, options.port, options.username, options.password, options.tls, options.ca_file)
-    token = os.environ.get("SUPERVISOR_TOKEN")
-    if not token:
+    if not token():
         raise LinkError("no MQTT broker: set mqtt.host (there is no Supervisor to ask)")
     slow = "the Supervisor does not name the MQTT broker: no answer"
-    return await (worker or own()).call(partial(_ask, supervisor, token, options.ca_file), within, slow)
+    return await (worker or own()).call(partial(_ask, supervisor, options.ca_file), within, slow)
 
 
-def _ask(supervisor: str, token: str, ca_file: str) -> Access:
-    request = urllib.request.Request(  # noqa: S310
-        f"{supervisor}/services/mqtt", headers={"Authorization": f"Bearer {token}"}
-    )
+def _ask(supervisor: str, ca_file: str) -> Access:
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
-            data = json.load(answer)["data"]
+        data = told("/services/mqtt", TIMEOUT, supervisor)
         return Access(
             str(data["host"]),
             int(data["port"]),
@@ -108,5 +100,5 @@ def _ask(supervisor: str, token: str, ca_file: str) -> Access:
         if error.code == 400:
             raise NoBrokerError("no MQTT broker: install the Mosquitto broker app or set mqtt.host") from error
         raise LinkError(f"the Supervisor refuses to name the MQTT broker (status {error.code})") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError, HTTPException) as error:
+    except UNTOLD as error:
         raise LinkError(f"the Supervisor does not name the MQTT broker: {type(error).__name__}") from error

@@ -7,7 +7,6 @@ No more than what every app may do with its own token, without any role: ``info`
 import asyncio
 import http.client
 import json
-import os
 import time
 import urllib.error
 import urllib.request
@@ -15,7 +14,8 @@ from functools import partial
 from typing import Any, Final
 
 from jkbms_addon.errors import CommandError, LinkError
-from jkbms_addon.page.place import SUPERVISOR, TIMEOUT
+from jkbms_addon.page.place import TIMEOUT
+from jkbms_addon.supervisor import URL, token
 from jkbms_addon.worker import Worker
 
 PATIENCE: Final = 10.0  # s for saving, which reads secrets and writes a file there
@@ -26,7 +26,7 @@ SLOW: Final = "the Supervisor does not answer"
 class Home:
     """The Supervisor. ``lock`` is for who reads, changes and saves."""
 
-    def __init__(self, url: str = SUPERVISOR) -> None:
+    def __init__(self, url: str = URL) -> None:
         self._url = url
         self._worker = Worker("supervisor")  # one that hangs must not keep anybody else waiting
         self.lock = asyncio.Lock()
@@ -54,9 +54,8 @@ class Home:
 
 def _ask(method: str, url: str, content: object, within: float) -> Any:  # noqa: ANN401 - decoded JSON
     """The data of an answer. It blocks, also for a little longer than anybody waits for it."""
-    token = os.environ.get("SUPERVISOR_TOKEN", "")
     body = None if content is None else json.dumps(content).encode()
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Bearer {token()}", "Content-Type": "application/json"}
     request = urllib.request.Request(url, body, headers, method=method)  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=within + 1) as answer:  # noqa: S310

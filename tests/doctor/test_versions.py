@@ -21,7 +21,7 @@ SILENT = {"supervisor": None, "homeassistant": None, "hassos": None}
 def far(monkeypatch: pytest.MonkeyPatch) -> Iterator[Imitation]:
     monkeypatch.setenv("SUPERVISOR_TOKEN", TOKEN)
     with supervisor() as found:
-        monkeypatch.setattr(versions, "SUPERVISOR", f"{found.url}/info")
+        monkeypatch.setattr(versions, "SUPERVISOR", found.url)
         yield found
 
 
@@ -79,7 +79,7 @@ def test_it_is_not_waited_for_long(far: Imitation, monkeypatch: pytest.MonkeyPat
 
 def test_nobody_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUPERVISOR_TOKEN", TOKEN)
-    monkeypatch.setattr(versions, "SUPERVISOR", f"http://127.0.0.1:{free_port()}/info")
+    monkeypatch.setattr(versions, "SUPERVISOR", f"http://127.0.0.1:{free_port()}")
     assert versions.home() == SILENT
 
 
