@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import ip_address
 from math import isnan
 from typing import Any
@@ -215,9 +215,27 @@ def given(raw: object, without: Collection[str] = ()) -> object:
     return {key: value for key, value in raw.items() if key not in without and value not in (None, "")}
 
 
+def filled(raw: object) -> dict[Any, Any]:
+    """The same of a section; nothing where it is none."""
+    found = given(raw)
+    return dict(found) if isinstance(found, Mapping) else {}
+
+
 def secret(key: str) -> bool:
     """Whether an option of that name holds what nobody may see."""
     return any(word in key.lower() for word in SECRET)
+
+
+def secrets_of(content: object, hidden: Callable[[str], bool] = secret, *, inside: bool = False) -> Iterator[str]:
+    """Every value of decoded options whose name, or that of what it stands in, is one to be hidden; as text."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from secrets_of(value, hidden, inside=inside or hidden(str(key)))
+    elif isinstance(content, list):
+        for value in content:
+            yield from secrets_of(value, hidden, inside=inside)
+    elif inside and content not in (None, "", True, False):
+        yield str(content)
 
 
 WORDS = {

@@ -16,7 +16,7 @@ from typing import Any, Final
 from jkbms_addon.doctor import log
 from jkbms_addon.doctor.versions import versions
 from jkbms_addon.heartbeat import HEARTBEAT
-from jkbms_addon.validators import secret
+from jkbms_addon.validators import secret, secrets_of
 
 KEPT = ("incidents.json", "inverter.json", "writes.jsonl")
 LONGEST = 200_000  # bytes of each text; what is newest of it
@@ -62,7 +62,7 @@ def collected(options: Path, words: str) -> Iterator[tuple[str, str]]:
 def written(parts: Mapping[str, str], options: Path, serials: Iterable[str] = ()) -> bytes:
     """The parts as one file, without names of this house: those in the options, and serial numbers."""
     content = _decoded(options)
-    names, secrets = [*_named(content)], sorted(_secrets(content), key=len, reverse=True)
+    names, secrets = [*_named(content)], _secrets(content)
     numbers = dict.fromkeys([*serials, *(found for text in parts.values() for found in SAID.findall(text))])
     aliases = {name: f"host-{n}" for n, name in enumerate(dict.fromkeys(names), 1)}
     aliases |= {number: f"serial-{n}" for n, number in enumerate(numbers, 1)}
@@ -127,14 +127,15 @@ def _named(content: Any) -> Iterator[str]:  # noqa: ANN401 - decoded JSON
             yield from _named(one)
 
 
-def _secrets(content: Any, key: str = "") -> set[str]:  # noqa: ANN401 - decoded JSON
-    """Passwords, PINs and tokens in the options; a user name may be a word that stands everywhere."""
-    if isinstance(content, dict):
-        return set().union(*(_secrets(value, name) for name, value in content.items()))
-    if isinstance(content, list):
-        return set().union(*(_secrets(one, key) for one in content))
-    hidden = secret(key) and "user" not in key.lower() and len(str(content)) >= log.SHORTEST
-    return {str(content)} if hidden and not isinstance(content, bool) and content is not None else set()
+def _private(key: str) -> bool:
+    """Passwords, PINs and tokens; a user name may be a word that stands everywhere."""
+    return secret(key) and "user" not in key.lower()
+
+
+def _secrets(content: object) -> list[str]:
+    """Those of the options that are long enough to be told from other words, the longest first."""
+    found = {one for one in secrets_of(content, _private) if len(one) >= log.SHORTEST}
+    return sorted(found, key=len, reverse=True)
 
 
 def masked_text(path: Path) -> str:

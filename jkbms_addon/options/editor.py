@@ -31,7 +31,7 @@ from jkbms_addon.options.first_inverter import fits
 from jkbms_addon.options.plain_yaml import changed, written
 from jkbms_addon.options.sections import parted
 from jkbms_addon.options.words import troubles
-from jkbms_addon.validators import secret, unit_address
+from jkbms_addon.validators import filled, secret, secrets_of, unit_address
 
 KEPT, NEW = "(kept)", "(new)"  # in place of a secret
 MOST: Final = 32  # buses
@@ -98,7 +98,7 @@ class Editor:
         buses, options = today.get("buses", []), parse(today)
         told: list[dict[str, Any]] = []
         for bus, read in zip(buses, options.buses, strict=True):
-            own = _given(bus)
+            own = filled(bus)
             kept = [key for key in own if secret(key)]
             shown = {_plain(key): _plain(value) for key, value in own.items() if key not in kept}
             told.append({"bus": shown, "kept": kept, "problem": self.scrubbed(read.problem, raw)})
@@ -141,7 +141,7 @@ class Editor:
 
     def scrubbed(self, text: str, *options: object) -> str:
         """A text of somebody else, without what may be a secret of these options; he may quote all of them."""
-        hidden = {value: "***" for one in options for value in _secrets(one)}
+        hidden = {value: "***" for one in options for value in secrets_of(one)}
         return _scrubbed(text.partition(" Got ")[0], hidden)[:LONGEST]
 
     def same(self, sent: object, held: object) -> bool:
@@ -162,7 +162,7 @@ def _after(raw: Raw, today: Raw, part: Raw) -> Any:  # noqa: ANN401 - decoded JS
 
 def _review(raw: Raw, today: Raw, after: Raw, errors: Errors, part: str) -> Review:
     """What it would do that a part of the options is another one."""
-    hidden = {**dict.fromkeys(_secrets(after), NEW), **dict.fromkeys(_secrets(raw), KEPT)}
+    hidden = {**dict.fromkeys(secrets_of(after), NEW), **dict.fromkeys(secrets_of(raw), KEPT)}
     told = ("bus ", "inverter") if part == "inverter" else "bus "  # at its field
     before = set(troubles(parse(today)))
     news = (line for line in troubles(parse(after)) if line not in before and not line.startswith(told))
@@ -247,9 +247,9 @@ def _filled(bus: object, keep: object, earlier: object) -> Raw:
     """The values that were typed, and secrets that stay."""
     if not isinstance(bus, dict) or not all(fits(key, value) for key, value in bus.items()):
         raise OptionsError("buses: values must be short texts, numbers or true and false")
-    own = _given(earlier)
+    own = filled(earlier)
     kept = {key: own[key] for key in (keep if isinstance(keep, list) else []) if key in own and secret(key)}
-    return {**_given(bus), **kept}
+    return {**filled(bus), **kept}
 
 
 def _plain(value: Any, most: int = LONGEST) -> Any:  # noqa: ANN401
@@ -257,11 +257,6 @@ def _plain(value: Any, most: int = LONGEST) -> Any:  # noqa: ANN401
     if not isinstance(value, str):
         return value if value is None or (isinstance(value, int | float) and fits("", value)) else str(value)[:most]
     return value.encode(errors="replace").decode()[: most or None]
-
-
-def _given(bus: object) -> Raw:
-    given = validators.given(bus)
-    return dict(given) if isinstance(given, Mapping) else {}
 
 
 def _full(content: Any) -> Any:  # noqa: ANN401 - decoded JSON
@@ -317,7 +312,7 @@ def _proposed(buses: Sequence[Any], entry: Raw) -> Raw:
     target = _link(entry)
     for n, bus in enumerate(buses):
         if [bus] in UNTOUCHED:
-            return {"was": n, "bus": {**_given(entry), "name": bus["name"]}, "keep": []}
+            return {"was": n, "bus": {**filled(entry), "name": bus["name"]}, "keep": []}
         if isinstance(bus, dict) and target and _link(bus) == target:
             return {"was": n, **_replaced(bus, entry)}
     names = {str(bus.get("name")) for bus in buses if isinstance(bus, dict)}
@@ -326,14 +321,14 @@ def _proposed(buses: Sequence[Any], entry: Raw) -> Raw:
     while free in names:
         count += 1
         free = f"{name}_{count}"
-    return {"was": None, "bus": {**_given(entry), "name": free}, "keep": []}
+    return {"was": None, "bus": {**filled(entry), "name": free}, "keep": []}
 
 
 def _replaced(bus: Raw, entry: Raw) -> Raw:
     """An entry with what its owner has set beside, as far as its strategy knows it, and the secrets that stay."""
-    found = _given(entry)
+    found = filled(entry)
     known = {"name", *(field["key"] for field in forms().get(str(found.get("strategy")), []))}
-    own = {key: value for key, value in _given(bus).items() if key in known - FOUND}
+    own = {key: value for key, value in filled(bus).items() if key in known - FOUND}
     kept = [key for key in own if secret(key)]
     return {"bus": {**found, **{key: _plain(value) for key, value in own.items() if key not in kept}}, "keep": kept}
 
@@ -347,18 +342,6 @@ def _link(bus: Raw) -> str:
 
 
 # --- secrets ----------------------------------------------------------------------------------------------
-def _secrets(content: object, *, inside: bool = False) -> Iterator[str]:
-    """Every secret of the options, as text."""
-    if isinstance(content, dict):
-        for key, value in content.items():
-            yield from _secrets(value, inside=inside or secret(str(key)))
-    elif isinstance(content, list):
-        for value in content:
-            yield from _secrets(value, inside=inside)
-    elif inside and content not in (None, "", True, False):
-        yield str(content)
-
-
 def _masked(content: Any, hidden: Mapping[str, str], *, inside: bool = False) -> Any:  # noqa: ANN401 - decoded JSON
     """The options with a word in place of each secret."""
     if isinstance(content, dict):

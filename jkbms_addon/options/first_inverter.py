@@ -17,7 +17,6 @@ from jkbms_addon.validators import explained, given
 
 LONGEST: Final = 300  # characters of a value
 LARGEST: Final = 1e15  # a number; no option is near it
-KEYS: Final = INVERTER_KEYS
 Raw = dict[str, Any]
 
 
@@ -51,10 +50,10 @@ def drafted(section: object, today: Mapping[str, Any]) -> Raw:
     """The whole section with what was drafted; ``OptionsError`` where it is no draft, or an inverter is there."""
     if _taken(today):
         raise OptionsError("inverter: there is one in the options already; change it there")
-    if not isinstance(section, dict) or len(section) > len(KEYS):
+    if not isinstance(section, dict) or len(section) > len(INVERTER_KEYS):
         raise OptionsError("inverter: must be an object of options")
     for key, value in section.items():
-        if key not in KEYS:
+        if key not in INVERTER_KEYS:
             raise OptionsError(f"inverter: {key!r:.60} is not an option here")
         if not fits(key, value):
             raise OptionsError(f"inverter: {key}: must be a short text, a number, or true and false")
@@ -89,4 +88,4 @@ def _lines(section: Raw, options: Options) -> Iterator[str]:
 def _parted(line: str) -> tuple[str, str]:
     """Key and sentence; what is said of several options has no key."""
     key, colon, text = line.partition(": ")
-    return (key, text) if colon and key in KEYS else ("", line)
+    return (key, text) if colon and key in INVERTER_KEYS else ("", line)

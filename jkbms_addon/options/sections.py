@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jkbms_addon.inverter.options import DETAILS, detail
-from jkbms_addon.validators import plain
+from jkbms_addon.validators import filled, plain
 
 INVERTER: Final = "inverter"
 
@@ -23,14 +23,10 @@ def joined(options: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
     if not isinstance(details, dict):
         # the section that does not know such an option refuses it, and nothing is sent
         return {**rest, INVERTER: {**section, DETAILS: details}}, ()
-    first = _given(section)
-    twice = [key for key, value in _given(details).items() if first.get(key, value) != value]
+    first = filled(section)
+    twice = [key for key, value in filled(details).items() if first.get(key, value) != value]
     lines = (f"{DETAILS}: {plain(key)}: ignored, as {INVERTER} has another value" for key in twice)
     return {**rest, INVERTER: {**section, **details, **first}}, tuple(lines)
-
-
-def _given(section: Mapping[Any, Any]) -> dict[Any, Any]:
-    return {key: value for key, value in section.items() if value not in (None, "")}
 
 
 def parted(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jkbms_addon.errors import OptionsError
-from jkbms_addon.inverter.options import INVERTER
+from jkbms_addon.inverter.options import INVERTER, INVERTER_KEYS
 from jkbms_addon.options.editor import Editor
 from jkbms_addon.options.file import Options, parse
-from jkbms_addon.options.first_inverter import KEYS, LONGEST
+from jkbms_addon.options.first_inverter import LONGEST
 from tests.options_form import files
 from tests.test_manifest import CONFIG, faults
 
@@ -192,7 +192,7 @@ VALUES = st.one_of(
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.dictionaries(st.sampled_from(sorted(KEYS)), VALUES, max_size=6), files())
+@given(st.dictionaries(st.sampled_from(sorted(INVERTER_KEYS)), VALUES, max_size=6), files())
 def test_whatever_is_typed_gets_an_answer_in_one_line(draft: dict[str, Any], raw: dict[str, Any]) -> None:
     before = deepcopy(raw)
     refused = ""
@@ -205,9 +205,9 @@ def test_whatever_is_typed_gets_an_answer_in_one_line(draft: dict[str, Any], raw
     assert "\n" not in refused
     if not refused:
         json.dumps(found.told(), allow_nan=False).encode()
-        assert all(key in KEYS or not key for _, key, _ in found.errors)
+        assert all(key in INVERTER_KEYS or not key for _, key, _ in found.errors)
         assert parse(found.options).inverter.wanted or found.errors
 
 
 def test_every_option_may_be_drafted() -> None:
-    assert {str(row) for row in INVERTER.schema} == KEYS
+    assert {str(row) for row in INVERTER.schema} == INVERTER_KEYS
