@@ -74,14 +74,16 @@ def none_left() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def started(*command: str, **options: Any) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process; what it says has to be read unless ``options`` say where that goes."""
+async def started(
+    *command: str, end: signal.Signals = signal.SIGKILL, **options: Any
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process, ended by a signal; what it says has to be read unless ``options`` say where that goes."""
     process = await asyncio.create_subprocess_exec(*command, **{"stdout": PIPE, "stderr": PIPE} | options)
     try:
         yield process
     finally:
         if process.returncode is None:
-            process.kill()
+            process.send_signal(end)
         await process.communicate()
 
 

@@ -309,19 +309,24 @@ def test_batteries_as_one() -> None:
     assert nearly.soc < 99.5  # full is what all of them are
 
 
+class Flowing:
+    """A battery that tells the same every ten seconds."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def __call__(self) -> list[tuple[str, Mapping[str, Any], float]]:
+        self.at += 10
+        return [("a/1", PACK, self.at)]
+
+
 async def test_the_owner_shows_nothing_that_the_disk_did_not_take(tmp_path: Path) -> None:
-    at = 0.0
-
-    def batteries() -> list[tuple[str, Mapping[str, Any], float]]:
-        nonlocal at
-        at += 10
-        return [("a/1", PACK, at)]
-
+    flowing = Flowing()
     full = tmp_path / Path(NAME).with_suffix(".new")
     full.mkdir()  # in the place of what is written first, so that every write fails
     energies = Energies(JsonFile(tmp_path / NAME), every=0.0)
-    task = asyncio.create_task(own(energies, batteries, lambda: None))
-    await until(lambda: at >= 30)
+    task = asyncio.create_task(own(energies, flowing, lambda: None))
+    await until(lambda: flowing.at >= 30)
     shown = energies.of("a/1")
     full.rmdir()
     await until(lambda: (told := energies.of("a/1")) is not None and told.charged > 0)
@@ -352,16 +357,10 @@ def test_what_the_disk_did_not_take_is_not_shown_and_tried_again(world: World) -
 
 
 async def test_the_owner_writes_at_the_end(tmp_path: Path) -> None:
-    at = 0.0
-
-    def batteries() -> list[tuple[str, Mapping[str, Any], float]]:
-        nonlocal at
-        at += 10
-        return [("a/1", PACK, at)]
-
+    flowing = Flowing()
     energies = Energies(JsonFile(tmp_path / NAME))
-    task = asyncio.create_task(own(energies, batteries, lambda: combined([Moment(at, 5.0, 1.0)], at)))
-    await until(lambda: len(energies.accounts) == 2 and at >= 20)
+    task = asyncio.create_task(own(energies, flowing, lambda: combined([Moment(flowing.at, 5.0, 1.0)], flowing.at)))
+    await until(lambda: len(energies.accounts) == 2 and flowing.at >= 20)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -12,11 +12,14 @@ import asyncio
 import os
 import re
 import shlex
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+import signal
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
+
+from tests.programs import started
 
 BUILD, RUN = (os.environ.get(f"IMAGE_{name}") for name in ("BUILD", "RUN"))
 needs_image = pytest.mark.skipif(
@@ -37,22 +40,21 @@ async def build() -> None:
     assert process.returncode == 0, out.decode(errors="replace")
 
 
-@asynccontextmanager
-async def container(
+def container(
     data: Path,
     *command: str,
     devices: Iterable[Path] = (),
     read_only: bool = True,
     user: str = "",
     profile: str = "",
-) -> AsyncIterator[asyncio.subprocess.Process]:
+) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
     """A running container with a pipe for what it says; it is ended with the block."""
     assert RUN
-    process = await asyncio.create_subprocess_exec(
+    return started(
         *shlex.split(RUN),
         str(data),
         *command,
-        stdout=asyncio.subprocess.PIPE,
+        end=signal.SIGTERM,  # it has to take its container along
         stderr=asyncio.subprocess.STDOUT,
         env={
             **os.environ,
@@ -63,12 +65,6 @@ async def container(
             "PROFILE": profile,
         },
     )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.communicate()
 
 
 async def said(data: Path, *command: str, status: int = 0, read_only: bool = True, profile: str = "") -> str:
